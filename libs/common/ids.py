@@ -1,0 +1,23 @@
+"""Ids are derived, never drawn: the same cause gives the same id, so a repeat is recognised as one.
+
+Every id is 32 lowercase hex characters (blake2b-128), which is also a valid client order id at Binance and Kraken.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+
+def derive_id(*parts: str | int) -> str:
+    """The id that follows from `parts`; each part is length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
+    digest = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        raw = str(part).encode()
+        digest.update(len(raw).to_bytes(4, "big"))
+        digest.update(raw)
+    return digest.hexdigest()
+
+
+def cl_ord_id_of(intent_id: str, role: str, attempt: int = 0) -> str:
+    """The client order id of one order of an intent: the same intent and role can never become two orders."""
+    return derive_id("order", intent_id, role, attempt)

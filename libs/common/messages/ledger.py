@@ -1,0 +1,61 @@
+"""What the ledger says: postings, positions, equity. All money is Decimal."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import msgspec
+
+from libs.common.messages.base import Message
+
+
+class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One line of a journal entry: `amount` of `asset` is debited (> 0) or credited (< 0) to `account`."""
+
+    account: str
+    asset: str
+    amount: Decimal
+
+
+class JournalPosted(Message, frozen=True, kw_only=True, tag="journal_posted.v1"):
+    """A journal entry: its postings sum to zero in every asset. `source_id` is the exec_id or balance it books."""
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "entry"
+
+    entry_id: str
+    kind: Literal["OPENING", "FILL", "ADJUSTMENT"]
+    source_id: str
+    instrument: str
+    postings: tuple[Posting, ...]
+    memo: str
+
+
+class PositionChanged(Message, frozen=True, kw_only=True, tag="position_changed.v1"):
+    """Where we stand in one instrument after a fill. `signed_qty` is in base currency, PnL in quote currency."""
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "position.{instrument}"
+
+    instrument: str
+    signed_qty: Decimal
+    avg_entry_px: Decimal
+    realized_pnl: Decimal
+    commission: Decimal
+    exec_id: str
+    cl_ord_id: str
+
+
+class EquityChanged(Message, frozen=True, kw_only=True, tag="equity_changed.v1"):
+    """Cash plus positions at the latest marks, in quote currency. `drawdown` is a fraction >= 0 of the high-water mark."""
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "equity"
+
+    balance: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    high_water_mark: Decimal
+    drawdown: Decimal

@@ -1,0 +1,53 @@
+"""To and from people: operators' commands and what the notifier told whom."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+from libs.common.messages.base import Answer, Message
+
+
+class GenesisDeclared(Message, frozen=True, kw_only=True, tag="ops_genesis.v1"):
+    """The first command of a book: from here on it exists and may be reconciled, opened and traded."""
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "genesis"
+    is_source: ClassVar[bool] = True
+
+    book: str
+    mode: Literal["paper", "live"]
+    author: str
+
+
+class OperatorCommanded(Message, frozen=True, kw_only=True, tag="operator_command.v1"):
+    """A human told the gate to halt, to reduce or to resume."""
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "command"
+    is_source: ClassVar[bool] = True
+
+    command: Literal["HALT", "REDUCE", "RESUME"]
+    reason: str
+    author: str
+
+
+class MessageSent(Answer, frozen=True, kw_only=True, tag="message_sent.v1"):
+    """A channel's answer to one message to people."""
+
+    said_by: ClassVar[str] = "notify"
+    suffix: ClassVar[str] = "sent"
+
+    channel: str
+    ok: bool
+    detail: str
+
+
+class PersonNotified(Message, frozen=True, kw_only=True, tag="person_notified.v1"):
+    """The notifier decided to tell people this; `repeat` marks one that may have been told before."""
+
+    said_by: ClassVar[str] = "notify"
+    suffix: ClassVar[str] = "notice"
+
+    level: Literal["page", "ticket", "note"]
+    text: str
+    repeat: bool

@@ -1,0 +1,125 @@
+"""From opinion to verdict: what agents, the portfolio and the risk gate say."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar, Literal
+
+import msgspec
+
+from libs.common.messages.base import Message
+
+Side = Literal["BUY", "SELL"]
+OrdType = Literal["MARKET", "LIMIT", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+TimeInForce = Literal["GTC", "IOC", "FOK"]
+TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
+
+
+class Signal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One agent's opinion of one instrument; it binds nobody.
+
+    `ready` is False while the agent's indicators are not warm: then `stance` is FLAT and means nothing. `strength` is in
+    [0, 1]. `evidence` holds the numbers the opinion rests on, by name.
+    """
+
+    instrument: str
+    timeframe: str
+    ready: bool
+    stance: Literal["LONG", "SHORT", "FLAT"]
+    strength: float
+    close_px: float
+    atr: float
+    evidence: dict[str, float]
+
+
+class AgentSignals(Message, frozen=True, kw_only=True, tag="agent_signals.v1"):
+    """One agent's answer to one batch of bars that closed at `end_ts`."""
+
+    said_by: ClassVar[str] = "agent.*"
+    suffix: ClassVar[str] = "signals"
+
+    agent_id: str
+    end_ts: int
+    signals: tuple[Signal, ...]
+
+
+class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent.v1"):
+    """A wish to trade, before risk. `ref_px` is the price it was sized on; `stop_px` and `target_px` its exits.
+
+    `reduce_only` intents leave a position; they carry no stop or target. `limit_px` is None for market orders.
+    """
+
+    said_by: ClassVar[str] = "portfolio"
+    suffix: ClassVar[str] = "intent.{instrument}"
+
+    intent_id: str
+    instrument: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal
+    limit_px: Decimal | None
+    ref_px: Decimal
+    stop_px: Decimal | None
+    target_px: Decimal | None
+    reduce_only: bool
+    valid_until: int
+    reason: str
+
+
+class Check(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One pre-trade check with its numbers, so that a verdict can be explained: value against limit."""
+
+    code: str
+    passed: bool
+    value: str
+    limit: str
+
+
+class OrderApproved(Message, frozen=True, kw_only=True, tag="order_approved.v1"):
+    """The gate lets this intent become exactly one order. `signature` is Ed25519 over `approval_bytes` (hex)."""
+
+    said_by: ClassVar[str] = "risk"
+    suffix: ClassVar[str] = "approved.{instrument}"
+
+    intent_id: str
+    instrument: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal
+    limit_px: Decimal | None
+    ref_px: Decimal
+    stop_px: Decimal | None
+    target_px: Decimal | None
+    reduce_only: bool
+    valid_until: int
+    checks: tuple[Check, ...]
+    key_id: str = ""
+    signature: str = ""
+
+
+class OrderDenied(Message, frozen=True, kw_only=True, tag="order_denied.v1"):
+    """The gate refuses this intent (denied by us, as against rejected by the venue); every reason is given."""
+
+    said_by: ClassVar[str] = "risk"
+    suffix: ClassVar[str] = "denied.{instrument}"
+
+    intent_id: str
+    instrument: str
+    side: Side
+    order_qty: Decimal
+    reasons: tuple[str, ...]
+    checks: tuple[Check, ...]
+
+
+class TradingStateChanged(Message, frozen=True, kw_only=True, tag="trading_state_changed.v1"):
+    """The gate moved between ACTIVE (all), REDUCING (exits only) and HALTED (exits only, a human must resume)."""
+
+    said_by: ClassVar[str] = "risk"
+    suffix: ClassVar[str] = "state"
+
+    state: TradingState
+    previous: TradingState
+    reason: str
+    author: str

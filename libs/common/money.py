@@ -1,0 +1,28 @@
+"""Decimal arithmetic with explicit rounding. Money never touches a float except where a price enters as one."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, ROUND_DOWN, ROUND_FLOOR, Decimal
+
+ZERO = Decimal(0)
+
+
+def to_decimal(value: float | int | str | Decimal) -> Decimal:
+    """`value` as the Decimal a person would write for it (floats by their shortest repr, never their binary expansion)."""
+    return value if isinstance(value, Decimal) else Decimal(str(value))
+
+
+def floor_to_step(value: Decimal, step: Decimal) -> Decimal:
+    """`value` rounded towards zero to a multiple of `step` (quantities: never more than was decided)."""
+    return (value / step).to_integral_value(ROUND_DOWN) * step
+
+
+def round_px(value: Decimal, tick: Decimal, *, up: bool) -> Decimal:
+    """`value` rounded to a multiple of the price tick, up or down."""
+    return (value / tick).to_integral_value(ROUND_CEILING if up else ROUND_FLOOR) * tick
+
+
+def plain(value: Decimal) -> Decimal:
+    """`value` without trailing zeros and never in exponent notation, so equal amounts have equal bytes."""
+    normal = value.normalize()
+    return normal.quantize(Decimal(1)) if normal.as_tuple().exponent > 0 else normal + ZERO  # type: ignore[operator]

@@ -1,0 +1,1 @@
+"""One folder a compartment. No service imports another; they meet only in the log."""

@@ -1,0 +1,1 @@
+"""The operator's command: `bulkhead up | status | trace | replay | doctor`."""

@@ -1,0 +1,1 @@
+"""Venue frames in, closed bars and trustworthy marks out: the only source of prices."""

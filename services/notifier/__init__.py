@@ -1,0 +1,1 @@
+"""Tells people what matters, at least once, and never delays an order."""

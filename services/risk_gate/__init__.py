@@ -1,0 +1,1 @@
+"""Every wish to trade passes here: all checks with their numbers, one signed verdict."""

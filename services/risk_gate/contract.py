@@ -1,0 +1,34 @@
+"""What the risk gate reads and says."""
+
+from libs.common.messages import (
+    EquityChanged,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    OperatorCommanded,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    PositionChanged,
+    Reconciled,
+    TradingStateChanged,
+)
+from libs.runtime.contract import Contract, Zone
+
+CONSUMES = (
+    EquityChanged,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    OperatorCommanded,
+    OrderIntent,
+    PositionChanged,
+    Reconciled,
+)
+PRODUCES = (OrderApproved, OrderDenied, TradingStateChanged)
+
+CONTRACT = Contract(service="risk-gate", writer="risk", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

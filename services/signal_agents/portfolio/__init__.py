@@ -1,0 +1,1 @@
+"""Joins the agents' opinions into sized order intents with stop and target."""
