@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol
 
 import msgspec
@@ -23,12 +23,21 @@ class Clock(Protocol):
         ...
 
 
+class LogEntry(msgspec.Struct, frozen=True):
+    """One message as it stands in the log."""
+
+    seq: int
+    subject: str
+    payload: bytes
+
+
 class AdapterContext(msgspec.Struct):
     """What the shell lends an adapter.
 
     `emit` queues a source event for the log (the adapter sets `ts_event`, `ts_init = clock.now()` and, for facts that must
     be recognised when told twice, a derived `id`). `publish_market` sends to the MARKET stream: best effort, bounded, never
-    waits. `state` returns the machine's state, read-only. `logger` is structlog's.
+    waits. `read_log(durable, from_seq)` follows the log for a projection (a `Reader` of the contract), in order, for ever.
+    `state` returns the machine's state, read-only. `logger` is structlog's.
     """
 
     emit: Callable[[Message], None]
@@ -37,6 +46,7 @@ class AdapterContext(msgspec.Struct):
     state: Callable[[], Any]
     logger: Any
     holds_lease: Callable[[], Awaitable[bool]]
+    read_log: Callable[[str, int], AsyncIterator[LogEntry]]
 
 
 class Adapter(Protocol):

@@ -32,6 +32,13 @@ class Zone(StrEnum):
     EDGE = "EDGE"
 
 
+class Reader(msgspec.Struct, frozen=True, kw_only=True):
+    """A further durable of a service that follows the log at its own pace and decides nothing (a projection)."""
+
+    durable: str
+    filters: tuple[str, ...]
+
+
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
     """One writer's contract. `service` is its kebab-case name: image, durable and deployment are called so.
 
@@ -45,6 +52,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     consumes: tuple[type[Message], ...]
     produces: tuple[type[Message], ...]
     hears_itself: tuple[type[Message], ...] = ()
+    readers: tuple[Reader, ...] = ()
 
     def __post_init__(self) -> None:
         for kind in self.produces:

@@ -9,9 +9,21 @@ from libs.common.messages import (
     PositionChanged,
     Reconciled,
 )
-from libs.runtime.contract import Contract, Zone
+from libs.runtime.contract import Contract, Reader, Zone
 
 CONSUMES = (ExecutionReport, FeedMarks, FeedStatus, Reconciled)
 PRODUCES = (EquityChanged, JournalPosted, PositionChanged)
 
-CONTRACT = Contract(service="ledger", writer="ledger", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)
+PROJECTION = Reader(
+    durable="ledger-sql",
+    filters=("agent.*.signals", "exec.report.*", "exec.submitting.*", "ledger.>", "portfolio.intent.*", "risk.>"),
+)
+
+CONTRACT = Contract(
+    service="ledger",
+    writer="ledger",
+    zone=Zone.CORE,
+    consumes=CONSUMES,
+    produces=PRODUCES,
+    readers=(PROJECTION,),
+)
