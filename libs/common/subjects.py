@@ -43,3 +43,14 @@ def may_say(writer: str, kind: type[Message]) -> bool:
 def writer_filter(writer: str) -> str:
     """Everything under one writer's prefix: the scope of its compare-and-set."""
     return f"{writer}.>"
+
+
+def subject_matches(subject_filter: str, subject: str) -> bool:
+    """NATS subject matching: `*` is one token, a last `>` is one or more."""
+    wanted, given = subject_filter.split("."), subject.split(".")
+    for index, part in enumerate(wanted):
+        if part == ">":
+            return len(given) > index
+        if index >= len(given) or part not in ("*", given[index]):
+            return False
+    return len(wanted) == len(given)

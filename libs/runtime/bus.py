@@ -1,0 +1,183 @@
+"""The log over NATS JetStream: conditional appends and the points a recovery reads. Beside `ordered_pull`, all of nats-py is here.
+
+What nats-py 2.16 and the server get wrong for a system of record, and what is done here about it (measured; see
+docs/decisions/0002-reading-and-appending.md):
+
+* Publishes made while disconnected are sent later as ghosts. Here: `pending_size=0`, and no append without a connection.
+* A timeout says nothing: the message may be stored. Here: `AppendUnknown`, and the process ends; recovery reads what is true.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from typing import Any
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from libs.runtime.adapter import LogEntry
+from libs.runtime.engine import Append
+
+APPEND_TIMEOUT_S = 5.0
+API_TIMEOUT_S = 2.0
+WRONG_LAST_SEQUENCE = (10071, 10164)
+NOT_FOUND = 404
+
+
+class BusError(Exception):
+    """The bus refused or did not answer; the text says what was asked."""
+
+
+class Fenced(BusError):
+    """The writer's prefix does not end where we believed: another instance has written. This one must end."""
+
+
+class AppendUnknown(BusError):
+    """No answer to an append: it may or may not be in the log. This process must end and recover."""
+
+
+class Bus:
+    """One connection to NATS, for one service."""
+
+    def __init__(self, client: Client, stream: str):
+        self._client = client
+        self.stream = stream
+        self.reconnects = 0
+
+    @classmethod
+    async def connect(cls, options: dict[str, Any], stream: str, *, on_closed: Any = None) -> Bus:
+        """Connect with `options` (libs.runtime.nats_config.connect_options), waiting for a server for as long as it takes."""
+        bus = cls(Client(), stream)
+
+        async def reconnected() -> None:
+            bus.reconnects += 1
+
+        async def closed() -> None:
+            if on_closed is not None:
+                on_closed()
+
+        await bus._client.connect(**{**options, "reconnected_cb": reconnected, "closed_cb": closed})
+        return bus
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether requests can leave now."""
+        return self._client.is_connected
+
+    @property
+    def client(self) -> Client:
+        """The connection itself, for pulls and market data."""
+        return self._client
+
+    async def close(self) -> None:
+        """Close at once: `drain` was measured to hang when messages passed through a pull."""
+        await self._client.close()
+
+    # --- reading points -----------------------------------------------------------------------------------------
+
+    async def api(self, subject: str, **body: Any) -> dict[str, Any]:
+        """One JetStream API request; errors of the server come back in the answer under `error`."""
+        try:
+            reply = await self._client.request(
+                f"$JS.API.{subject}", json.dumps(body).encode() if body else b"", timeout=API_TIMEOUT_S
+            )
+        except (TimeoutError, NatsError) as error:
+            raise BusError(f"no answer from the bus to {subject}: {type(error).__name__}") from error
+        answer: dict[str, Any] = json.loads(reply.data)
+        return answer
+
+    async def last_under(self, subject_filter: str) -> LogEntry | None:
+        """The newest message under a filter (read from the stream's leader)."""
+        return await self._get(last_by_subj=subject_filter)
+
+    async def first_on(self, subject_filter: str, from_seq: int = 1) -> LogEntry | None:
+        """The oldest message on a subject at or after `from_seq`."""
+        return await self._get(seq=from_seq, next_by_subj=subject_filter)
+
+    async def last_seq(self) -> int:
+        """The sequence of the newest message of the log."""
+        answer = await self.api(f"STREAM.INFO.{self.stream}")
+        if "error" in answer:
+            raise BusError(f"cannot read the log {self.stream}: {answer['error']['description']}")
+        return int(answer["state"]["last_seq"])
+
+    async def _get(self, stream: str | None = None, **query: Any) -> LogEntry | None:
+        answer = await self.api(f"STREAM.MSG.GET.{stream or self.stream}", **query)
+        error = answer.get("error")
+        if error is not None:
+            if error["code"] == NOT_FOUND:
+                return None
+            raise BusError(f"cannot read {query} from {stream or self.stream}: {error['description']}")
+        found = answer["message"]
+        return LogEntry(int(found["seq"]), found["subject"], base64.b64decode(found.get("data", "")))
+
+    # --- writing ------------------------------------------------------------------------------------------------
+
+    async def append(self, append: Append, prefix_filter: str, headers: dict[str, str]) -> int:
+        """Append on the condition that the prefix still ends at `expected_tail`; returns the new message's seq.
+
+        Raises:
+            Fenced, AppendUnknown.
+        """
+        conditions = {
+            "Nats-Msg-Id": append.message.id,
+            "Nats-Expected-Last-Subject-Sequence": str(append.expected_tail),
+            "Nats-Expected-Last-Subject-Sequence-Subject": prefix_filter,
+        }
+        return await self._publish(append.subject, append.payload, {**headers, **conditions})
+
+    async def copy_to_dead(self, entry: LogEntry, reason: str) -> None:
+        """Put a poison message into DEAD, once whoever asks: the second attempt is refused by the server and is fine."""
+        headers = {
+            "Nats-Expected-Last-Subject-Sequence": "0",
+            "Bulkhead-Subject": entry.subject[:200],
+            "Bulkhead-Reason": reason[:200],
+        }
+        try:
+            await self._publish(f"dead.{self.stream}.{entry.seq}", entry.payload, headers)
+        except Fenced:
+            return
+
+    async def entry_at(self, seq: int) -> LogEntry | None:
+        """The message at `seq`."""
+        return await self._get(seq=seq)
+
+    async def publish_loose(self, subject: str, payload: bytes) -> None:
+        """Send without waiting for an answer (MARKET: best effort, nobody decides from it)."""
+        try:
+            await self._client.publish(subject, payload)
+        except NatsError as error:
+            raise BusError(f"{subject} was not sent: {type(error).__name__}") from error
+
+    async def wait_connected(self) -> None:
+        """Return once requests can leave: nothing is appended into a buffer that might be sent later."""
+        while not self._client.is_connected:
+            await asyncio.sleep(0.02)
+
+    async def _publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> int:
+        try:
+            reply = await self._client.request(subject, payload, timeout=APPEND_TIMEOUT_S, headers=headers)
+        except (TimeoutError, NatsError) as error:
+            raise AppendUnknown(f"no answer to the append on {subject}: {type(error).__name__}") from error
+        answer = json.loads(reply.data)
+        if "error" in answer:
+            text = f"{subject}: {answer['error']['description']}"
+            if answer["error"].get("err_code") in WRONG_LAST_SEQUENCE:
+                raise Fenced(text)
+            raise BusError(text)
+        if answer.get("duplicate"):
+            raise AppendUnknown(f"{subject}: the log already holds this message id at {answer['seq']}")
+        return int(answer["seq"])
+
+    # --- leases -------------------------------------------------------------------------------------------------
+
+    async def put_lease(self, writer: str, holder: str, expected_revision: int) -> int:
+        """Write the lease if it is still at `expected_revision` (0: free); returns the new revision."""
+        headers = {"Nats-Expected-Last-Subject-Sequence": str(expected_revision)}
+        return await self._publish(f"$KV.LEASES.{writer}", holder.encode(), headers)
+
+    async def read_lease(self, writer: str) -> LogEntry | None:
+        """Who holds the lease, if anyone does."""
+        return await self._get(stream="KV_LEASES", last_by_subj=f"$KV.LEASES.{writer}")

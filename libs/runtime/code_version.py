@@ -1,0 +1,62 @@
+"""Which code a machine is: the modules of this project it can reach, and a digest of their text.
+
+Only `libs` and `services` count: a library's version is pinned by the lock file, and an indicator or a rule that changes an
+output is ours.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import importlib.util
+from pathlib import Path
+
+OURS = ("libs", "services")
+ALWAYS = ("libs.runtime.core", "libs.common.codec")
+
+
+def reachable_modules(module: str) -> dict[str, Path]:
+    """Every module of this project that `module` imports, directly or not, itself included, with its file."""
+    found: dict[str, Path] = {}
+    waiting = [module]
+    while waiting:
+        name = waiting.pop()
+        if name in found or name.split(".")[0] not in OURS:
+            continue
+        path = _file_of(name)
+        if path is None:
+            continue
+        found[name] = path
+        waiting.extend(_imports_of(path))
+    return dict(sorted(found.items()))
+
+
+def code_version(module: str) -> str:
+    """A digest of the source of everything reachable from `module` and from the core that drives it."""
+    files: dict[str, Path] = {}
+    for name in (module, *ALWAYS):
+        files |= reachable_modules(name)
+    digest = hashlib.blake2b(digest_size=8)
+    for name, path in sorted(files.items()):
+        digest.update(f"{name}\n".encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _file_of(name: str) -> Path | None:
+    try:
+        spec = importlib.util.find_spec(name)
+    except ModuleNotFoundError:  # `from package import name` where name is not a module
+        return None
+    return Path(spec.origin) if spec is not None and spec.origin is not None else None
+
+
+def _imports_of(path: Path) -> list[str]:
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.append(node.module)
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return names

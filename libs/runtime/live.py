@@ -1,0 +1,448 @@
+"""The live shell: one service over NATS. The same for every service; nothing here knows what a service decides.
+
+Life of a process: settings → clock → bus → lease (a standby waits here, silent) → recover → live → clean stop or crash.
+Crash-only: whatever is not an operating error with a typed answer ends the process, and a restart recovers. These end it:
+another instance wrote under our prefix (fenced), an append without an answer, a lost lease, an exception in a machine.
+
+    pull ──▶ engine.deliver ──▶ append (one in flight) ──▶ perform requests ──▶ answers ──▶ append …
+    timers, lease, snapshots run beside it in the same event loop; the engine needs no lock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any, NoReturn
+
+import uvloop
+
+from libs.common.messages import EventRejected, Message
+from libs.common.subjects import subject_of, writer_filter
+from libs.runtime import logs
+from libs.runtime.adapter import Adapter, AdapterContext, LogEntry
+from libs.runtime.bus import Bus, BusError
+from libs.runtime.clock import open_clock
+from libs.runtime.code_version import code_version
+from libs.runtime.contract import Contract
+from libs.runtime.core import Asked
+from libs.runtime.engine import Append, Engine
+from libs.runtime.health import HealthServer, Readiness
+from libs.runtime.lease import Lease, LeaseLost
+from libs.runtime.machine import Machine
+from libs.runtime.market_outlet import MarketOutlet
+from libs.runtime.metrics import ServiceMetrics
+from libs.runtime.nats_config import connect_options
+from libs.runtime.ordered_pull import OrderedPull
+from libs.runtime.recovery import restart
+from libs.runtime.settings import ServiceSettings, settings_or_exit
+from libs.runtime.snapshots import Snapshot, SnapshotFolder
+from libs.runtime.tracing import Tracer, traceparent
+
+EX_OK = 0
+EX_SOFTWARE = 70
+EX_TEMPFAIL = 75
+LEASE_TTL_S = 5.0
+LEASE_RETRY_S = 0.25
+SNAPSHOT_EVERY_S = 15.0
+WATERMARK_EVERY_S = 1.0
+STOP_S_MAX = 5.0
+YIELD_EVERY = 64
+
+AdapterFactory = Callable[[Any], Adapter]
+Seal = Callable[[Message], Message]
+
+
+class LiveShell:
+    """One process of one service."""
+
+    def __init__(
+        self,
+        contract: Contract,
+        machine_class: type[Machine],
+        settings: ServiceSettings,
+        *,
+        adapter: AdapterFactory | None = None,
+        seal: Seal | None = None,
+    ):
+        self.contract = contract
+        self.settings = settings
+        self._engine: Engine
+        self._machine_class = machine_class
+        self._code_version = code_version(machine_class.__module__)
+        self._logger = logs.configure(contract.service, settings.log_level)
+        self._metrics = ServiceMetrics(contract.service)
+        self._tracer = Tracer(contract.service, settings.otlp_endpoint)
+        self._clock = open_clock(settings.clock_url)
+        self._adapter = adapter(settings) if adapter else None
+        self._seal = seal
+        self._snapshots = SnapshotFolder(settings.home, contract.writer)
+        self._stop = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._live = asyncio.Event()
+        self._timers_changed = asyncio.Event()
+        self._market: MarketOutlet
+        self._running = 0
+        self._group: asyncio.TaskGroup
+        self._phase = "starting"
+        self._snapshot_seq = 0
+        self._bus: Bus
+        self._lease: Lease
+        self._pull: OrderedPull
+
+    async def run(self) -> None:
+        """Live until `stop`; raises what ended it otherwise."""
+        health = HealthServer(self.settings.http_host, self.settings.http_port, self._readiness, self._metrics)
+        port = await health.start()
+        self._logger.info("listening", port=port)
+        try:
+            await self._until_stopped(self._clock.connect())
+            options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
+            self._phase = "waiting for the bus"
+            self._bus = await self._until_stopped(
+                Bus.connect(options, self.settings.log_stream, on_closed=self._stop.set)
+            )
+            self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
+            await self._until_stopped(self._acquire_lease())
+            await self._recover()
+            await self._serve()
+        except _Stopped:
+            pass
+        finally:
+            await self._clock.close()
+            await self._tracer.close()
+            if hasattr(self, "_bus"):
+                await self._bus.close()
+            await health.stop()
+
+    def stop(self) -> None:
+        """Finish what is decided, snapshot, leave."""
+        self._phase = "stopping"
+        self._stop.set()
+
+    # --- start --------------------------------------------------------------------------------------------------
+
+    async def _until_stopped(self, work: Any) -> Any:
+        """`work`'s result, unless the process is told to stop first."""
+        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise _Stopped
+            return task.result()
+        finally:
+            for each in (task, stop):
+                each.cancel()
+            await asyncio.gather(task, stop, return_exceptions=True)
+
+    async def _acquire_lease(self) -> None:
+        self._phase = "standby: another instance holds the lease"
+        self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
+        while True:
+            with contextlib.suppress(BusError):  # the bus is away: a standby has nothing to lose by waiting
+                if await self._lease.acquire():
+                    return
+            await asyncio.sleep(LEASE_RETRY_S)
+
+    async def _recover(self) -> None:
+        self._phase = "recovering"
+        stream = self.settings.log_stream
+        settings = self.settings.machine()
+        past = await restart(
+            self._bus,
+            self.contract,
+            self._machine_class,
+            settings,
+            lambda: self._snapshots.load(stream, self._code_version),
+            self._snapshots.watermark(stream),
+        )
+        self._engine = Engine(
+            past.core,
+            past.recovery,
+            instance=self.settings.instance,
+            code_version=self._code_version,
+            started_at=self._clock.now(),
+            seal=self._seal,
+        )
+        self._engine.start_with(settings)
+        self._pull = OrderedPull(self._bus, self.contract.service, past.begins_at)
+        self._logger.info(
+            "recovering",
+            from_seq=past.begins_at,
+            position=past.recovery.position.in_seq,
+            tail_seq=past.recovery.tail_seq,
+            used_snapshot=past.used_snapshot,
+        )
+
+    async def _serve(self) -> None:
+        work = (
+            self._pull_inputs,
+            self._append_outputs,
+            self._fire_timers,
+            self._renew_lease,
+            self._save_memory,
+            self._market.drain,
+            self._open_adapter,
+        )
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            tasks = [group.create_task(each(), name=each.__name__) for each in work]
+            group.create_task(self._end(tasks), name="end")
+
+    async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
+        await self._stop.wait()
+        await self._finish()
+        for task in asyncio.all_tasks():
+            name = task.get_name()
+            if task in tasks or name.startswith("perform "):
+                task.cancel()
+
+    # --- work ---------------------------------------------------------------------------------------------------
+
+    async def _pull_inputs(self) -> None:
+        engine, taken = self._engine, 0
+        while not self._stop.is_set():
+            pulled = await self._pull.next()
+            if pulled is not None:
+                self._deliver(pulled.entry)
+                taken += 1
+            if engine.recovering and self._pull.is_idle:
+                self._begin_life()
+            if taken % YIELD_EVERY == 0:
+                await asyncio.sleep(0)
+            while engine.is_full:
+                self._room.clear()
+                await self._room.wait()
+
+    def _deliver(self, entry: LogEntry) -> None:
+        engine = self._engine
+        next_due, began = engine.next_due, time.perf_counter()
+        engine.deliver(entry.seq, entry.subject, entry.payload)
+        self._metrics.handled(_kind(entry.subject), time.perf_counter() - began, entry.seq, self._pull.waiting)
+        self._tracer.processed(entry)
+        if engine.next_due != next_due:
+            self._timers_changed.set()
+        self._wake.set()
+
+    def _begin_life(self) -> None:
+        self._engine.caught_up(self._clock.now())
+        self._phase = "live"
+        self._live.set()
+        self._wake.set()
+        self._logger.info("live", seq=self._engine.core.memory.in_seq)
+
+    async def _append_outputs(self) -> None:
+        engine, prefix = self._engine, writer_filter(self.contract.writer)
+        while True:
+            append = engine.next_append()
+            self._start_requests()
+            if append is None:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            await self._bus.wait_connected()
+            if append.dead_copy_of is not None:
+                await self._copy_to_dead(append)
+            began = time.perf_counter()
+            seq = await self._bus.append(append, prefix, {"traceparent": traceparent(append.message)})
+            engine.appended(seq)
+            self._metrics.appended(type(append.message).__name__, time.perf_counter() - began, seq, engine.backlog)
+            self._tracer.published(append.message, seq)
+            self._note(append.message, seq)
+            self._room.set()
+
+    async def _copy_to_dead(self, append: Append) -> None:
+        entry = await self._bus.entry_at(append.dead_copy_of or 0)
+        if entry is not None:
+            await self._bus.copy_to_dead(entry, getattr(append.message, "reason", ""))
+
+    def _note(self, message: Message, seq: int) -> None:
+        """One log line for each decision; prices and timers would drown it."""
+        if isinstance(message, EventRejected):
+            self._metrics.rejected(message.reason)
+        if not message.is_source:
+            self._logger.info(
+                "appended",
+                seq=seq,
+                subject=subject_of(message),
+                correlation_id=message.correlation_id,
+                trace_id=traceparent(message).split("-")[1],
+            )
+
+    def _start_requests(self) -> None:
+        for asked in self._engine.take_requests(self._clock.now()):
+            self._running += 1
+            self._group.create_task(self._perform(asked), name=f"perform {asked.request_id}")
+
+    async def _perform(self, asked: Asked) -> None:
+        if self._adapter is None:
+            raise RuntimeError(f"{self.contract.service} asks the world but has no adapter")
+        try:
+            answer = await self._adapter.perform(asked)
+        finally:
+            self._running -= 1
+        self._engine.answer(asked, answer)
+        self._wake.set()
+
+    async def _fire_timers(self) -> None:
+        await self._live.wait()
+        while True:
+            self._timers_changed.clear()
+            due = self._engine.next_due
+            waits = [asyncio.ensure_future(self._timers_changed.wait())]
+            if due is not None:
+                waits.append(asyncio.ensure_future(self._clock.sleep_until(due)))
+            try:
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for wait in waits:
+                    wait.cancel()
+            self._engine.tick(self._clock.now())
+            self._wake.set()
+
+    async def _renew_lease(self) -> None:
+        while True:
+            await asyncio.sleep(LEASE_TTL_S / 4)
+            try:
+                await self._lease.renew()
+            except LeaseLost:
+                raise
+            except BusError:  # nobody answered: what was held is held until it runs out, and adapters ask `holds_lease`
+                self._logger.warning("lease_not_renewed")
+
+    async def _save_memory(self) -> None:
+        saved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(WATERMARK_EVERY_S)
+            seq = max(self._engine.tail_seq, self._engine.core.memory.in_seq)
+            await asyncio.to_thread(self._snapshots.save_watermark, self.settings.log_stream, seq)
+            if time.monotonic() - saved_at > SNAPSHOT_EVERY_S and self._save_snapshot():
+                saved_at = time.monotonic()
+
+    def _save_snapshot(self) -> bool:
+        """Write a snapshot if everything decided is in the log."""
+        engine = self._engine
+        in_seq = engine.core.memory.in_seq
+        if not engine.is_quiescent or in_seq == self._snapshot_seq:
+            return False
+        self._snapshots.save(
+            Snapshot(
+                writer=self.contract.writer,
+                stream=self.settings.log_stream,
+                code_version=self._code_version,
+                in_seq=in_seq,
+                out_index=engine.done.out_index if engine.done.in_seq == in_seq else 0,
+                tail_seq=engine.tail_seq,
+                core=engine.core.snapshot(),
+            )
+        )
+        self._snapshot_seq = in_seq
+        self._metrics.snapshot_saved()
+        return True
+
+    async def _finish(self) -> None:
+        """Stop the world's input, append what is decided, snapshot; bounded, because a stop must end."""
+        if self._adapter is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STOP_S_MAX / 2):
+                    await self._adapter.close()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STOP_S_MAX / 2):
+                while self._engine.backlog:  # noqa: ASYNC110  (the appending task empties it)
+                    await asyncio.sleep(0.01)
+        if self._engine.is_quiescent:
+            self._save_snapshot()
+        self._logger.info("stopped", seq=self._engine.core.memory.in_seq, backlog=self._engine.backlog)
+
+    # --- the world ----------------------------------------------------------------------------------------------
+
+    async def _open_adapter(self) -> None:
+        await self._live.wait()
+        if self._adapter is not None:
+            context = AdapterContext(
+                emit=self._emit,
+                publish_market=self._market.send,
+                clock=self._clock,
+                state=lambda: self._engine.core.machine.state,
+                logger=self._logger,
+                holds_lease=self._lease.is_held,
+                read_log=self._read_log,
+            )
+            await self._adapter.open(context)
+
+    def _emit(self, message: Message) -> None:
+        self._engine.source(message)
+        self._wake.set()
+
+    async def _read_log(self, durable: str, from_seq: int) -> AsyncIterator[LogEntry]:
+        pull = OrderedPull(self._bus, durable, from_seq)
+        while True:
+            pulled = await pull.next()
+            if pulled is not None:
+                yield pulled.entry
+
+    def _readiness(self) -> Readiness:
+        engine = getattr(self, "_engine", None)
+        if engine is None or self._phase != "live":
+            return Readiness(ready=False, reasons=[self._phase], code_version=self._code_version)
+        reasons = [] if self._bus.is_connected else ["the bus is unreachable"]
+        return Readiness(
+            ready=not reasons,
+            reasons=reasons,
+            processed_seq=engine.core.memory.in_seq,
+            lag=self._pull.waiting,
+            outbox=engine.backlog,
+            pending_requests=self._running,
+            quiescent=engine.is_quiescent and self._pull.is_idle and not self._running,
+            code_version=self._code_version,
+        )
+
+
+class _Stopped(Exception):
+    """Told to stop before there was anything to finish."""
+
+
+def _kind(subject: str) -> str:
+    """The subject without its instrument: a label with few values."""
+    return ".".join(token for token in subject.split(".") if "-" not in token)
+
+
+def run(
+    contract: Contract,
+    machine_class: type[Machine],
+    settings_class: type[ServiceSettings],
+    *,
+    adapter: AdapterFactory | None = None,
+    seal: Callable[[Any], Seal] | None = None,
+) -> NoReturn:
+    """Run one service until SIGTERM or SIGINT; exits 0, 70 (a defect), 75 (try again) or 78 (bad settings)."""
+    settings = settings_or_exit(settings_class)
+    sys.exit(uvloop.run(_run(contract, machine_class, settings, adapter, seal)))
+
+
+async def _run(
+    contract: Contract,
+    machine_class: type[Machine],
+    settings: ServiceSettings,
+    adapter: AdapterFactory | None,
+    seal: Callable[[Any], Seal] | None,
+) -> int:
+    shell = LiveShell(contract, machine_class, settings, adapter=adapter, seal=seal(settings) if seal else None)
+    loop = asyncio.get_running_loop()
+    for each in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(each, shell.stop)
+    logger = logs.configure(contract.service, settings.log_level)
+    exit_code = EX_OK
+    try:
+        await shell.run()
+    except* BusError as group:
+        logger.error("ended", reason=[str(error) for error in group.exceptions])
+        exit_code = EX_TEMPFAIL
+    except* Exception as group:  # crash-only: whatever it was, it is told in full and the process ends
+        logger.error("crashed", exc_info=group)
+        exit_code = EX_SOFTWARE
+    return exit_code

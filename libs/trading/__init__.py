@@ -1,0 +1,1 @@
+"""Pure domain arithmetic that more than one service needs."""

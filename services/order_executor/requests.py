@@ -1,0 +1,52 @@
+"""What the executor asks of the venue. Submissions are written ahead and never repeated; everything else may be asked again."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import ClassVar
+
+from libs.common.messages import OrdType, Side, TimeInForce
+from libs.runtime.machine import Request
+
+NEVER_SENT = "NEVER_SENT"
+"""The `code` of an `OrderAnswered` REJECTED whose request provably never left us."""
+
+
+class SubmitOrder(Request, frozen=True, kw_only=True):
+    """Send one new order; answered by `OrderAnswered`. Quantities and prices are already on the venue's grid."""
+
+    write_ahead: ClassVar[bool] = True
+
+    cl_ord_id: str
+    instrument: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal
+    limit_px: Decimal | None
+    stop_px: Decimal | None
+
+
+class CancelOrder(Request, frozen=True, kw_only=True):
+    """Cancel one order by its client id; answered by `OrderAnswered`. Harmless when repeated."""
+
+    cl_ord_id: str
+    instrument: str
+
+
+class LookUpOrder(Request, frozen=True, kw_only=True):
+    """Ask for one order by its client id, with its fills; answered by `OrderLookedUp`."""
+
+    cl_ord_id: str
+    instrument: str
+
+
+class ReadAccount(Request, frozen=True, kw_only=True):
+    """Read balances, then open orders, then fills (in this order), for all `instruments`; answered by `AccountRead`.
+
+    `fills_after` maps an instrument to the newest exec_id of the last good reading; fills up to it need not be told again.
+    An instrument that is not in it has never been read: the most recent fills are enough.
+    """
+
+    instruments: tuple[str, ...]
+    fills_after: dict[str, str]

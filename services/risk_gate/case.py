@@ -1,0 +1,146 @@
+"""One intent before the gate: what is asked, what is known, and the few numbers several checks share.
+
+A number that is absent or absurd is None here, and every check that needs it fails. Prices are taken at their worst: a market
+buy costs the higher of the price it was sized on and the mark, a limit buy its limit.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.messages import InstrumentSpec, OrderIntent
+from libs.common.money import ZERO, plain
+from services.risk_gate.limits import Limits
+from services.risk_gate.view import OrderInFlight, View
+
+NUMBER_MIN = Decimal("1E-12")
+NUMBER_MAX = Decimal("1E+15")
+DIGITS_MAX = 28
+MISSING = "missing"
+
+
+def is_sane(number: Decimal | None) -> bool:
+    """Whether a quantity or price is one: finite, positive, and of a size that arithmetic keeps exact."""
+    if number is None or not number.is_finite():
+        return False
+    return NUMBER_MIN <= number <= NUMBER_MAX and len(number.as_tuple().digits) <= DIGITS_MAX
+
+
+def shown(number: Decimal | int | None) -> str:
+    """A number as a verdict shows it."""
+    if number is None:
+        return MISSING
+    if isinstance(number, int):
+        return str(number)
+    if not number.is_finite() or abs(number.adjusted()) > DIGITS_MAX:
+        return str(number)[:40]
+    return f"{plain(number):f}"
+
+
+class Case(msgspec.Struct, frozen=True):
+    """An intent with the view, the limits and the time it is judged by."""
+
+    intent: OrderIntent
+    view: View
+    limits: Limits
+    now: int
+
+    @property
+    def qty(self) -> Decimal | None:
+        """The wished quantity, if it is a number."""
+        return self.intent.order_qty if is_sane(self.intent.order_qty) else None
+
+    @property
+    def spec(self) -> InstrumentSpec | None:
+        """The venue's rules for the instrument, if they are known and usable."""
+        spec = self.view.specs.get(self.intent.instrument)
+        if spec is None or not (is_sane(spec.px_tick) and is_sane(spec.qty_step)):
+            return None
+        not_negative = (spec.qty_min, spec.notional_min, spec.taker_fee)
+        return spec if all(each.is_finite() and ZERO <= each <= NUMBER_MAX for each in not_negative) else None
+
+    @property
+    def mid_px(self) -> Decimal | None:
+        """The mark, if there is a usable one."""
+        mid = self.view.mid_px(self.intent.instrument)
+        return mid if is_sane(mid) else None
+
+    @property
+    def own_px(self) -> Decimal | None:
+        """The price the intent itself names: its limit, else the one it was sized on."""
+        px = self.intent.ref_px if self.intent.limit_px is None else self.intent.limit_px
+        return px if is_sane(px) else None
+
+    @property
+    def entry_px(self) -> Decimal | None:
+        """The worst price the entry may get."""
+        own, mid = self.own_px, self.mid_px
+        if own is None or mid is None or self.intent.limit_px is not None:
+            return own
+        return max(own, mid) if self.intent.side == "BUY" else min(own, mid)
+
+    @property
+    def stop_px(self) -> Decimal | None:
+        """The stop, if there is one and it is a number."""
+        return self.intent.stop_px if is_sane(self.intent.stop_px) else None
+
+    @property
+    def value(self) -> Decimal | None:
+        """Quantity times the worst price."""
+        return None if self.qty is None or self.entry_px is None else self.qty * self.entry_px
+
+    @property
+    def equity(self) -> Decimal | None:
+        """What limits are fractions of."""
+        account = self.view.account
+        return None if account is None or not is_sane(account.equity) else account.equity
+
+    def equity_share(self, fraction: Decimal) -> Decimal | None:
+        """A limit in quote currency."""
+        return None if self.equity is None else self.equity * fraction
+
+    def worst_qty(self, instrument: str) -> Decimal:
+        """The largest position (unsigned) if everything approved, and this order, fills, and no exit does."""
+        held = self.view.held_qty(instrument)
+        buys = self.view.leaves_qty(instrument, "BUY", reduce_only=False)
+        sells = self.view.leaves_qty(instrument, "SELL", reduce_only=False)
+        if instrument == self.intent.instrument and not self.intent.reduce_only:
+            qty = self.qty or ZERO
+            buys, sells = (buys + qty, sells) if self.intent.side == "BUY" else (buys, sells + qty)
+        return max(abs(held), abs(held + buys), abs(held - sells))
+
+    def worst_value(self, instrument: str) -> Decimal | None:
+        """`worst_qty` at the worst price known; None without a mark."""
+        mid = self.view.mid_px(instrument)
+        if mid is None or not is_sane(mid):
+            return None
+        prices = [mid, *self.view.entry_prices(instrument)]
+        if instrument == self.intent.instrument and self.entry_px is not None:
+            prices.append(self.entry_px)
+        return self.worst_qty(instrument) * max(prices)
+
+    def worst_values(self) -> dict[str, Decimal | None]:
+        """`worst_value` of every instrument that is, or would be, at risk."""
+        instruments = dict.fromkeys([*self.view.instruments_at_risk(), self.intent.instrument])
+        return {instrument: self.worst_value(instrument) for instrument in sorted(instruments)}
+
+    def order_in_flight(self) -> OrderInFlight:
+        """The exposure this order adds once approved.
+
+        Raises:
+            ValueError: the intent names no usable price (then it cannot have been approved).
+        """
+        px = self.entry_px
+        if px is None:
+            raise ValueError(f"intent {self.intent.intent_id} has no price to reserve at")
+        fee = self.spec.taker_fee if self.spec is not None else ZERO
+        return OrderInFlight(
+            instrument=self.intent.instrument,
+            side=self.intent.side,
+            reduce_only=self.intent.reduce_only,
+            order_qty=self.intent.order_qty,
+            order_px=px,
+            cost_px=px * (1 + fee),
+        )

@@ -1,0 +1,42 @@
+"""The limits of one book: everything a person may set that can change a verdict.
+
+Fractions are of equity unless said otherwise, values are in quote currency. Making any of these tighter never turns a denial into
+an approval (a property test holds it to that).
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+
+class Limits(msgspec.Struct, frozen=True, kw_only=True):
+    """What the gate holds an intent against; equality with a limit is allowed, except where a line says otherwise.
+
+    `collar_aggressive` and `collar_passive` are fractions of the mark: how far a price may lie on the side that pays more, and on
+    the side that waits. `order_value_max` caps a single order whatever the equity is. `stop_distance_*` are fractions of the
+    entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
+    `intent_memory_hours` is how long an intent id is remembered. Entries are denied once drawdown *reaches* `drawdown_entry_max`;
+    the gate halts once it reaches `drawdown_halt`.
+    """
+
+    instruments: tuple[str, ...]
+    price_age_ms_max: int = 2_000
+    collar_aggressive: Decimal = Decimal("0.02")
+    collar_passive: Decimal = Decimal("0.20")
+    order_value_max: Decimal = Decimal(50_000)
+    order_value_fraction_max: Decimal = Decimal("0.50")
+    position_fraction_max: Decimal = Decimal("0.20")
+    gross_exposure_fraction_max: Decimal = Decimal("1.00")
+    positions_max: int = 6
+    stop_distance_min: Decimal = Decimal("0.0005")
+    stop_distance_max: Decimal = Decimal("0.20")
+    risk_fraction_max: Decimal = Decimal("0.01")
+    duplicate_window_ms: int = 5_000
+    orders_per_second_max: int = 5
+    orders_per_minute_max: int = 60
+    drawdown_entry_max: Decimal = Decimal("0.10")
+    drawdown_halt: Decimal = Decimal("0.15")
+    approval_ttl_ms: int = 10_000
+    intent_memory_hours: int = 48

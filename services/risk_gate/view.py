@@ -1,0 +1,268 @@
+"""What the gate believes about the book, fact by fact: the whole memory of its machine.
+
+Exposure is counted once, at every instant between a wish and its booking:
+
+    approved ──▶ in flight: may still fill `leaves_qty` ──TRADE──▶ unbooked fill ──PositionChanged──▶ position
+                     │ CANCELED / REJECTED / EXPIRED / FILLED                          │ next EquityChanged
+                     └──▶ only what was filled remains                                 └──▶ its cost has left the balance
+
+An UNKNOWN order stays in flight until its fate is known. Proceeds and exits in flight are never credited in advance.
+"""
+
+from __future__ import annotations
+
+import math
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.ids import derive_id
+from libs.common.messages import (
+    EquityChanged,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    InstrumentSpec,
+    Mark,
+    OrderIntent,
+    PositionChanged,
+    Reconciled,
+    Side,
+    TradingState,
+)
+from libs.common.money import ZERO, to_decimal
+from libs.common.timeframe import HOUR, MILLISECOND, MINUTE
+from services.risk_gate.limits import Limits
+
+CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
+
+
+class OrderInFlight(msgspec.Struct, kw_only=True):
+    """An approved order that may still fill. `order_qty` is the most it can come to, `cost_px` the price it reserves, with fee."""
+
+    instrument: str
+    side: Side
+    reduce_only: bool
+    order_qty: Decimal
+    order_px: Decimal
+    cost_px: Decimal
+    closed: bool = False
+    fills: dict[str, Decimal] = {}
+
+    @property
+    def leaves_qty(self) -> Decimal:
+        """What may still fill."""
+        return max(ZERO, self.order_qty - sum(self.fills.values(), ZERO))
+
+
+class UnbookedFill(msgspec.Struct, kw_only=True):
+    """A fill the venue reported and the ledger has not fully booked: first the position follows, then the balance."""
+
+    instrument: str
+    signed_qty: Decimal
+    cost: Decimal
+    in_position: bool = False
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest equity: cash, total, and how far below its high-water mark (a fraction >= 0)."""
+
+    balance: Decimal
+    equity: Decimal
+    high_water_mark: Decimal
+    drawdown: Decimal
+
+
+class View(msgspec.Struct, kw_only=True):
+    """Everything a verdict may depend on; what is absent here was never heard, and an entry is denied for it."""
+
+    trading_state: TradingState = "ACTIVE"
+    drawdown_halted: bool = False
+    feed_state: str = ""
+    specs: dict[str, InstrumentSpec] = {}
+    marks: dict[str, Mark] = {}
+    positions: dict[str, Decimal] = {}
+    in_flight: dict[str, OrderInFlight] = {}
+    unbooked: dict[str, UnbookedFill] = {}
+    quarantined: dict[str, list[str]] = {}
+    reconciled: bool | None = None
+    mismatches: int = 0
+    account: Account | None = None
+    intent_ids: dict[str, int] = {}
+    recent_orders: dict[str, int] = {}
+    entry_times: list[int] = []
+
+    # --- facts in -----------------------------------------------------------------------------------------------
+
+    def on_marks(self, event: FeedMarks) -> None:
+        """Newer prices replace older ones; proof of life makes a known price as fresh as `as_of`."""
+        for mark in event.marks:
+            known = self.marks.get(mark.instrument)
+            if known is None or mark.ts >= known.ts:
+                self.marks[mark.instrument] = mark
+        for instrument in event.alive:
+            known = self.marks.get(instrument)
+            if known is not None and event.as_of > known.ts:
+                self.marks[instrument] = msgspec.structs.replace(known, ts=event.as_of)
+
+    def on_feed_status(self, event: FeedStatus) -> None:
+        """Whether prices can be believed, and the trading rules of the instruments it names."""
+        self.feed_state = event.state
+        for spec in event.specs:
+            self.specs[spec.instrument] = spec
+
+    def on_report(self, report: ExecutionReport) -> None:
+        """A fill moves exposure out of flight; a closed order leaves only what it filled.
+
+        Stops and targets bear the id of the entry they protect: their reports say nothing about how much of it may still fill.
+        """
+        if report.exec_type == "TRADE":
+            self.unbooked[report.exec_id] = _unbooked(report)
+        order = self.in_flight.get(report.intent_id)
+        if order is None or report.role != ("EXIT" if order.reduce_only else "ENTRY"):
+            return
+        if report.exec_type == "TRADE":
+            order.fills[report.exec_id] = report.last_qty or ZERO
+        order.closed |= report.ord_status in CLOSED
+        if order.closed:
+            order.order_qty = report.cum_qty
+            if order.leaves_qty == 0:  # else a fill is known of but not told yet: it still counts
+                del self.in_flight[report.intent_id]
+
+    def on_position(self, event: PositionChanged) -> None:
+        """The ledger has booked a fill into the position."""
+        if event.signed_qty:
+            self.positions[event.instrument] = event.signed_qty
+        else:
+            self.positions.pop(event.instrument, None)
+        if event.exec_id in self.unbooked:
+            self.unbooked[event.exec_id].in_position = True
+
+    def on_equity(self, event: EquityChanged) -> None:
+        """The balance now contains every fill that was in a position before."""
+        self.account = Account(
+            balance=event.balance,
+            equity=event.equity,
+            high_water_mark=event.high_water_mark,
+            drawdown=event.drawdown,
+        )
+        self.unbooked = {exec_id: fill for exec_id, fill in self.unbooked.items() if not fill.in_position}
+
+    def on_reconciled(self, event: Reconciled) -> None:
+        """The latest comparison with the venue counts, not the best one."""
+        self.reconciled = event.clean
+        self.mismatches = len(event.mismatches)
+
+    def on_quarantined(self, event: InstrumentQuarantined) -> None:
+        """One more order of unknown fate."""
+        orders = self.quarantined.setdefault(event.instrument, [])
+        if event.cl_ord_id not in orders:
+            orders.append(event.cl_ord_id)
+
+    def on_released(self, event: InstrumentReleased) -> None:
+        """One order less of unknown fate; the instrument is free when none is left."""
+        left = [each for each in self.quarantined.get(event.instrument, []) if each != event.cl_ord_id]
+        if left:
+            self.quarantined[event.instrument] = left
+        else:
+            self.quarantined.pop(event.instrument, None)
+
+    # --- our own verdicts ---------------------------------------------------------------------------------------
+
+    def remember_intent(self, intent_id: str, limits: Limits, now: int) -> None:
+        """This id has had its verdict. Remembered for `intent_memory_hours` (at least a day), so that memory is bounded.
+
+        After that a repeat is still harmless: its `valid_until` has passed, and the executor derives the same client order id.
+        """
+        self.intent_ids.setdefault(intent_id, now + limits.intent_memory_hours * HOUR)
+
+    def remember_approval(self, intent: OrderIntent, order: OrderInFlight, now: int) -> None:
+        """From now on the order may exist; entries count towards rate and repetition."""
+        self.in_flight[intent.intent_id] = order
+        if not intent.reduce_only:
+            self.entry_times.append(now)
+            key = order_key(intent)
+            self.recent_orders.pop(key, None)
+            self.recent_orders[key] = now
+
+    def forget(self, limits: Limits, now: int) -> None:
+        """Drop what no check can need any more; everything here is in order of time, so only its front is looked at."""
+        while self.intent_ids:
+            oldest = next(iter(self.intent_ids))
+            if self.intent_ids[oldest] > now:
+                break
+            del self.intent_ids[oldest]
+        while self.recent_orders:
+            oldest = next(iter(self.recent_orders))
+            if now - self.recent_orders[oldest] < limits.duplicate_window_ms * MILLISECOND:
+                break
+            del self.recent_orders[oldest]
+        self.entry_times = [each for each in self.entry_times if now - each < MINUTE]
+
+    # --- questions ----------------------------------------------------------------------------------------------
+
+    def mid_px(self, instrument: str) -> Decimal | None:
+        """The middle of the last known quote; None without a usable one."""
+        mark = self.marks.get(instrument)
+        if mark is None or not all(math.isfinite(px) and px > 0 for px in (mark.bid_px, mark.ask_px)):
+            return None
+        return (to_decimal(mark.bid_px) + to_decimal(mark.ask_px)) / 2
+
+    def held_qty(self, instrument: str) -> Decimal:
+        """The signed position, fills on their way into the ledger included."""
+        on_the_way = (
+            fill.signed_qty
+            for fill in self.unbooked.values()
+            if fill.instrument == instrument and not fill.in_position
+        )
+        return self.positions.get(instrument, ZERO) + sum(on_the_way, ZERO)
+
+    def leaves_qty(self, instrument: str, side: Side, *, reduce_only: bool) -> Decimal:
+        """What approved orders of this kind may still fill."""
+        return sum(
+            (
+                order.leaves_qty
+                for order in self.in_flight.values()
+                if order.instrument == instrument and order.side == side and order.reduce_only == reduce_only
+            ),
+            ZERO,
+        )
+
+    def entry_prices(self, instrument: str) -> list[Decimal]:
+        """The prices of this instrument's approved entries that are unresolved, one for each."""
+        orders = self.in_flight.values()
+        return [order.order_px for order in orders if order.instrument == instrument and not order.reduce_only]
+
+    def instruments_at_risk(self) -> list[str]:
+        """Every instrument with a position, a fill on its way or an entry in flight, each once, in a fixed order."""
+        found = dict.fromkeys(self.positions)
+        found.update(dict.fromkeys(fill.instrument for fill in self.unbooked.values()))
+        found.update(dict.fromkeys(order.instrument for order in self.in_flight.values() if not order.reduce_only))
+        return sorted(found)
+
+    def reserved(self) -> Decimal:
+        """The part of the balance that approved buys and unbooked fills have spoken for, fees included."""
+        in_flight = (
+            order.leaves_qty * order.cost_px
+            for order in self.in_flight.values()
+            if order.side == "BUY" and not order.reduce_only
+        )
+        return sum(in_flight, ZERO) + sum((fill.cost for fill in self.unbooked.values()), ZERO)
+
+
+def order_key(intent: OrderIntent) -> str:
+    """Two intents with the same key are the same order wished twice."""
+    return derive_id(intent.instrument, intent.side, intent.reason)
+
+
+def _unbooked(report: ExecutionReport) -> UnbookedFill:
+    base, _, quote = report.instrument.partition("-")
+    qty, px, commission = report.last_qty or ZERO, report.last_px or ZERO, report.commission or ZERO
+    signed_qty = qty if report.side == "BUY" else -qty
+    if report.commission_asset == base:
+        signed_qty -= commission
+    fee = commission if report.commission_asset == quote else ZERO
+    cost = qty * px + fee if report.side == "BUY" else ZERO
+    return UnbookedFill(instrument=report.instrument, signed_qty=signed_qty, cost=cost)

@@ -1,0 +1,121 @@
+"""What the portfolio remembers of one instrument: opinions, price, position, and the one wish that is under way.
+
+An instrument is in one of these situations, and only the first lets a wish be made:
+
+    free ──intent──▶ INTENDED ──approved──▶ APPROVED ──final report──▶ CLOSED ──every fill in the ledger──▶ free
+                        │ denied, or valid_until passed: free
+
+CLOSED lasts from the order's last report to the moment the ledger has booked its fills: until then the position known here
+is the old one, and a wish made on it would be made twice.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from libs.common.messages import Side
+from libs.common.money import ZERO
+
+BOOKED_KEPT = 32
+"""How many booked exec ids are remembered, to recognise a fill told again."""
+
+
+class Opinion(msgspec.Struct, frozen=True, kw_only=True):
+    """An agent's last signal. `flat_bars` is how many ready FLAT signals in a row it ends; `story` is its correlation id."""
+
+    end_ts: int
+    ready: bool
+    stance: Literal["LONG", "SHORT", "FLAT"]
+    close_px: float
+    atr: float
+    flat_bars: int
+    story: str
+
+
+class Quote(msgspec.Struct, frozen=True, kw_only=True):
+    """The last known best bid and ask, proven at `ts` (ns)."""
+
+    bid_px: float
+    ask_px: float
+    ts: int
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """Why we hold what we hold: where it is to be sold, and the story of its entry."""
+
+    target_px: Decimal | None
+    story: str
+
+
+class Wish(msgspec.Struct, kw_only=True):
+    """The one unresolved intent of an instrument. `cash` is promised to it until the ledger knows better."""
+
+    intent_id: str
+    side: Side
+    valid_until: int
+    plan: Plan
+    cash: Decimal = ZERO
+    stage: Literal["INTENDED", "APPROVED", "CLOSED"] = "INTENDED"
+    has_filled: bool = False
+
+
+class Book(msgspec.Struct, kw_only=True):
+    """One instrument. `unbooked` are fills the ledger has not booked yet; `*_after` (ns) end the pauses after a refusal.
+
+    `cash_spent` is what a finished entry may have cost and the last `EquityChanged` did not yet know of.
+    """
+
+    opinions: dict[str, Opinion] = {}
+    quote: Quote | None = None
+    signed_qty: Decimal = ZERO
+    wish: Wish | None = None
+    plan: Plan | None = None
+    unbooked: list[str] = []
+    booked: list[str] = []
+    entry_after: int = 0
+    exit_after: int = 0
+    cash_spent: Decimal = ZERO
+
+    @property
+    def is_free(self) -> bool:
+        """Whether nothing is under way, so that `signed_qty` is the whole truth."""
+        return self.wish is None and not self.unbooked
+
+    @property
+    def cash_promised(self) -> Decimal:
+        """Cash that is not free although the ledger's balance still holds it."""
+        return self.cash_spent + (self.wish.cash if self.wish is not None else ZERO)
+
+    def fill(self, exec_id: str) -> bool:
+        """Note a fill that the ledger has yet to book; False if it is an old one told again."""
+        if exec_id in self.unbooked or exec_id in self.booked:
+            return False
+        self.unbooked.append(exec_id)
+        return True
+
+    def post(self, exec_id: str, signed_qty: Decimal) -> None:
+        """The ledger has booked `exec_id` and says where we stand."""
+        self.signed_qty = signed_qty
+        if exec_id:
+            self.unbooked = [known for known in self.unbooked if known != exec_id]
+            self.booked = [*self.booked, exec_id][-BOOKED_KEPT:]
+        self.settle()
+
+    def pause(self, side: Side, until: int) -> None:
+        """No wish of this side before `until` (ns)."""
+        if side == "BUY":
+            self.entry_after = max(self.entry_after, until)
+        else:
+            self.exit_after = max(self.exit_after, until)
+
+    def settle(self) -> None:
+        """Let go of the wish once its order is closed and booked, and of the plan once nothing is held."""
+        if self.wish is not None and self.wish.stage == "CLOSED" and not self.unbooked:
+            if self.wish.has_filled:
+                self.cash_spent += self.wish.cash
+            self.wish = None
+        if self.is_free and self.signed_qty == ZERO:
+            self.plan = None
