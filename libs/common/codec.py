@@ -14,7 +14,8 @@ import msgspec
 from libs.common.messages import ALL, Message
 from libs.common.subjects import may_say, subject_of
 
-PAYLOAD_BYTES_MAX = 512 * 1024
+PAYLOAD_BYTES_MAX = 480 * 1024
+"""Below the log's limit of 512 KiB a message, which counts headers too."""
 
 _NOT_FINITE = re.compile(rb'"[+-]?(?:s?nan[0-9]*|inf(?:inity)?)"', re.IGNORECASE)
 _encoder = msgspec.json.Encoder(decimal_format="string")

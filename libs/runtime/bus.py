@@ -41,15 +41,19 @@ class AppendUnknown(BusError):
 class Bus:
     """One connection to NATS, for one service."""
 
-    def __init__(self, client: Client, stream: str):
+    def __init__(self, client: Client, stream: str, api: str = "$JS.API"):
         self._client = client
         self.stream = stream
+        self.api_root = api
         self.reconnects = 0
 
     @classmethod
-    async def connect(cls, options: dict[str, Any], stream: str, *, on_closed: Any = None) -> Bus:
-        """Connect with `options` (libs.runtime.nats_config.connect_options), waiting for a server for as long as it takes."""
-        bus = cls(Client(), stream)
+    async def connect(cls, options: dict[str, Any], stream: str, *, api: str = "$JS.API", on_closed: Any = None) -> Bus:
+        """Connect with `options` (libs.runtime.nats_config.connect_options), waiting for a server for as long as it takes.
+
+        `api` is where this user finds the JetStream API (`nats_config.api_prefix`): guests find it under another name.
+        """
+        bus = cls(Client(), stream, api)
 
         async def reconnected() -> None:
             bus.reconnects += 1
@@ -81,7 +85,7 @@ class Bus:
         """One JetStream API request; errors of the server come back in the answer under `error`."""
         try:
             reply = await self._client.request(
-                f"$JS.API.{subject}", json.dumps(body).encode() if body else b"", timeout=API_TIMEOUT_S
+                f"{self.api_root}.{subject}", json.dumps(body).encode() if body else b"", timeout=API_TIMEOUT_S
             )
         except (TimeoutError, NatsError) as error:
             raise BusError(f"no answer from the bus to {subject}: {type(error).__name__}") from error

@@ -35,7 +35,7 @@ from libs.runtime.lease import Lease, LeaseLost
 from libs.runtime.machine import Machine
 from libs.runtime.market_outlet import MarketOutlet
 from libs.runtime.metrics import ServiceMetrics
-from libs.runtime.nats_config import connect_options
+from libs.runtime.nats_config import api_prefix, connect_options
 from libs.runtime.ordered_pull import OrderedPull
 from libs.runtime.recovery import restart
 from libs.runtime.settings import ServiceSettings, settings_or_exit
@@ -104,7 +104,7 @@ class LiveShell:
             options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
             self._phase = "waiting for the bus"
             self._bus = await self._until_stopped(
-                Bus.connect(options, self.settings.log_stream, on_closed=self._stop.set)
+                Bus.connect(options, self.settings.log_stream, api=api_prefix(self.contract), on_closed=self._closed)
             )
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
             await self._until_stopped(self._acquire_lease())
@@ -118,6 +118,12 @@ class LiveShell:
             if hasattr(self, "_bus"):
                 await self._bus.close()
             await health.stop()
+
+    def _closed(self) -> None:
+        """nats-py has given up: there is no way back for this connection."""
+        if not self._stop.is_set():
+            self._logger.error("bus_connection_closed")
+            self._stop.set()
 
     def stop(self) -> None:
         """Finish what is decided, snapshot, leave."""

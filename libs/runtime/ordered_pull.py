@@ -128,7 +128,7 @@ class OrderedPull:
             "expires": int(30 * SECOND_NS),
             "idle_heartbeat": int(self._heartbeat_s * SECOND_NS),
         }
-        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._bus.stream}.{self._durable}"
+        subject = f"{self._bus.api_root}.CONSUMER.MSG.NEXT.{self._bus.stream}.{self._durable}"
         try:
             await self._bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
         except NatsError:  # disconnected between two lines: the reconnect count has changed, so `next` resets

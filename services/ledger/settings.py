@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from pydantic import Field, SecretStr, field_validator, model_validator
+from sqlalchemy import URL, make_url
+from sqlalchemy.exc import ArgumentError
 
 from libs.runtime.settings import ServiceSettings
 from services.ledger.machine import LedgerMachine
@@ -41,48 +43,46 @@ class Settings(ServiceSettings):
     @field_validator("database_url")
     @classmethod
     def _is_known(cls, url: SecretStr) -> SecretStr:
-        return SecretStr(normalised(url.get_secret_value(), "DATABASE_URL"))
+        if url.get_secret_value().strip():
+            url_in(url.get_secret_value(), "DATABASE_URL")
+        return url
 
     @model_validator(mode="after")
     def _file_is_readable(self) -> Settings:
         if self.database_url_file is not None:
-            _url_in(self.database_url_file)
+            _url_of(self.database_url_file)
         return self
 
     def machine(self) -> LedgerMachine.Settings:
         """What of this can change an output of the machine."""
         return LedgerMachine.Settings(equity_interval_ns=round(self.equity_interval_s * SECOND))
 
-    def sql_url(self) -> SecretStr:
+    def sql_url(self) -> URL:
         """Where the projection goes: the file's URL, else `DATABASE_URL`, else SQLite in the state folder."""
         if self.database_url_file is not None:
-            return SecretStr(_url_in(self.database_url_file))
-        return (
-            self.database_url if self.database_url.get_secret_value() else SecretStr(f"sqlite:///{self.home}/ledger.db")
-        )
+            return _url_of(self.database_url_file)
+        url = self.database_url.get_secret_value().strip()
+        return url_in(url, "DATABASE_URL") if url else URL.create("sqlite", database=str(self.home / "ledger.db"))
 
 
-def normalised(url: str, origin: str) -> str:
-    """`url` with the driver this project uses; empty stays empty.
+def url_in(text: str, origin: str) -> URL:
+    """The database URL in `text`, with the driver this project uses. A `URL` hides its password when it is shown.
 
     Raises:
-        ValueError: it is not a Postgres or SQLite URL; the text names `origin` and never the URL.
+        ValueError: it is not a Postgres or SQLite URL; the message names `origin` and never the text.
     """
-    url = url.strip()
-    if not url:
-        return ""
-    scheme, separator, rest = url.partition("://")
-    if not separator or scheme not in DRIVERS or not rest:
-        raise ValueError(f"{origin} must be a postgresql:// or sqlite:/// URL")
-    return f"{DRIVERS[scheme]}://{rest}"
+    try:
+        url = make_url(text.strip())
+        driver = DRIVERS[url.drivername]
+    except (ArgumentError, KeyError, ValueError):
+        raise ValueError(f"{origin} must hold a postgresql:// or sqlite:/// URL") from None
+    return url.set(drivername=driver)
 
 
-def _url_in(path: Path) -> str:
+def _url_of(path: Path) -> URL:
     origin = f"the file named by BULKHEAD_DATABASE_URL_FILE ({path})"
     try:
-        url = normalised(path.read_text(encoding="utf-8"), f"{origin}: its content")
+        text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise ValueError(f"{origin} cannot be read: {type(error).__name__}") from None
-    if not url:
-        raise ValueError(f"{origin} is empty")
-    return url
+    return url_in(text, origin)

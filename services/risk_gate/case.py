@@ -64,8 +64,7 @@ class Case(msgspec.Struct, frozen=True):
     @property
     def mid_px(self) -> Decimal | None:
         """The mark, if there is a usable one."""
-        mid = self.view.mid_px(self.intent.instrument)
-        return mid if is_sane(mid) else None
+        return self.view.mid_px(self.intent.instrument)
 
     @property
     def own_px(self) -> Decimal | None:
@@ -95,7 +94,9 @@ class Case(msgspec.Struct, frozen=True):
     def equity(self) -> Decimal | None:
         """What limits are fractions of."""
         account = self.view.account
-        return None if account is None or not is_sane(account.equity) else account.equity
+        if account is None or not account.equity.is_finite():
+            return None
+        return account.equity if ZERO < account.equity <= NUMBER_MAX else None
 
     def equity_share(self, fraction: Decimal) -> Decimal | None:
         """A limit in quote currency."""
@@ -114,7 +115,7 @@ class Case(msgspec.Struct, frozen=True):
     def worst_value(self, instrument: str) -> Decimal | None:
         """`worst_qty` at the worst price known; None without a mark."""
         mid = self.view.mid_px(instrument)
-        if mid is None or not is_sane(mid):
+        if mid is None:
             return None
         prices = [mid, *self.view.entry_prices(instrument)]
         if instrument == self.intent.instrument and self.entry_px is not None:

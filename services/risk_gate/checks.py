@@ -7,7 +7,7 @@ the sanity checks only: the others are still reported, with the limit "exempt". 
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal
+from decimal import Decimal, localcontext
 
 import msgspec
 
@@ -16,7 +16,7 @@ from libs.common.money import ZERO
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
 from services.risk_gate.case import MISSING, Case, is_sane, shown
 from services.risk_gate.limits import Limits
-from services.risk_gate.view import View, order_key
+from services.risk_gate.view import ARITHMETIC, View, order_key
 
 EXEMPT = "exempt"
 
@@ -32,7 +32,8 @@ class Finding(msgspec.Struct, frozen=True):
 def evaluate(intent: OrderIntent, view: View, limits: Limits, now: int) -> tuple[Check, ...]:
     """Hold `intent` against everything; approved only if every check passed. Changes nothing."""
     case = Case(intent, view, limits, now)
-    return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in CHECKS)
+    with localcontext(ARITHMETIC):
+        return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in CHECKS)
 
 
 def _check(code: str, finding: Finding, exempt: bool) -> Check:
@@ -145,7 +146,9 @@ def _price_collar(case: Case) -> Finding:
     reach = {"ref": (limits.collar_aggressive, limits.collar_aggressive), "limit": (below, above)}
     bounds = {name: (mid * (1 - reach[name][0]), mid * (1 + reach[name][1])) for name in prices}
     passed = all(is_sane(px) and bounds[name][0] <= px <= bounds[name][1] for name, px in prices.items())
-    return Finding(passed, value, " ".join(f"{name} {shown(low)}..{shown(high)}" for name, (low, high) in bounds.items()))
+    return Finding(
+        passed, value, " ".join(f"{name} {shown(low)}..{shown(high)}" for name, (low, high) in bounds.items())
+    )
 
 
 # --- is it small enough ---------------------------------------------------------------------------------------------
@@ -223,7 +226,7 @@ def _stop_distance(case: Case) -> Finding:
 
 def _risk_per_trade(case: Case) -> Finding:
     stop, entry, qty, spec = case.stop_px, case.entry_px, case.qty, case.spec
-    limit = case.equity_share(case.limits.risk_fraction_max)
+    limit = case.equity_share(case.limits.loss_fraction_max)
     if stop is None or entry is None or qty is None or spec is None:
         return Finding(False, MISSING, shown(limit))
     return _at_most(qty * (abs(entry - stop) + spec.taker_fee * (entry + stop)), limit)

@@ -32,7 +32,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     positions_max: int = 6
     stop_distance_min: Decimal = Decimal("0.0005")
     stop_distance_max: Decimal = Decimal("0.20")
-    risk_fraction_max: Decimal = Decimal("0.01")
+    loss_fraction_max: Decimal = Decimal("0.01")
     duplicate_window_ms: int = 5_000
     orders_per_second_max: int = 5
     orders_per_minute_max: int = 60

@@ -11,8 +11,7 @@ An UNKNOWN order stays in flight until its fate is known. Proceeds and exits in 
 
 from __future__ import annotations
 
-import math
-from decimal import Decimal
+from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 import msgspec
 
@@ -37,6 +36,10 @@ from libs.common.timeframe import HOUR, MILLISECOND, MINUTE
 from services.risk_gate.limits import Limits
 
 CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
+PX_MIN = 1e-12
+PX_MAX = 1e15
+ARITHMETIC = Context(prec=200, traps=[InvalidOperation, DivisionByZero, Overflow])
+"""Wide enough that no limit is passed by rounding, and the same whatever the process uses elsewhere."""
 
 
 class OrderInFlight(msgspec.Struct, kw_only=True):
@@ -119,7 +122,7 @@ class View(msgspec.Struct, kw_only=True):
         Stops and targets bear the id of the entry they protect: their reports say nothing about how much of it may still fill.
         """
         if report.exec_type == "TRADE":
-            self.unbooked[report.exec_id] = _unbooked(report)
+            self.unbooked[_fill_key(report)] = _unbooked(report)
         order = self.in_flight.get(report.intent_id)
         if order is None or report.role != ("EXIT" if order.reduce_only else "ENTRY"):
             return
@@ -137,8 +140,9 @@ class View(msgspec.Struct, kw_only=True):
             self.positions[event.instrument] = event.signed_qty
         else:
             self.positions.pop(event.instrument, None)
-        if event.exec_id in self.unbooked:
-            self.unbooked[event.exec_id].in_position = True
+        fill = self.unbooked.get(_fill_key(event))
+        if fill is not None:
+            fill.in_position = True
 
     def on_equity(self, event: EquityChanged) -> None:
         """The balance now contains every fill that was in a position before."""
@@ -148,7 +152,7 @@ class View(msgspec.Struct, kw_only=True):
             high_water_mark=event.high_water_mark,
             drawdown=event.drawdown,
         )
-        self.unbooked = {exec_id: fill for exec_id, fill in self.unbooked.items() if not fill.in_position}
+        self.unbooked = {key: fill for key, fill in self.unbooked.items() if not fill.in_position}
 
     def on_reconciled(self, event: Reconciled) -> None:
         """The latest comparison with the venue counts, not the best one."""
@@ -206,16 +210,14 @@ class View(msgspec.Struct, kw_only=True):
     def mid_px(self, instrument: str) -> Decimal | None:
         """The middle of the last known quote; None without a usable one."""
         mark = self.marks.get(instrument)
-        if mark is None or not all(math.isfinite(px) and px > 0 for px in (mark.bid_px, mark.ask_px)):
+        if mark is None or not all(PX_MIN <= px <= PX_MAX for px in (mark.bid_px, mark.ask_px)):
             return None
         return (to_decimal(mark.bid_px) + to_decimal(mark.ask_px)) / 2
 
     def held_qty(self, instrument: str) -> Decimal:
         """The signed position, fills on their way into the ledger included."""
         on_the_way = (
-            fill.signed_qty
-            for fill in self.unbooked.values()
-            if fill.instrument == instrument and not fill.in_position
+            fill.signed_qty for fill in self.unbooked.values() if fill.instrument == instrument and not fill.in_position
         )
         return self.positions.get(instrument, ZERO) + sum(on_the_way, ZERO)
 
@@ -255,6 +257,10 @@ class View(msgspec.Struct, kw_only=True):
 def order_key(intent: OrderIntent) -> str:
     """Two intents with the same key are the same order wished twice."""
     return derive_id(intent.instrument, intent.side, intent.reason)
+
+
+def _fill_key(event: ExecutionReport | PositionChanged) -> str:
+    return f"{event.instrument}/{event.exec_id}"  # a venue's trade ids are unique per instrument only
 
 
 def _unbooked(report: ExecutionReport) -> UnbookedFill:

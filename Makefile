@@ -1,0 +1,48 @@
+# Two commands: `make dev` (everything, for real, in paper mode) and `make test`. Both set up what they need in .venv.
+PYTHON ?= python3
+BIN    := .venv/bin
+STAMP  := .venv/.installed
+
+.PHONY: help install dev test lint sim chaos bench docs lock clean
+
+help:
+	@echo "make dev [DATA=<folder of recorded Binance frames>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
+	@echo "make test                       the whole test suite, against real servers"
+	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
+	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
+	@echo "make lint | docs | lock | clean"
+
+install: $(STAMP)
+
+$(STAMP): requirements/dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bulkhead needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
+	@echo "installing into .venv (once; about a minute) ..."
+	@$(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --require-hashes -r requirements/dev.lock
+	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $(STAMP)
+
+dev: install
+	@BULKHEAD_SIM_DATA="$(if $(DATA),$(abspath $(DATA)))" BULKHEAD_SIM_SPEED="$(SPEED)" exec $(BIN)/bulkhead up
+
+test: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
+	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+lint: install
+	@$(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+sim: install
+	@$(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--seeds $(or $(SEEDS),300)) $(if $(BUG),--bug $(BUG))
+
+chaos: install
+	@$(BIN)/python -m tests.chaos
+
+docs: install
+	@$(BIN)/python docs/generate.py
+
+lock:
+	uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
+
+clean:
+	rm -rf .venv .bulkhead .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info

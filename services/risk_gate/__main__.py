@@ -1,0 +1,9 @@
+"""Runs the risk gate."""
+
+from libs.runtime.live import run
+from services.risk_gate.contract import CONTRACT
+from services.risk_gate.machine import RiskMachine
+from services.risk_gate.settings import Settings
+
+if __name__ == "__main__":
+    run(CONTRACT, RiskMachine, Settings, seal=Settings.seal)

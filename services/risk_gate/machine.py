@@ -1,0 +1,163 @@
+"""The risk gate: every intent gets exactly one verdict, with every check and its numbers.
+
+Facts change the view, intents are held against it, operators and the drawdown move the trading state:
+
+    ACTIVE    entries and exits        HALT, or drawdown reaching `drawdown_halt` ──▶ HALTED
+    REDUCING  exits only               REDUCE ──▶ REDUCING
+    HALTED    exits only               RESUME (with a reason) ──▶ ACTIVE
+
+The drawdown halts once when it reaches its limit. An operator who resumes is not halted again before it has recovered and fallen
+anew; entries stay denied (DRAWDOWN) meanwhile. No key is known here: approvals leave unsigned and the shell seals them.
+"""
+
+from __future__ import annotations
+
+from decimal import localcontext
+from typing import ClassVar
+
+from libs.common.messages import (
+    AlertRaised,
+    Check,
+    EquityChanged,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    Message,
+    OperatorCommanded,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    PositionChanged,
+    Reconciled,
+    TradingState,
+    TradingStateChanged,
+)
+from libs.common.timeframe import MILLISECOND
+from libs.runtime.machine import Effect, Publish
+from services.risk_gate.case import Case
+from services.risk_gate.checks import evaluate
+from services.risk_gate.limits import Limits
+from services.risk_gate.view import ARITHMETIC, View
+
+AUTHOR = "risk-gate"
+STATE_AFTER: dict[str, TradingState] = {"HALT": "HALTED", "REDUCE": "REDUCING", "RESUME": "ACTIVE"}
+
+
+class RiskMachine:
+    """Judges intents. `settings` are the limits, `state` is the view."""
+
+    Settings: ClassVar[type[Limits]] = Limits
+    State: ClassVar[type[View]] = View
+
+    def __init__(self, settings: Limits):
+        self.settings = settings
+        self.state = View()
+
+    def handle(self, event: Message, now: int) -> list[Effect]:
+        """Take one fact, command or intent; see the module's head."""
+        with localcontext(ARITHMETIC):
+            match event:
+                case OrderIntent():
+                    return [self._judge(event, now)]
+                case EquityChanged():
+                    return self._on_equity(event)
+                case OperatorCommanded():
+                    return self._on_command(event)
+            self._learn(event)
+        return []
+
+    def _learn(self, event: Message) -> None:
+        match event:
+            case FeedMarks():
+                self.state.on_marks(event)
+            case FeedStatus():
+                self.state.on_feed_status(event)
+            case ExecutionReport():
+                self.state.on_report(event)
+            case PositionChanged():
+                self.state.on_position(event)
+            case Reconciled():
+                self.state.on_reconciled(event)
+            case InstrumentQuarantined():
+                self.state.on_quarantined(event)
+            case InstrumentReleased():
+                self.state.on_released(event)
+
+    # --- verdicts -----------------------------------------------------------------------------------------------
+
+    def _judge(self, intent: OrderIntent, now: int) -> Effect:
+        self.state.forget(self.settings, now)
+        checks = evaluate(intent, self.state, self.settings, now)
+        reasons = tuple(check.code for check in checks if not check.passed)
+        self.state.remember_intent(intent.intent_id, self.settings, now)
+        if reasons:
+            return Publish(_denied(intent, reasons, checks))
+        order = Case(intent, self.state, self.settings, now).order_in_flight()
+        self.state.remember_approval(intent, order, now)
+        valid_until = min(intent.valid_until, now + self.settings.approval_ttl_ms * MILLISECOND)
+        return Publish(_approved(intent, valid_until, checks))
+
+    # --- trading state ------------------------------------------------------------------------------------------
+
+    def _on_equity(self, event: EquityChanged) -> list[Effect]:
+        self.state.on_equity(event)
+        limit = self.settings.drawdown_halt
+        if event.drawdown < limit:
+            self.state.drawdown_halted = False
+            return []
+        if self.state.drawdown_halted:
+            return []
+        self.state.drawdown_halted = True
+        reason = f"drawdown {event.drawdown} has reached {limit}"
+        text = f"{reason}: equity {event.equity}, high-water mark {event.high_water_mark}; entries are halted"
+        alert = Publish(AlertRaised(code="DRAWDOWN_HALT", severity="page", text=text))
+        return [*self._move_to("HALTED", reason, AUTHOR), alert]
+
+    def _on_command(self, event: OperatorCommanded) -> list[Effect]:
+        author = event.author or event.producer
+        if event.command == "RESUME" and not event.reason.strip():
+            text = f"RESUME by {author} is refused: say why with a reason; trading stays {self.state.trading_state}"
+            return [Publish(AlertRaised(code="RESUME_WITHOUT_REASON", severity="ticket", text=text))]
+        moved = self._move_to(STATE_AFTER[event.command], event.reason, author)
+        if moved:
+            return moved
+        text = f"{event.command} by {author} changes nothing: trading is {self.state.trading_state} already"
+        return [Publish(AlertRaised(code="COMMAND_WITHOUT_EFFECT", severity="note", text=text))]
+
+    def _move_to(self, state: TradingState, reason: str, author: str) -> list[Effect]:
+        previous = self.state.trading_state
+        if state == previous:
+            return []
+        self.state.trading_state = state
+        return [Publish(TradingStateChanged(state=state, previous=previous, reason=reason, author=author))]
+
+
+def _approved(intent: OrderIntent, valid_until: int, checks: tuple[Check, ...]) -> OrderApproved:
+    return OrderApproved(
+        intent_id=intent.intent_id,
+        instrument=intent.instrument,
+        side=intent.side,
+        ord_type=intent.ord_type,
+        time_in_force=intent.time_in_force,
+        order_qty=intent.order_qty,
+        limit_px=intent.limit_px,
+        ref_px=intent.ref_px,
+        stop_px=intent.stop_px,
+        target_px=intent.target_px,
+        reduce_only=intent.reduce_only,
+        valid_until=valid_until,
+        checks=checks,
+    )
+
+
+def _denied(intent: OrderIntent, reasons: tuple[str, ...], checks: tuple[Check, ...]) -> OrderDenied:
+    return OrderDenied(
+        intent_id=intent.intent_id,
+        instrument=intent.instrument,
+        side=intent.side,
+        order_qty=intent.order_qty,
+        reasons=reasons,
+        checks=checks,
+    )

@@ -1,0 +1,101 @@
+"""What the risk gate is told from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, field_validator, model_validator
+from pydantic_settings import NoDecode
+
+from libs.common.messages import Message
+from libs.common.subjects import TOKEN
+from libs.runtime.settings import ServiceSettings
+from services.risk_gate.limits import Limits
+from services.risk_gate.machine import RiskMachine
+from services.risk_gate.signer import load_signing_key, sealer
+
+Fraction = Annotated[Decimal, Field(gt=0, le=1)]
+
+
+class Settings(ServiceSettings):
+    """The limits of the book, and where the signing key lies."""
+
+    instruments: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("BTC-USDT", "ETH-USDT"),
+        min_length=1,
+        max_length=100,
+        description="the only instruments that may be ordered, separated by commas; keep one listed until it is sold",
+    )
+    risk_signing_key_file: Path = Field(description="the Ed25519 private key that signs approvals; mode 0600")
+    risk_price_age_ms_max: int = Field(default=2_000, ge=1, le=600_000, description="older marks stop entries")
+    risk_collar_aggressive: Fraction = Field(
+        default=Decimal("0.02"), description="how far past the mark a price may pay"
+    )
+    risk_collar_passive: Fraction = Field(default=Decimal("0.20"), description="how far off the mark a limit may wait")
+    risk_order_value_max: Decimal = Field(
+        default=Decimal(50_000), gt=0, le=10**12, description="largest order, in quote currency"
+    )
+    risk_order_value_fraction_max: Fraction = Field(default=Decimal("0.50"), description="largest order, of equity")
+    risk_position_fraction_max: Fraction = Field(default=Decimal("0.20"), description="largest position, of equity")
+    risk_gross_exposure_fraction_max: Fraction = Field(default=Decimal(1), description="all positions, of equity")
+    risk_positions_max: int = Field(default=6, ge=1, le=100, description="how many instruments may be held at once")
+    risk_stop_distance_min: Fraction = Field(default=Decimal("0.0005"), description="nearest stop, of the entry price")
+    risk_stop_distance_max: Fraction = Field(default=Decimal("0.20"), description="farthest stop, of the entry price")
+    risk_loss_fraction_max: Fraction = Field(
+        default=Decimal("0.01"), description="loss at the stop with fees, of equity"
+    )
+    risk_duplicate_window_ms: int = Field(default=5_000, ge=0, le=3_600_000, description="same order not again within")
+    risk_orders_per_second_max: int = Field(default=5, ge=1, le=1_000, description="approved entries in any second")
+    risk_orders_per_minute_max: int = Field(default=60, ge=1, le=10_000, description="approved entries in any minute")
+    risk_drawdown_entry_max: Fraction = Field(default=Decimal("0.10"), description="drawdown that stops entries")
+    risk_drawdown_halt: Fraction = Field(
+        default=Decimal("0.15"), description="drawdown that halts until a human resumes"
+    )
+    risk_approval_ttl_ms: int = Field(
+        default=10_000, ge=100, le=600_000, description="how long an approval is good for"
+    )
+    risk_intent_memory_hours: int = Field(default=48, ge=24, le=720, description="how long intent ids are remembered")
+
+    @field_validator("instruments", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("instruments")
+    @classmethod
+    def _are_instruments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for instrument in value:
+            base, _, quote = instrument.partition("-")
+            if not (base and quote and TOKEN.fullmatch(instrument)):
+                raise ValueError("want instruments like BTC-USDT, separated by commas")
+        return value
+
+    @field_validator("risk_signing_key_file")
+    @classmethod
+    def _is_usable(cls, value: Path) -> Path:
+        load_signing_key(value)
+        return value
+
+    @model_validator(mode="after")
+    def _are_in_order(self) -> Settings:
+        if self.risk_stop_distance_min > self.risk_stop_distance_max:
+            raise ValueError("BULKHEAD_RISK_STOP_DISTANCE_MIN must not exceed BULKHEAD_RISK_STOP_DISTANCE_MAX")
+        if self.risk_drawdown_entry_max > self.risk_drawdown_halt:
+            raise ValueError("BULKHEAD_RISK_DRAWDOWN_ENTRY_MAX must not exceed BULKHEAD_RISK_DRAWDOWN_HALT")
+        return self
+
+    def machine(self) -> RiskMachine.Settings:
+        """The part that can change a verdict."""
+        named = {name: getattr(self, f"risk_{name}") for name in Limits.__struct_fields__ if name != "instruments"}
+        return Limits(instruments=self.instruments, **named)
+
+    def seal(self) -> Callable[[Message], Message]:
+        """What the live shell passes every output through; the key stays in here.
+
+        Raises:
+            BadKeyFile: the key file has become unusable since the settings were read.
+        """
+        return sealer(load_signing_key(self.risk_signing_key_file))

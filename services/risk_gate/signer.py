@@ -1,0 +1,82 @@
+"""The only place that holds the signing key. It is read from a file, never made, never shown.
+
+The file holds an Ed25519 private key: PEM (PKCS 8, without a password), 64 hex characters, or the 32 raw bytes. Nobody but its owner
+may have any right on it. An error names the file and what is wrong with it, never what is in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from libs.common.approval import sign
+from libs.common.messages import Message, OrderApproved
+from libs.runtime.settings import SettingsError
+
+KEY_BYTES = 32
+FILE_BYTES_MAX = 4096
+_HEX = re.compile(rb"[0-9a-fA-F]{64}")
+
+
+class BadKeyFile(SettingsError, ValueError):
+    """The signing key cannot be used. Also a ValueError, so that it can be told among the other bad settings."""
+
+
+def load_signing_key(path: Path) -> Ed25519PrivateKey:
+    """The key in the file `path`.
+
+    Raises:
+        BadKeyFile: no such regular file, unreadable, open to others, or not an Ed25519 private key.
+    """
+    raw = _read_private(path)
+    if raw.lstrip().startswith(b"-----BEGIN"):
+        return _from_pem(raw, path)
+    if _HEX.fullmatch(raw.strip()):
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(raw.strip().decode()))
+    if len(raw) == KEY_BYTES:
+        return Ed25519PrivateKey.from_private_bytes(raw)
+    raise BadKeyFile(f"{path} holds no Ed25519 private key ({len(raw)} bytes; want PEM, 64 hex characters or 32 bytes)")
+
+
+def sealer(private_key: Ed25519PrivateKey) -> Callable[[Message], Message]:
+    """What the shell passes every output through: approvals are signed, everything else stays as it is."""
+
+    def seal(message: Message) -> Message:
+        return sign(private_key, message) if isinstance(message, OrderApproved) else message
+
+    return seal
+
+
+def _read_private(path: Path) -> bytes:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO must not make us wait
+    except OSError as error:
+        raise BadKeyFile(f"cannot read {path}: {error.strerror}; want the file with the signing key") from None
+    with os.fdopen(descriptor, "rb") as file:
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise BadKeyFile(f"{path} is not a regular file")
+        if found.st_mode & 0o077:
+            mode = stat.S_IMODE(found.st_mode)
+            raise BadKeyFile(f"{path} is open to others (mode {mode:04o}); want 0600 or 0400: chmod 600 {path}")
+        raw = file.read(FILE_BYTES_MAX + 1)
+    if len(raw) > FILE_BYTES_MAX:
+        raise BadKeyFile(f"{path} is too large for a key (more than {FILE_BYTES_MAX} bytes)")
+    return raw
+
+
+def _from_pem(raw: bytes, path: Path) -> Ed25519PrivateKey:
+    try:
+        key = load_pem_private_key(raw, password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):  # TypeError: it is encrypted
+        raise BadKeyFile(f"{path} is not a readable PEM private key without a password") from None
+    if not isinstance(key, Ed25519PrivateKey):
+        raise BadKeyFile(f"{path} holds a private key, but not an Ed25519 one")
+    return key

@@ -1,0 +1,9 @@
+"""Runs the portfolio."""
+
+from libs.runtime.live import run
+from services.signal_agents.portfolio.contract import CONTRACT
+from services.signal_agents.portfolio.machine import PortfolioMachine
+from services.signal_agents.portfolio.settings import Settings
+
+if __name__ == "__main__":
+    run(CONTRACT, PortfolioMachine, Settings)

@@ -1,0 +1,338 @@
+"""The portfolio: joins the agents' opinions into sized order intents, long only, one unresolved wish per instrument.
+
+Theory of operation.
+
+* **Joining.** Only the agents named in the settings are heard, and only through their own writer. An opinion binds while its bar
+  closed at most `signal_age_max` ago (or ahead: clocks differ). Entering needs every agent ready and LONG; leaving needs
+  one that is ready and SHORT, or all of them ready and FLAT for `exit_flat_bars` bars in a row (0: FLAT never leaves).
+* **Entering** happens when signals arrive: an instrument that is held by nothing but dust and free of wishes gets a BUY with
+  stop and target at multiples of ATR, sized by `sizing`. The price is the best ask if proven within `quote_age_max`, else
+  the bar's close. Without equity, balance or the venue's rules there is no wish. Too small to trade: no wish either.
+* **Leaving** is looked at when signals and when marks arrive, so that a wish that was denied or got lost is made again: the
+  target comes first (best bid at or above it, in the story of the entry), then the opinions (in the story of the bar).
+  The whole position is sold, rounded down to the step; dust stays. The protective stop is the executor's business.
+* **One wish at a time** (`book`): from the intent until the ledger has booked the last fill. A denial or a failed order
+  pauses its side; an intent that nobody answers is let go at `valid_until` by a timer; an approval that comes after that,
+  but still in time to become an order, is taken up again. An UNKNOWN order is under way until the venue is heard.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.ids import derive_id
+from libs.common.messages import (
+    AgentSignals,
+    EquityChanged,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    InstrumentSpec,
+    Message,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    PositionChanged,
+    Side,
+    Signal,
+    TimerFired,
+)
+from libs.common.money import ZERO, floor_to_step, plain, round_px, to_decimal
+from libs.runtime.machine import CancelTimer, Effect, Publish, Reject, SetTimer
+from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
+from services.signal_agents.portfolio.sizing import Funds, Limits, is_tradable, long_entry
+
+PX_MAX = 1e15
+"""No price is this high: a number beyond is a fault of who sent it."""
+
+CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can change a wish. Durations are ns."""
+
+    agents: tuple[str, ...]
+    limits: Limits
+    exit_flat_bars: int
+    signal_age_max: int
+    quote_age_max: int
+    intent_valid: int
+    denial_cooldown: int
+    exit_retry: int
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Money as the ledger last told it, the venue's rules, and a book per instrument."""
+
+    equity: Decimal | None = None
+    balance: Decimal | None = None
+    specs: dict[str, InstrumentSpec] = {}
+    books: dict[str, Book] = {}
+
+
+class PortfolioMachine:
+    """Opinions, prices, positions and verdicts in; order intents out."""
+
+    Settings = Settings
+    State = State
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.state = State()
+
+    def handle(self, event: Message, now: int) -> list[Effect]:
+        """React to one event."""
+        match event:
+            case AgentSignals():
+                return self._hear(event, now)
+            case FeedMarks():
+                return self._mark(event, now)
+            case FeedStatus():
+                return self._learn_rules(event)
+            case EquityChanged():
+                return self._count(event)
+            case PositionChanged():
+                self._book(event.instrument).post(event.exec_id, event.signed_qty)
+            case OrderApproved():
+                return self._approved(event, now)
+            case OrderDenied():
+                return self._denied(event, now)
+            case ExecutionReport():
+                return self._reported(event, now)
+            case TimerFired():
+                self._let_go(event)
+        return []
+
+    # --- what is known ----------------------------------------------------------------------------------------
+
+    def _book(self, instrument: str) -> Book:
+        return self.state.books.setdefault(instrument, Book())
+
+    def _learn_rules(self, status: FeedStatus) -> list[Effect]:
+        for spec in status.specs:
+            if min(spec.px_tick, spec.qty_step) <= ZERO or min(spec.qty_min, spec.notional_min, spec.taker_fee) < ZERO:
+                return [
+                    Reject("BAD_SPEC", f"{spec.instrument}: tick and step must be positive, nothing negative: {spec}")
+                ]
+        self.state.specs.update({spec.instrument: spec for spec in status.specs})
+        return []
+
+    def _count(self, money: EquityChanged) -> list[Effect]:
+        self.state.equity, self.state.balance = money.equity, money.balance
+        for book in self.state.books.values():
+            book.cash_spent = ZERO
+        return []
+
+    # --- what may lead to a wish ------------------------------------------------------------------------------
+
+    def _hear(self, said: AgentSignals, now: int) -> list[Effect]:
+        if said.producer != f"agent.{said.agent_id}":
+            return [Reject("WRONG_AGENT", f"{said.producer} speaks as agent {said.agent_id!r}")]
+        if said.agent_id not in self.settings.agents or said.end_ts - now > self.settings.signal_age_max:
+            return []
+        if faults := [fault for signal in said.signals if (fault := _fault_of(signal))]:
+            return [Reject("BAD_SIGNAL", faults[0])]
+        effects: list[Effect] = []
+        for signal in said.signals:
+            if signal.instrument in self.state.specs and self._note(said, signal):
+                effects += self._leave(signal.instrument, said, now) or self._enter(signal.instrument, said, now)
+        return effects
+
+    def _note(self, said: AgentSignals, signal: Signal) -> bool:
+        """Remember the opinion; False if the agent has already said as much of this bar or a later one."""
+        opinions = self._book(signal.instrument).opinions
+        last = opinions.get(said.agent_id)
+        if last is not None and said.end_ts <= last.end_ts:
+            return False
+        is_flat = signal.ready and signal.stance == "FLAT"
+        opinions[said.agent_id] = Opinion(
+            end_ts=said.end_ts,
+            ready=signal.ready,
+            stance=signal.stance,
+            close_px=signal.close_px,
+            atr=signal.atr,
+            flat_bars=(last.flat_bars if last is not None else 0) + 1 if is_flat else 0,
+            story=said.correlation_id or said.id,
+        )
+        return True
+
+    def _mark(self, marks: FeedMarks, now: int) -> list[Effect]:
+        for mark in marks.marks:
+            if not (0.0 < mark.bid_px < PX_MAX and 0.0 < mark.ask_px < PX_MAX):
+                return [Reject("BAD_MARK", f"{mark.instrument}: bid {mark.bid_px}, ask {mark.ask_px}")]
+        for mark in marks.marks:
+            self._book(mark.instrument).quote = Quote(bid_px=mark.bid_px, ask_px=mark.ask_px, ts=mark.ts)
+        for instrument in marks.alive:
+            book = self._book(instrument)
+            if book.quote is not None:
+                book.quote = msgspec.structs.replace(book.quote, ts=max(book.quote.ts, marks.as_of))
+        effects: list[Effect] = []
+        for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):
+            effects += self._leave(instrument, marks, now)
+        return effects
+
+    # --- wishes -----------------------------------------------------------------------------------------------
+
+    def _enter(self, instrument: str, cause: Message, now: int) -> list[Effect]:
+        book, spec = self._book(instrument), self.state.specs[instrument]
+        opinions = self._binding(book, now)
+        if not opinions or any(opinion.stance != "LONG" for opinion in opinions):
+            return []
+        if not book.is_free or now < book.entry_after or self.state.equity is None or self.state.balance is None:
+            return []
+        quote, lead = self._fresh_quote(book, now), opinions[0]
+        px = quote.ask_px if quote is not None else lead.close_px
+        if book.signed_qty < ZERO or is_tradable(floor_to_step(book.signed_qty, spec.qty_step), to_decimal(px), spec):
+            return []
+        promised = sum((each.cash_promised for each in self.state.books.values()), ZERO)
+        funds = Funds(equity=self.state.equity, free=self.state.balance - promised)
+        entry = long_entry(to_decimal(px), to_decimal(lead.atr), funds, self.settings.limits, spec)
+        if entry is None:
+            return []
+        intent = self._intent(instrument, "BUY", entry.qty, entry.ref_px, cause, now, "long", lead.story)
+        intent = msgspec.structs.replace(intent, stop_px=entry.stop_px, target_px=entry.target_px)
+        return self._wish(book, intent, entry.cash)
+
+    def _leave(self, instrument: str, cause: Message, now: int) -> list[Effect]:
+        book, spec = self._book(instrument), self.state.specs.get(instrument)
+        if spec is None or book.signed_qty <= ZERO or not book.is_free or now < book.exit_after:
+            return []
+        quote = self._fresh_quote(book, now)
+        why = self._why_leave(book, quote, now)
+        if why is None:
+            return []
+        reason, story, close_px = why
+        px = to_decimal(quote.bid_px if quote is not None else close_px)
+        qty = floor_to_step(book.signed_qty, spec.qty_step)
+        ref_px = round_px(px, spec.px_tick, up=False)
+        if not is_tradable(qty, ref_px, spec):
+            return []
+        return self._wish(book, self._intent(instrument, "SELL", qty, ref_px, cause, now, reason, story), ZERO)
+
+    def _why_leave(self, book: Book, quote: Quote | None, now: int) -> tuple[str, str, float] | None:
+        """The reason to sell, its story, and the last close for want of a quote."""
+        target_px = book.plan.target_px if book.plan is not None else None
+        if quote is not None and target_px is not None and to_decimal(quote.bid_px) >= target_px:
+            return ("target", book.plan.story if book.plan is not None else "", quote.bid_px)
+        opinions = self._binding(book, now, quorum=False)
+        for opinion in opinions:
+            if opinion.stance == "SHORT":
+                return ("short", opinion.story, opinion.close_px)
+        bars = self.settings.exit_flat_bars
+        if bars > 0 and len(opinions) == len(self.settings.agents) and all(op.flat_bars >= bars for op in opinions):
+            return ("flat", opinions[0].story, opinions[0].close_px)
+        return None
+
+    def _binding(self, book: Book, now: int, *, quorum: bool = True) -> list[Opinion]:
+        """The ready and fresh opinions in the order of the settings; with `quorum` none unless every agent has one."""
+        known = [book.opinions[agent] for agent in self.settings.agents if agent in book.opinions]
+        binding = [op for op in known if op.ready and abs(now - op.end_ts) <= self.settings.signal_age_max]
+        return binding if not quorum or len(binding) == len(self.settings.agents) else []
+
+    def _fresh_quote(self, book: Book, now: int) -> Quote | None:
+        return book.quote if book.quote is not None and now - book.quote.ts <= self.settings.quote_age_max else None
+
+    def _intent(
+        self,
+        instrument: str,
+        side: Side,
+        qty: Decimal,
+        ref_px: Decimal,
+        cause: Message,
+        now: int,
+        reason: str,
+        story: str,
+    ) -> OrderIntent:
+        return OrderIntent(
+            intent_id=derive_id(cause.id, "intent", instrument, side),
+            instrument=instrument,
+            side=side,
+            ord_type="MARKET",
+            time_in_force="IOC",
+            order_qty=plain(qty),
+            limit_px=None,
+            ref_px=plain(ref_px),
+            stop_px=None,
+            target_px=None,
+            reduce_only=side == "SELL",
+            valid_until=now + self.settings.intent_valid,
+            reason=reason,
+            correlation_id=story,
+        )
+
+    def _wish(self, book: Book, intent: OrderIntent, cash: Decimal) -> list[Effect]:
+        book.wish = Wish(
+            intent_id=intent.intent_id,
+            side=intent.side,
+            valid_until=intent.valid_until,
+            plan=Plan(target_px=intent.target_px, story=intent.correlation_id),
+            cash=cash,
+        )
+        return [Publish(intent), SetTimer(_timer_of(intent.instrument), intent.valid_until)]
+
+    # --- what becomes of a wish -------------------------------------------------------------------------------
+
+    def _approved(self, order: OrderApproved, now: int) -> list[Effect]:
+        book = self._book(order.instrument)
+        if book.wish is None and now <= order.valid_until:
+            book.wish = Wish(
+                intent_id=order.intent_id,
+                side=order.side,
+                valid_until=order.valid_until,
+                plan=Plan(target_px=order.target_px, story=order.correlation_id),
+                cash=order.order_qty * order.ref_px if order.side == "BUY" else ZERO,
+            )
+        if book.wish is None or book.wish.intent_id != order.intent_id:
+            return []
+        if book.wish.stage == "INTENDED":
+            book.wish.stage = "APPROVED"
+        return [CancelTimer(_timer_of(order.instrument))]
+
+    def _denied(self, order: OrderDenied, now: int) -> list[Effect]:
+        book = self._book(order.instrument)
+        if book.wish is None or book.wish.intent_id != order.intent_id:
+            return []
+        book.wish = None
+        book.pause(order.side, now + self._pause_of(order.side))
+        return [CancelTimer(_timer_of(order.instrument))]
+
+    def _reported(self, report: ExecutionReport, now: int) -> list[Effect]:
+        book = self._book(report.instrument)
+        is_new_fill = report.exec_type == "TRADE" and book.fill(report.exec_id)
+        wish = book.wish
+        if wish is None or wish.intent_id != report.intent_id or report.role not in ("ENTRY", "EXIT"):
+            return []
+        if is_new_fill:
+            wish.has_filled = True
+            if report.role == "ENTRY":
+                book.plan = wish.plan
+        if report.ord_status not in CLOSED or wish.stage == "CLOSED":
+            return []
+        wish.stage = "CLOSED"
+        if report.ord_status != "FILLED":
+            book.pause(wish.side, now + self._pause_of(wish.side))
+        book.settle()
+        return [CancelTimer(_timer_of(report.instrument))]
+
+    def _let_go(self, timer: TimerFired) -> None:
+        for instrument, book in self.state.books.items():
+            if timer.name == _timer_of(instrument) and book.wish is not None and book.wish.stage == "INTENDED":
+                book.wish = None
+
+    def _pause_of(self, side: Side) -> int:
+        return self.settings.denial_cooldown if side == "BUY" else self.settings.exit_retry
+
+
+def _timer_of(instrument: str) -> str:
+    return f"intent.{instrument}"
+
+
+def _fault_of(signal: Signal) -> str:
+    """What makes `signal` unusable; empty if nothing does."""
+    if not 0.0 < signal.close_px < PX_MAX or not 0.0 <= signal.atr < PX_MAX:
+        return f"{signal.instrument}: close {signal.close_px} and ATR {signal.atr} must be a price and a distance"
+    if not 0.0 <= signal.strength <= 1.0:
+        return f"{signal.instrument}: strength {signal.strength} must be in [0, 1]"
+    return ""
