@@ -24,11 +24,12 @@ class Clock(Protocol):
 
 
 class LogEntry(msgspec.Struct, frozen=True):
-    """One message as it stands in the log."""
+    """One message as it stands in the log; `traceparent` is its W3C trace header, where the reader has seen headers."""
 
     seq: int
     subject: str
     payload: bytes
+    traceparent: str = ""
 
 
 class AdapterContext(msgspec.Struct):

@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from libs.runtime.adapter import LogEntry
@@ -24,6 +26,9 @@ APPEND_TIMEOUT_S = 5.0
 API_TIMEOUT_S = 2.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
 NOT_FOUND = 404
+
+OnClosed = Callable[[], None] | None
+OnError = Callable[[str], None] | None
 
 
 class BusError(Exception):
@@ -46,9 +51,18 @@ class Bus:
         self.stream = stream
         self.api_root = api
         self.reconnects = 0
+        self._waiting: set[asyncio.Future[Msg]] = set()
 
     @classmethod
-    async def connect(cls, options: dict[str, Any], stream: str, *, api: str = "$JS.API", on_closed: Any = None) -> Bus:
+    async def connect(
+        cls,
+        options: dict[str, Any],
+        stream: str,
+        *,
+        api: str = "$JS.API",
+        on_closed: OnClosed = None,
+        on_error: OnError = None,
+    ) -> Bus:
         """Connect with `options` (libs.runtime.nats_config.connect_options), waiting for a server for as long as it takes.
 
         `api` is where this user finds the JetStream API (`nats_config.api_prefix`): guests find it under another name.
@@ -58,12 +72,34 @@ class Bus:
         async def reconnected() -> None:
             bus.reconnects += 1
 
+        async def disconnected() -> None:
+            bus._interrupt(AppendUnknown("the connection to the bus broke"))
+
+        async def failed(error: Exception) -> None:
+            text = str(error)
+            if "permissions violation for publish" in text:
+                bus._interrupt(BusError(f"this user may not do that: {text}"))
+            if on_error is not None:
+                on_error(text)
+
         async def closed() -> None:
             if on_closed is not None:
                 on_closed()
 
-        await bus._client.connect(**{**options, "reconnected_cb": reconnected, "closed_cb": closed})
+        callbacks = {
+            "reconnected_cb": reconnected,
+            "disconnected_cb": disconnected,
+            "error_cb": failed,
+            "closed_cb": closed,
+        }
+        await bus._client.connect(**{**options, **callbacks})
         return bus
+
+    def _interrupt(self, error: BusError) -> None:
+        """Let nobody wait out a timeout for an answer that cannot come any more."""
+        for waiting in self._waiting:
+            if not waiting.done():
+                waiting.set_exception(error)
 
     @property
     def is_connected(self) -> bool:
@@ -84,9 +120,8 @@ class Bus:
     async def api(self, subject: str, **body: Any) -> dict[str, Any]:
         """One JetStream API request; errors of the server come back in the answer under `error`."""
         try:
-            reply = await self._client.request(
-                f"{self.api_root}.{subject}", json.dumps(body).encode() if body else b"", timeout=API_TIMEOUT_S
-            )
+            payload = json.dumps(body).encode() if body else b""
+            reply = await self._request(f"{self.api_root}.{subject}", payload, API_TIMEOUT_S)
         except (TimeoutError, NatsError) as error:
             raise BusError(f"no answer from the bus to {subject}: {type(error).__name__}") from error
         answer: dict[str, Any] = json.loads(reply.data)
@@ -157,12 +192,25 @@ class Bus:
 
     async def wait_connected(self) -> None:
         """Return once requests can leave: nothing is appended into a buffer that might be sent later."""
-        while not self._client.is_connected:
+        while not self._client.is_connected:  # noqa: ASYNC110  (nats-py has no event to wait for)
             await asyncio.sleep(0.02)
+
+    async def _request(self, subject: str, payload: bytes, timeout_s: float, headers: Any = None) -> Msg:
+        """One request; its wait ends early when the connection breaks or the server says it is forbidden."""
+        asked = asyncio.ensure_future(self._client.request(subject, payload, timeout=timeout_s, headers=headers))
+        interrupted: asyncio.Future[Msg] = asyncio.get_running_loop().create_future()
+        self._waiting.add(interrupted)
+        try:
+            await asyncio.wait({asked, interrupted}, return_when=asyncio.FIRST_COMPLETED)
+            return asked.result() if asked.done() else interrupted.result()
+        finally:
+            self._waiting.discard(interrupted)
+            asked.cancel()
+            await asyncio.gather(asked, return_exceptions=True)
 
     async def _publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> int:
         try:
-            reply = await self._client.request(subject, payload, timeout=APPEND_TIMEOUT_S, headers=headers)
+            reply = await self._request(subject, payload, APPEND_TIMEOUT_S, headers)
         except (TimeoutError, NatsError) as error:
             raise AppendUnknown(f"no answer to the append on {subject}: {type(error).__name__}") from error
         answer = json.loads(reply.data)

@@ -89,6 +89,7 @@ class LiveShell:
         self._running = 0
         self._group: asyncio.TaskGroup
         self._phase = "starting"
+        self._trouble: BusError | None = None
         self._snapshot_seq = 0
         self._bus: Bus
         self._lease: Lease
@@ -104,7 +105,13 @@ class LiveShell:
             options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
             self._phase = "waiting for the bus"
             self._bus = await self._until_stopped(
-                Bus.connect(options, self.settings.log_stream, api=api_prefix(self.contract), on_closed=self._closed)
+                Bus.connect(
+                    options,
+                    self.settings.log_stream,
+                    api=api_prefix(self.contract),
+                    on_closed=self._closed,
+                    on_error=self._bus_error,
+                )
             )
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
             await self._until_stopped(self._acquire_lease())
@@ -122,8 +129,11 @@ class LiveShell:
     def _closed(self) -> None:
         """nats-py has given up: there is no way back for this connection."""
         if not self._stop.is_set():
-            self._logger.error("bus_connection_closed")
+            self._trouble = BusError("the connection to the bus was closed for good")
             self._stop.set()
+
+    def _bus_error(self, text: str) -> None:
+        self._logger.warning("bus_error", text=text)
 
     def stop(self) -> None:
         """Finish what is decided, snapshot, leave."""
@@ -201,6 +211,8 @@ class LiveShell:
 
     async def _end(self, tasks: list[asyncio.Task[None]]) -> None:
         await self._stop.wait()
+        if self._trouble is not None:
+            raise self._trouble
         await self._finish()
         for task in asyncio.all_tasks():
             name = task.get_name()
@@ -228,8 +240,9 @@ class LiveShell:
         engine = self._engine
         next_due, began = engine.next_due, time.perf_counter()
         engine.deliver(entry.seq, entry.subject, entry.payload)
-        self._metrics.handled(_kind(entry.subject), time.perf_counter() - began, entry.seq, self._pull.waiting)
-        self._tracer.processed(entry)
+        seconds = time.perf_counter() - began
+        self._metrics.handled(_kind(entry.subject), seconds, entry.seq, self._pull.waiting)
+        self._tracer.processed(entry, seconds, entry.traceparent)
         if engine.next_due != next_due:
             self._timers_changed.set()
         self._wake.set()
@@ -256,8 +269,9 @@ class LiveShell:
             began = time.perf_counter()
             seq = await self._bus.append(append, prefix, {"traceparent": traceparent(append.message)})
             engine.appended(seq)
-            self._metrics.appended(type(append.message).__name__, time.perf_counter() - began, seq, engine.backlog)
-            self._tracer.published(append.message, seq)
+            seconds = time.perf_counter() - began
+            self._metrics.appended(type(append.message).__name__, seconds, seq, engine.backlog)
+            self._tracer.published(append.message, seq, seconds)
             self._note(append.message, seq)
             self._room.set()
 

@@ -258,7 +258,9 @@ def check_private(path: Path) -> None:
     except FileNotFoundError:
         raise KeysError(f"{path} is missing; `bulkhead up` makes it, in a deployment it is mounted") from None
     if mode & 0o077:
-        raise KeysError(f"{path} is readable by others (mode {mode:04o}); chmod 600 it, and change the key if it leaked")
+        raise KeysError(
+            f"{path} is readable by others (mode {mode:04o}); chmod 600 it, and change the key if it leaked"
+        )
 
 
 # --- connecting -----------------------------------------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from libs.runtime.contract import Contract
@@ -48,39 +47,59 @@ def write_config(home: Path, contracts: Iterable[Contract], port: int, monitor_p
 
 
 def start(home: Path, contracts: Iterable[Contract], port: int, monitor_port: int) -> subprocess.Popen[bytes]:
-    """Start a server for `home`; its log is `home/logs/nats-server.log`. It may not listen yet: see `wait_healthy`."""
+    """Start a server for `home`; it says what it says into `home/logs/nats.log`. It may not listen yet: see `wait_healthy`."""
     config = write_config(home, contracts, port, monitor_port)
-    (home / "logs").mkdir(parents=True, exist_ok=True)
-    log = home / "logs" / "nats-server.log"
-    return subprocess.Popen(  # noqa: S603  (our own binary, our own file)
-        [str(binary()), "--config", str(config), "--log", str(log)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        env={"PATH": os.environ.get("PATH", "")},
-        start_new_session=True,
-    )
+    log = log_file(home)
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as out:
+        return subprocess.Popen(  # noqa: S603  (our own binary, our own file)
+            [str(binary()), "--config", str(config)],
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=subprocess.STDOUT,
+            env={"PATH": os.environ.get("PATH", "")},
+            start_new_session=True,
+        )
 
 
-def wait_healthy(home: Path, process: subprocess.Popen[bytes], monitor_port: int, deadline_s: float = 10.0) -> None:
-    """Return once /healthz answers.
+async def wait_healthy(
+    monitor_port: int, *, ended: Callable[[], bool], last_words: Callable[[], str], deadline_s: float = 10.0
+) -> None:
+    """Return once /healthz says ok.
 
     Raises:
         NatsServerError: the process ended or the deadline passed; with the end of its log.
     """
     until = time.monotonic() + deadline_s
     while time.monotonic() < until:
-        if process.poll() is not None:
-            raise NatsServerError(f"nats-server ended with code {process.returncode}:\n{log_tail(home)}")
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{monitor_port}/healthz", timeout=1):  # noqa: S310
-                return
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.02)
-    raise NatsServerError(f"nats-server is not healthy after {deadline_s:g} s:\n{log_tail(home)}")
+        if ended():
+            raise NatsServerError(f"nats-server ended at once:\n{last_words()}")
+        if await _is_healthy(monitor_port):
+            return
+        await asyncio.sleep(0.02)
+    raise NatsServerError(f"nats-server is not healthy after {deadline_s:g} s:\n{last_words()}")
+
+
+async def _is_healthy(monitor_port: int) -> bool:
+    """Plain sockets: an HTTP client would read proxies from the environment."""
+    try:
+        async with asyncio.timeout(1.0):
+            reader, writer = await asyncio.open_connection("127.0.0.1", monitor_port)
+            try:
+                writer.write(b"GET /healthz HTTP/1.0\r\n\r\n")
+                return b" 200 " in await reader.readline()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+def log_file(home: Path) -> Path:
+    """Where the server's words go."""
+    return home / "logs" / "nats.log"
 
 
 def log_tail(home: Path, lines: int = 8) -> str:
-    """The end of the server's log."""
-    log = home / "logs" / "nats-server.log"
+    """The end of what the server has said."""
+    log = log_file(home)
     return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else "(no log)"

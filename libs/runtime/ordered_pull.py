@@ -156,7 +156,8 @@ class OrderedPull:
         self.waiting = waiting
         self.scanned_seq = max(self.scanned_seq, stream_seq)
         self._next_seq = stream_seq + 1
-        return Pulled(LogEntry(stream_seq, message.subject, message.data), waiting)
+        trace = message.headers.get("traceparent", "") if message.headers else ""
+        return Pulled(LogEntry(stream_seq, message.subject, message.data, trace), waiting)
 
     def _take_status(self, status: str, headers: dict[str, str]) -> None:
         """A heartbeat must know of nothing we have not seen; any other status ends the pull, and we begin a new one."""

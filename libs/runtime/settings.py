@@ -7,14 +7,22 @@ error text or API can show one.
 from __future__ import annotations
 
 import os
+import stat
 import sys
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as UnparsableSetting
+
+from libs.runtime.logs import redact, register_secret
 
 EX_CONFIG = 78
+SECRET_BYTES_MAX = 64 * 1024
+SHOWN_CHARS_MAX = 80
+
+_SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "PASSPHRASE", "SEED", "DATABASE_URL")
 
 
 class SettingsError(Exception):
@@ -36,7 +44,9 @@ class ServiceSettings(BaseSettings):
     http_port: int = Field(default=0, ge=0, le=65535, description="0 picks a free port")
     clock_url: str = Field(default="", pattern=r"^(|ws://.+)$", description="follow this venue clock; empty: wall time")
     log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
-    otlp_endpoint: str = Field(default="", description="send traces here (OTLP over HTTP); empty: none")
+    otlp_endpoint: str = Field(
+        default="", pattern=r"^(|https?://.+)$", description="send traces here (OTLP over HTTP); empty: none"
+    )
 
 
 S = TypeVar("S", bound=BaseSettings)
@@ -52,12 +62,12 @@ def load_settings(kind: type[S]) -> S:
     try:
         return kind()
     except ValidationError as error:
-        prefix = str(kind.model_config.get("env_prefix", ""))
-        lines = []
-        for item in error.errors(include_input=False, include_context=False, include_url=False):
-            variable = (prefix + "_".join(str(part) for part in item["loc"])).upper()
-            lines.append(f"{variable}: got {_shown(variable)}; {item['msg']}")
-        raise SettingsError("\n".join(lines)) from None
+        # only these flags keep pydantic from quoting values, those of SecretStr fields included
+        items = error.errors(include_input=False, include_context=False, include_url=False)
+        raise SettingsError("\n".join(_complaint(kind, item) for item in items)) from None
+    except UnparsableSetting as error:  # a list or a mapping that is not JSON; raised before anything is validated
+        name = next((name for name in kind.model_fields if f'"{name}"' in str(error)), "")
+        raise SettingsError(_complaint(kind, {"loc": (name,), "msg": "this is not JSON"})) from None
 
 
 def settings_or_exit(kind: type[S]) -> S:
@@ -69,8 +79,72 @@ def settings_or_exit(kind: type[S]) -> S:
         raise SystemExit(EX_CONFIG) from None
 
 
-def _shown(variable: str) -> str:
-    if any(word in variable for word in ("SECRET", "KEY", "TOKEN", "PASSWORD", "DATABASE_URL")):
-        return "(not shown)"
-    value = os.environ.get(variable)
-    return "nothing" if value is None else repr(value[:80])
+def read_secret_file(path: Path | str, name: str, chars_min: int = 16) -> str:
+    """The secret in the file that the variable `name` points at, without its trailing newline; from now on it is redacted.
+
+    Raises:
+        SettingsError: no such file, not a plain file, readable by others than its owner, empty, too short, not text.
+    """
+    refused = f"{name}: the secret file {str(path)!r}"
+    try:
+        # non-blocking, so that a pipe in its place cannot hold us up; checked on what was opened, not on what was looked at
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        raise SettingsError(
+            f"{refused} cannot be opened ({error.strerror}); create it and let only its owner read it"
+        ) from None
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise SettingsError(f"{refused} is not a plain file; point {name} at the file that holds the secret alone")
+        if status.st_mode & 0o077:
+            mode = stat.S_IMODE(status.st_mode)
+            raise SettingsError(f"{refused} can be read by others (mode {mode:04o}); do: chmod 600 {path}")
+        raw = os.read(descriptor, SECRET_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
+    return _checked_secret(raw, refused, chars_min)
+
+
+def _checked_secret(raw: bytes, refused: str, chars_min: int) -> str:
+    if len(raw) > SECRET_BYTES_MAX:
+        raise SettingsError(f"{refused} is larger than {SECRET_BYTES_MAX} bytes; it should hold the secret alone")
+    try:
+        value = raw.decode().rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise SettingsError(f"{refused} is not text (UTF-8)") from None
+    if not value.strip():
+        raise SettingsError(f"{refused} is empty; put the secret in it")
+    if len(value.strip()) < chars_min:
+        raise SettingsError(f"{refused} is too short: it needs at least {chars_min} characters")
+    register_secret(value)
+    return value
+
+
+def _complaint(kind: type[BaseSettings], item: Any) -> str:
+    """One line: which variable, what it got, what is wrong with that, what it is for."""
+    if not item["loc"]:
+        return redact(f"{kind.__name__}: {item['msg']}")
+    name, *inside = (str(part) for part in item["loc"])
+    field = kind.model_fields.get(name)
+    prefix = str(kind.model_config.get("env_prefix", ""))
+    variable = (f"{prefix}{name}" if field else name).upper()  # a field with an alias is located by its alias
+    field = field or next((each for each in kind.model_fields.values() if each.validation_alias == name), None)
+    where = f" (at {'.'.join(inside)})" if inside else ""
+    wish = f" [{field.description}]" if field and field.description else ""
+    value = _value_of(variable)
+    message = str(item["msg"])
+    if _is_secret(variable):
+        shown = "nothing" if value is None else "(not shown)"
+        message = message.replace(value, "(not shown)") if value else message
+    else:
+        shown = "nothing" if value is None else repr(redact(value)[:SHOWN_CHARS_MAX])
+    return redact(f"{variable}: got {shown}{where}; {message}{wish}")
+
+
+def _is_secret(variable: str) -> bool:
+    return any(word in variable for word in _SECRET_WORDS)
+
+
+def _value_of(variable: str) -> str | None:
+    return next((value for name, value in os.environ.items() if name.upper() == variable), None)

@@ -17,7 +17,6 @@ that drift is found by comparison.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import msgspec

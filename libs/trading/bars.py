@@ -17,6 +17,7 @@ trade of a later minute.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import pairwise
 
 import msgspec
 
@@ -26,7 +27,7 @@ from libs.common.timeframe import MINUTE, STEP, TIMEFRAMES, bar_open
 VOLUME_UNIT = 100_000_000
 """Volumes are added as integers of 1e-8, the finest any venue prints, so that a sum equals the venue's own bar exactly."""
 
-PARENT: dict[str, Timeframe] = dict(zip(TIMEFRAMES, TIMEFRAMES[1:], strict=False))
+PARENT: dict[str, Timeframe] = dict(pairwise(TIMEFRAMES))
 
 
 def volume_units(volume: float) -> int:
@@ -160,10 +161,10 @@ class BarBuilder:
         self._minutes.pop(opens, None)
         self._repaired[opens] = bar
 
-    def units_of(self, opens: int) -> int:
-        """The volume folded from trades into the open minute at `opens`, in units of 1e-8."""
+    def volume_of(self, opens: int) -> float:
+        """The volume folded from trades into the minute at `opens` so far."""
         minute = self._minutes.get(opens)
-        return minute.units if minute is not None else 0
+        return minute.units / VOLUME_UNIT if minute is not None else 0.0
 
     def is_proven(self, opens: int) -> bool:
         """Whether nothing can change the minute at `opens` any more."""

@@ -57,6 +57,12 @@ def is_bookable(value: Decimal) -> bool:
     return value.is_zero() or (value.adjusted() < DIGITS_MAX and int(value.as_tuple().exponent) >= -DECIMALS_MAX)
 
 
+def exactly(value: Decimal) -> Decimal:
+    """`plain`, but never rounded to the 28 digits of the default context."""
+    with localcontext(EXACT):
+        return plain(value)
+
+
 def fill(
     position: Position,
     *,
@@ -96,7 +102,8 @@ def avg_entry_px(position: Position) -> Decimal:
     if position.signed_qty.is_zero():
         return ZERO
     with localcontext(_AVERAGE):
-        return plain(position.cost / position.signed_qty)
+        average = position.cost / position.signed_qty
+    return exactly(average)
 
 
 def closable_qty(position: Position, qty_step: Decimal) -> Decimal:

@@ -23,7 +23,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import ExecutionReport, Reconciled
 from libs.common.money import ZERO, plain
-from libs.trading.positions import EXACT, Position
+from libs.trading.positions import EXACT, Position, exactly
 
 CONTENT_CHARS = 16
 
@@ -88,7 +88,7 @@ class Books(msgspec.Struct):
 def content_of(report: ExecutionReport) -> str:
     """A digest of what a fill says: two reports of one execution must agree on it."""
     figures = (
-        plain(value) if value is not None else "" for value in (report.last_qty, report.last_px, report.commission)
+        exactly(value) if value is not None else "" for value in (report.last_qty, report.last_px, report.commission)
     )
     texts = (str(figure) for figure in figures)
     return derive_id("fill", report.cl_ord_id, report.side, *texts, report.commission_asset)[:CONTENT_CHARS]

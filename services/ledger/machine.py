@@ -28,9 +28,9 @@ from libs.common.messages import (
     PositionChanged,
     Reconciled,
 )
-from libs.common.money import ZERO, plain
+from libs.common.money import ZERO
 from libs.runtime.machine import Effect, Publish, Reject
-from libs.trading.positions import EXACT, FLAT, Position, avg_entry_px, fill, is_bookable
+from libs.trading.positions import EXACT, FLAT, Position, avg_entry_px, exactly, fill, is_bookable
 from services.ledger.books import Books, content_of, differences_to_tell, totals_of
 from services.ledger.chart_of_accounts import assets_of, fill_postings, moves, opening_postings
 from services.ledger.valuation import mark_px, unvalued_assets, value
@@ -98,7 +98,7 @@ class LedgerMachine:
             return []
         owned = self.state.balances
         texts = [
-            f"{asset}: books {plain(owned.get(asset, ZERO)):f}, venue {totals.get(asset, ZERO):f} ({difference:+f})"
+            f"{asset}: books {exactly(owned.get(asset, ZERO)):f}, venue {totals.get(asset, ZERO):f} ({difference:+f})"
             for asset, difference in differences.items()
         ]
         text = f"the books differ from the venue's balances; nothing was adjusted. {_named(texts)}"
@@ -127,7 +127,7 @@ class LedgerMachine:
         instrument = report.instrument
         postings = fill_postings(instrument, side, qty, px, commission, report.commission_asset)
         self.state.move(moves(postings))
-        self.state.marks.setdefault(instrument, plain(px))
+        self.state.marks.setdefault(instrument, exactly(px))
         alerts = self._move_position(report, qty, px, commission)
         entry = JournalPosted(
             entry_id=derive_id("entry", "FILL", instrument, report.exec_id),
@@ -135,7 +135,7 @@ class LedgerMachine:
             source_id=report.exec_id,
             instrument=instrument,
             postings=postings,
-            memo=f"{side} {plain(qty):f} {instrument} at {plain(px):f}, {report.role} order {report.cl_ord_id}",
+            memo=f"{side} {exactly(qty):f} {instrument} at {exactly(px):f}, {report.role} order {report.cl_ord_id}",
         )
         position = self.state.positions[instrument]
         return [Publish(entry), Publish(_position_changed(report, position)), *alerts]
@@ -250,7 +250,7 @@ def _assets(instrument: str) -> tuple[str, str]:
 
 def _valued(commission: Decimal, px: Decimal) -> Decimal:
     with localcontext(EXACT):
-        return plain(commission * px)
+        return exactly(commission * px)
 
 
 def _named(names: list[str]) -> str:

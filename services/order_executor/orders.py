@@ -17,7 +17,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import OrderRole, OrdStatus, OrdType, Side, TimeInForce
+from libs.common.messages import OrderRole, OrdStatus, OrdType, Side, TimeInForce, VenueFill
 from libs.common.money import ZERO
 
 
@@ -55,7 +55,6 @@ TRANSITIONS: dict[tuple[OrdStatus, Fact], OrdStatus] = {
     ("NEW", Fact.PART_FILLED): "PARTIALLY_FILLED",
     ("NEW", Fact.ALL_FILLED): "FILLED",
     ("NEW", Fact.CANCEL_ASKED): "PENDING_CANCEL",
-    ("NEW", Fact.STILL_WHOLE): "NEW",
     ("NEW", Fact.CANCELED): "CANCELED",
     ("NEW", Fact.EXPIRED): "EXPIRED",
     ("NEW", Fact.VANISHED): "CANCELED",  # it was there and is no more, without a fill: somebody's reset
@@ -66,7 +65,6 @@ TRANSITIONS: dict[tuple[OrdStatus, Fact], OrdStatus] = {
     ("PARTIALLY_FILLED", Fact.PART_FILLED): "PARTIALLY_FILLED",
     ("PARTIALLY_FILLED", Fact.ALL_FILLED): "FILLED",
     ("PARTIALLY_FILLED", Fact.CANCEL_ASKED): "PENDING_CANCEL",
-    ("PARTIALLY_FILLED", Fact.STILL_PART): "PARTIALLY_FILLED",
     ("PARTIALLY_FILLED", Fact.CANCELED): "CANCELED",
     ("PARTIALLY_FILLED", Fact.EXPIRED): "EXPIRED",  # the rest of a market order that ran out of liquidity
     ("PARTIALLY_FILLED", Fact.VANISHED): "CANCELED",
@@ -117,6 +115,7 @@ TRANSITIONS: dict[tuple[OrdStatus, Fact], OrdStatus] = {
     ("EXPIRED", Fact.ALL_FILLED): "FILLED",
     ("EXPIRED", Fact.CANCELED): "EXPIRED",
     ("EXPIRED", Fact.EXPIRED): "EXPIRED",
+    ("EXPIRED", Fact.VANISHED): "EXPIRED",
     ("EXPIRED", Fact.SURFACED): "NEW",  # "never sent" was wrong; a person is paged
     #
     ("REJECTED", Fact.ACCEPTED): "REJECTED",
@@ -126,10 +125,12 @@ TRANSITIONS: dict[tuple[OrdStatus, Fact], OrdStatus] = {
     ("REJECTED", Fact.ALL_FILLED): "FILLED",
     ("REJECTED", Fact.CANCELED): "REJECTED",
     ("REJECTED", Fact.EXPIRED): "REJECTED",
+    ("REJECTED", Fact.VANISHED): "REJECTED",
     ("REJECTED", Fact.SURFACED): "NEW",  # "never reached the venue" was wrong; a person is paged
 }
 
 CLOSED: tuple[OrdStatus, ...] = ("FILLED", "CANCELED", "EXPIRED", "REJECTED")
+OPEN: tuple[OrdStatus, ...] = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL")
 IN_FLIGHT: tuple[OrdStatus, ...] = ("PENDING_NEW", "PENDING_CANCEL", "UNKNOWN")
 
 
@@ -141,7 +142,6 @@ class Inquiry(msgspec.Struct):
     """
 
     needs_word: bool = False
-    asked: bool = False
     tries: int = 0
     not_found: int = 0
     verdict_read: int = 0
@@ -152,7 +152,8 @@ class Order(msgspec.Struct, kw_only=True):
 
     `stop_px` is the trigger of a stop order; `protect_px` is where the position of an entry is to be stopped. `closing` is
     the end the venue named while fills up to `venue_cum_qty` were missing. `changed` is the state's activity count at its
-    last change. An entry counts the `stops` and `exits` it has used, so that no client id is ever used twice.
+    last change; `looked_at` when the look-up that is under way was asked (0: none). `cancel_not_before` paces
+    cancels, and is the end of a resting entry's time. An entry counts the `stops` and `exits` it has used, so that no client id is ever used twice.
     """
 
     cl_ord_id: str
@@ -178,6 +179,9 @@ class Order(msgspec.Struct, kw_only=True):
     inquiry: Inquiry | None = None
     cancel_wanted: bool = False
     cancel_asked: bool = False
+    cancel_fails: int = 0
+    cancel_not_before: int = 0
+    looked_at: int = 0
     changed: int = 0
     stops: int = 0
     exits: int = 0
@@ -211,3 +215,18 @@ class Order(msgspec.Struct, kw_only=True):
     def avg_px(self) -> Decimal | None:
         """The average price of its fills, to ten decimals."""
         return (self.cum_cost / self.cum_qty).quantize(Decimal("1e-10")) if self.cum_qty else None
+
+
+def base_of(instrument: str) -> str:
+    """BTC of BTC-USDT."""
+    return instrument.partition("-")[0]
+
+
+def quote_of(instrument: str) -> str:
+    """USDT of BTC-USDT."""
+    return instrument.partition("-")[2]
+
+
+def exec_key(fill: VenueFill) -> str:
+    """What an execution is booked under: at most venues, trade ids are unique only within an instrument."""
+    return f"{fill.instrument}:{fill.exec_id}"

@@ -18,9 +18,10 @@ from libs.common.messages import (
 )
 from libs.common.money import ZERO, plain
 from libs.runtime.machine import CancelTimer, Effect, Perform, Publish, Reject, Request, SetTimer
-from services.order_executor.orders import Order
+from services.order_executor.orders import Fact, Order
 
 MS = 1_000_000
+QUIET_NS = 60_000 * MS
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -81,6 +82,7 @@ class Reading(msgspec.Struct):
     failures: int = 0
     rereads: int = 0
     suspects: tuple[str, ...] = ()
+    told: tuple[str, ...] = ()
 
 
 class State(msgspec.Struct):
@@ -129,8 +131,17 @@ def keep_last(memory: dict[str, str], count: int) -> None:
         del memory[next(iter(memory))]
 
 
+def delay_of(delays_ms: tuple[int, ...], tries: int) -> int:
+    """The delay (ns) after `tries` earlier ones; the last repeats."""
+    return delays_ms[min(tries, len(delays_ms) - 1)] * MS
+
+
 class Turn:
-    """One event's effects in the making. Instruments in `touched` get their protection planned at the end of the turn."""
+    """One event's effects in the making.
+
+    Orders that closed in this turn are in `ended`, with why and the venue's code; instruments in `touched` get their
+    protection planned. Both are looked at once, at the end of the turn.
+    """
 
     def __init__(self, state: State, policy: Policy, now: int):
         self.state = state
@@ -138,6 +149,7 @@ class Turn:
         self.now = now
         self.effects: list[Effect] = []
         self.touched: dict[str, None] = {}
+        self.ended: list[tuple[Order, Fact, str]] = []
 
     def publish(self, message: Message) -> None:
         """Append a fact to the log."""
@@ -168,6 +180,19 @@ class Turn:
         self.state.activity += 1
         order.changed = self.state.activity
         self.touched[order.instrument] = None
+
+    def back_off(self, instrument: str) -> None:
+        """Something that protects `instrument` failed: pace the next attempt; a quiet minute makes it a first failure."""
+        holding = self.state.holding(instrument)
+        if self.now - holding.failed_at > QUIET_NS:
+            holding.failures = 0
+        delay = delay_of(self.policy.retry_delays_ms, holding.failures)
+        holding.failures += 1
+        holding.failed_at = self.now
+        holding.retry_at = self.now + delay
+        self.touched[instrument] = None
+        if delay:
+            self.set_timer(f"protect:{instrument}", holding.retry_at)
 
     def alert(self, code: str, severity: str, text: str, order: Order | None = None, instrument: str = "") -> None:
         """Tell a person."""

@@ -7,7 +7,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from libs.common.messages import Message
@@ -79,13 +79,14 @@ class Settings(ServiceSettings):
         load_signing_key(value)
         return value
 
-    @model_validator(mode="after")
-    def _are_in_order(self) -> Settings:
-        if self.risk_stop_distance_min > self.risk_stop_distance_max:
-            raise ValueError("BULKHEAD_RISK_STOP_DISTANCE_MIN must not exceed BULKHEAD_RISK_STOP_DISTANCE_MAX")
-        if self.risk_drawdown_entry_max > self.risk_drawdown_halt:
-            raise ValueError("BULKHEAD_RISK_DRAWDOWN_ENTRY_MAX must not exceed BULKHEAD_RISK_DRAWDOWN_HALT")
-        return self
+    @field_validator("risk_stop_distance_max", "risk_drawdown_halt")
+    @classmethod
+    def _is_not_below(cls, value: Decimal, info: ValidationInfo) -> Decimal:
+        lower = {"risk_stop_distance_max": "risk_stop_distance_min", "risk_drawdown_halt": "risk_drawdown_entry_max"}
+        least = info.data.get(lower[str(info.field_name)], value)
+        if value < least:
+            raise ValueError(f"must not be below BULKHEAD_{lower[str(info.field_name)].upper()}, which is {least}")
+        return value
 
     def machine(self) -> RiskMachine.Settings:
         """The part that can change a verdict."""

@@ -1,4 +1,4 @@
-"""The only place that holds the signing key. It is read from a file, never made, never shown.
+"""The only place that holds the signing key. It is read from a file, never made, never shown (and registered as a secret).
 
 The file holds an Ed25519 private key: PEM (PKCS 8, without a password), 64 hex characters, or the 32 raw bytes. Nobody but its owner
 may have any right on it. An error names the file and what is wrong with it, never what is in it.
@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from libs.common.approval import sign
 from libs.common.messages import Message, OrderApproved
+from libs.runtime.redaction import register_secret
 from libs.runtime.settings import SettingsError
 
 KEY_BYTES = 32
@@ -35,14 +36,9 @@ def load_signing_key(path: Path) -> Ed25519PrivateKey:
     Raises:
         BadKeyFile: no such regular file, unreadable, open to others, or not an Ed25519 private key.
     """
-    raw = _read_private(path)
-    if raw.lstrip().startswith(b"-----BEGIN"):
-        return _from_pem(raw, path)
-    if _HEX.fullmatch(raw.strip()):
-        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(raw.strip().decode()))
-    if len(raw) == KEY_BYTES:
-        return Ed25519PrivateKey.from_private_bytes(raw)
-    raise BadKeyFile(f"{path} holds no Ed25519 private key ({len(raw)} bytes; want PEM, 64 hex characters or 32 bytes)")
+    key = _decoded(_read_private(path), path)
+    register_secret(key.private_bytes_raw().hex())
+    return key
 
 
 def sealer(private_key: Ed25519PrivateKey) -> Callable[[Message], Message]:
@@ -70,6 +66,17 @@ def _read_private(path: Path) -> bytes:
     if len(raw) > FILE_BYTES_MAX:
         raise BadKeyFile(f"{path} is too large for a key (more than {FILE_BYTES_MAX} bytes)")
     return raw
+
+
+def _decoded(raw: bytes, path: Path) -> Ed25519PrivateKey:
+    if raw.lstrip().startswith(b"-----BEGIN"):
+        register_secret(raw.decode("ascii", "replace"))
+        return _from_pem(raw, path)
+    if _HEX.fullmatch(raw.strip()):
+        return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(raw.strip().decode()))
+    if len(raw) == KEY_BYTES:
+        return Ed25519PrivateKey.from_private_bytes(raw)
+    raise BadKeyFile(f"{path} holds no Ed25519 private key ({len(raw)} bytes; want PEM, 64 hex characters or 32 bytes)")
 
 
 def _from_pem(raw: bytes, path: Path) -> Ed25519PrivateKey:

@@ -44,7 +44,7 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """Why we hold what we hold: where it is to be sold, and the story of its entry."""
+    """What the last entry was wished for: where it is to be sold again, and the story it belongs to."""
 
     target_px: Decimal | None
     story: str
@@ -55,8 +55,6 @@ class Wish(msgspec.Struct, kw_only=True):
 
     intent_id: str
     side: Side
-    valid_until: int
-    plan: Plan
     cash: Decimal = ZERO
     stage: Literal["INTENDED", "APPROVED", "CLOSED"] = "INTENDED"
     has_filled: bool = False
@@ -65,7 +63,8 @@ class Wish(msgspec.Struct, kw_only=True):
 class Book(msgspec.Struct, kw_only=True):
     """One instrument. `unbooked` are fills the ledger has not booked yet; `*_after` (ns) end the pauses after a refusal.
 
-    `cash_spent` is what a finished entry may have cost and the last `EquityChanged` did not yet know of.
+    `plan` is the last entry's and outlives it: a fill may come after a cancel. `cash_spent` is what a finished entry may have
+    cost and the last `EquityChanged` did not yet know of.
     """
 
     opinions: dict[str, Opinion] = {}
@@ -112,10 +111,8 @@ class Book(msgspec.Struct, kw_only=True):
             self.exit_after = max(self.exit_after, until)
 
     def settle(self) -> None:
-        """Let go of the wish once its order is closed and booked, and of the plan once nothing is held."""
+        """Let go of the wish once its order is closed and every fill is booked."""
         if self.wish is not None and self.wish.stage == "CLOSED" and not self.unbooked:
             if self.wish.has_filled:
                 self.cash_spent += self.wish.cash
             self.wish = None
-        if self.is_free and self.signed_qty == ZERO:
-            self.plan = None

@@ -22,7 +22,6 @@ from decimal import Decimal
 
 import msgspec
 
-from libs.common.ids import derive_id
 from libs.common.messages import (
     AgentSignals,
     EquityChanged,
@@ -39,13 +38,16 @@ from libs.common.messages import (
     Signal,
     TimerFired,
 )
-from libs.common.money import ZERO, floor_to_step, plain, round_px, to_decimal
+from libs.common.money import ZERO, floor_to_step, round_px, to_decimal
 from libs.runtime.machine import CancelTimer, Effect, Publish, Reject, SetTimer
 from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
 from services.signal_agents.portfolio.sizing import Funds, Limits, is_tradable, long_entry
+from services.signal_agents.portfolio.wishes import Cause, Leave, buy, sell_all
 
 PX_MAX = 1e15
 """No price is this high: a number beyond is a fault of who sent it."""
+
+TIMER_PREFIX = "intent."
 
 CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
 
@@ -134,10 +136,11 @@ class PortfolioMachine:
             return []
         if faults := [fault for signal in said.signals if (fault := _fault_of(signal))]:
             return [Reject("BAD_SIGNAL", faults[0])]
+        cause = Cause(said.id, now + self.settings.intent_valid)
         effects: list[Effect] = []
         for signal in said.signals:
             if signal.instrument in self.state.specs and self._note(said, signal):
-                effects += self._leave(signal.instrument, said, now) or self._enter(signal.instrument, said, now)
+                effects += self._leave(signal.instrument, cause, now) or self._enter(signal.instrument, cause, now)
         return effects
 
     def _note(self, said: AgentSignals, signal: Signal) -> bool:
@@ -168,108 +171,69 @@ class PortfolioMachine:
             book = self._book(instrument)
             if book.quote is not None:
                 book.quote = msgspec.structs.replace(book.quote, ts=max(book.quote.ts, marks.as_of))
+        cause = Cause(marks.id, now + self.settings.intent_valid)
         effects: list[Effect] = []
         for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):
-            effects += self._leave(instrument, marks, now)
+            effects += self._leave(instrument, cause, now)
         return effects
 
     # --- wishes -----------------------------------------------------------------------------------------------
 
-    def _enter(self, instrument: str, cause: Message, now: int) -> list[Effect]:
+    def _enter(self, instrument: str, cause: Cause, now: int) -> list[Effect]:
         book, spec = self._book(instrument), self.state.specs[instrument]
         opinions = self._binding(book, now)
-        if not opinions or any(opinion.stance != "LONG" for opinion in opinions):
+        if len(opinions) < len(self.settings.agents) or any(opinion.stance != "LONG" for opinion in opinions):
             return []
         if not book.is_free or now < book.entry_after or self.state.equity is None or self.state.balance is None:
             return []
         quote, lead = self._fresh_quote(book, now), opinions[0]
-        px = quote.ask_px if quote is not None else lead.close_px
-        if book.signed_qty < ZERO or is_tradable(floor_to_step(book.signed_qty, spec.qty_step), to_decimal(px), spec):
+        px = to_decimal(quote.ask_px if quote is not None else lead.close_px)
+        if book.signed_qty < ZERO or is_tradable(floor_to_step(book.signed_qty, spec.qty_step), px, spec):
             return []
         promised = sum((each.cash_promised for each in self.state.books.values()), ZERO)
         funds = Funds(equity=self.state.equity, free=self.state.balance - promised)
-        entry = long_entry(to_decimal(px), to_decimal(lead.atr), funds, self.settings.limits, spec)
+        entry = long_entry(px, to_decimal(lead.atr), funds, self.settings.limits, spec)
         if entry is None:
             return []
-        intent = self._intent(instrument, "BUY", entry.qty, entry.ref_px, cause, now, "long", lead.story)
-        intent = msgspec.structs.replace(intent, stop_px=entry.stop_px, target_px=entry.target_px)
-        return self._wish(book, intent, entry.cash)
+        book.plan = Plan(target_px=entry.target_px, story=lead.story)
+        return self._wish(book, buy(instrument, entry, lead.story, cause), entry.cash)
 
-    def _leave(self, instrument: str, cause: Message, now: int) -> list[Effect]:
+    def _leave(self, instrument: str, cause: Cause, now: int) -> list[Effect]:
         book, spec = self._book(instrument), self.state.specs.get(instrument)
         if spec is None or book.signed_qty <= ZERO or not book.is_free or now < book.exit_after:
             return []
-        quote = self._fresh_quote(book, now)
-        why = self._why_leave(book, quote, now)
-        if why is None:
-            return []
-        reason, story, close_px = why
-        px = to_decimal(quote.bid_px if quote is not None else close_px)
+        leave = self._why_leave(book, spec, now)
         qty = floor_to_step(book.signed_qty, spec.qty_step)
-        ref_px = round_px(px, spec.px_tick, up=False)
-        if not is_tradable(qty, ref_px, spec):
+        if leave is None or not is_tradable(qty, leave.px, spec):
             return []
-        return self._wish(book, self._intent(instrument, "SELL", qty, ref_px, cause, now, reason, story), ZERO)
+        return self._wish(book, sell_all(instrument, qty, leave, cause), ZERO)
 
-    def _why_leave(self, book: Book, quote: Quote | None, now: int) -> tuple[str, str, float] | None:
-        """The reason to sell, its story, and the last close for want of a quote."""
-        target_px = book.plan.target_px if book.plan is not None else None
-        if quote is not None and target_px is not None and to_decimal(quote.bid_px) >= target_px:
-            return ("target", book.plan.story if book.plan is not None else "", quote.bid_px)
-        opinions = self._binding(book, now, quorum=False)
-        for opinion in opinions:
-            if opinion.stance == "SHORT":
-                return ("short", opinion.story, opinion.close_px)
-        bars = self.settings.exit_flat_bars
-        if bars > 0 and len(opinions) == len(self.settings.agents) and all(op.flat_bars >= bars for op in opinions):
-            return ("flat", opinions[0].story, opinions[0].close_px)
-        return None
+    def _why_leave(self, book: Book, spec: InstrumentSpec, now: int) -> Leave | None:
+        quote, plan = self._fresh_quote(book, now), book.plan
+        bid_px = None if quote is None else round_px(to_decimal(quote.bid_px), spec.px_tick, up=False)
+        if plan is not None and plan.target_px is not None and bid_px is not None and bid_px >= plan.target_px:
+            return Leave("target", plan.story, bid_px)
+        opinions, bars = self._binding(book, now), self.settings.exit_flat_bars
+        against = [opinion for opinion in opinions if opinion.stance == "SHORT"]
+        is_over = (
+            bars > 0 and len(opinions) == len(self.settings.agents) and all(op.flat_bars >= bars for op in opinions)
+        )
+        if not against and not is_over:
+            return None
+        lead = (against or opinions)[0]
+        px = bid_px if bid_px is not None else round_px(to_decimal(lead.close_px), spec.px_tick, up=False)
+        return Leave("short" if against else "flat", lead.story, px)
 
-    def _binding(self, book: Book, now: int, *, quorum: bool = True) -> list[Opinion]:
-        """The ready and fresh opinions in the order of the settings; with `quorum` none unless every agent has one."""
+    def _binding(self, book: Book, now: int) -> list[Opinion]:
+        """The opinions that are ready and fresh, in the order of the settings."""
         known = [book.opinions[agent] for agent in self.settings.agents if agent in book.opinions]
-        binding = [op for op in known if op.ready and abs(now - op.end_ts) <= self.settings.signal_age_max]
-        return binding if not quorum or len(binding) == len(self.settings.agents) else []
+        return [op for op in known if op.ready and abs(now - op.end_ts) <= self.settings.signal_age_max]
 
     def _fresh_quote(self, book: Book, now: int) -> Quote | None:
         return book.quote if book.quote is not None and now - book.quote.ts <= self.settings.quote_age_max else None
 
-    def _intent(
-        self,
-        instrument: str,
-        side: Side,
-        qty: Decimal,
-        ref_px: Decimal,
-        cause: Message,
-        now: int,
-        reason: str,
-        story: str,
-    ) -> OrderIntent:
-        return OrderIntent(
-            intent_id=derive_id(cause.id, "intent", instrument, side),
-            instrument=instrument,
-            side=side,
-            ord_type="MARKET",
-            time_in_force="IOC",
-            order_qty=plain(qty),
-            limit_px=None,
-            ref_px=plain(ref_px),
-            stop_px=None,
-            target_px=None,
-            reduce_only=side == "SELL",
-            valid_until=now + self.settings.intent_valid,
-            reason=reason,
-            correlation_id=story,
-        )
-
     def _wish(self, book: Book, intent: OrderIntent, cash: Decimal) -> list[Effect]:
-        book.wish = Wish(
-            intent_id=intent.intent_id,
-            side=intent.side,
-            valid_until=intent.valid_until,
-            plan=Plan(target_px=intent.target_px, story=intent.correlation_id),
-            cash=cash,
-        )
+        book.wish = Wish(intent_id=intent.intent_id, side=intent.side, cash=cash)
         return [Publish(intent), SetTimer(_timer_of(intent.instrument), intent.valid_until)]
 
     # --- what becomes of a wish -------------------------------------------------------------------------------
@@ -277,13 +241,10 @@ class PortfolioMachine:
     def _approved(self, order: OrderApproved, now: int) -> list[Effect]:
         book = self._book(order.instrument)
         if book.wish is None and now <= order.valid_until:
-            book.wish = Wish(
-                intent_id=order.intent_id,
-                side=order.side,
-                valid_until=order.valid_until,
-                plan=Plan(target_px=order.target_px, story=order.correlation_id),
-                cash=order.order_qty * order.ref_px if order.side == "BUY" else ZERO,
-            )
+            cash = order.order_qty * order.ref_px if order.side == "BUY" else ZERO
+            book.wish = Wish(intent_id=order.intent_id, side=order.side, cash=cash)
+            if order.side == "BUY":
+                book.plan = Plan(target_px=order.target_px, story=order.correlation_id)
         if book.wish is None or book.wish.intent_id != order.intent_id:
             return []
         if book.wish.stage == "INTENDED":
@@ -301,14 +262,16 @@ class PortfolioMachine:
     def _reported(self, report: ExecutionReport, now: int) -> list[Effect]:
         book = self._book(report.instrument)
         is_new_fill = report.exec_type == "TRADE" and book.fill(report.exec_id)
-        wish = book.wish
-        if wish is None or wish.intent_id != report.intent_id or report.role not in ("ENTRY", "EXIT"):
+        is_closed = report.ord_status in CLOSED
+        if report.role not in ("ENTRY", "EXIT"):
             return []
-        if is_new_fill:
-            wish.has_filled = True
-            if report.role == "ENTRY":
-                book.plan = wish.plan
-        if report.ord_status not in CLOSED or wish.stage == "CLOSED":
+        if book.wish is None and not is_closed:  # believed never sent, and yet the venue has it
+            book.wish = Wish(intent_id=report.intent_id, side=report.side, stage="APPROVED")
+        wish = book.wish
+        if wish is None or wish.intent_id != report.intent_id:
+            return []
+        wish.has_filled = wish.has_filled or is_new_fill
+        if not is_closed or wish.stage == "CLOSED":
             return []
         wish.stage = "CLOSED"
         if report.ord_status != "FILLED":
@@ -317,16 +280,16 @@ class PortfolioMachine:
         return [CancelTimer(_timer_of(report.instrument))]
 
     def _let_go(self, timer: TimerFired) -> None:
-        for instrument, book in self.state.books.items():
-            if timer.name == _timer_of(instrument) and book.wish is not None and book.wish.stage == "INTENDED":
-                book.wish = None
+        book = self.state.books.get(timer.name.removeprefix(TIMER_PREFIX))
+        if book is not None and book.wish is not None and book.wish.stage == "INTENDED":
+            book.wish = None
 
     def _pause_of(self, side: Side) -> int:
         return self.settings.denial_cooldown if side == "BUY" else self.settings.exit_retry
 
 
 def _timer_of(instrument: str) -> str:
-    return f"intent.{instrument}"
+    return TIMER_PREFIX + instrument
 
 
 def _fault_of(signal: Signal) -> str:

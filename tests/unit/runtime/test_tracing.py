@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import io
-import json
-import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 import pytest
@@ -14,11 +11,13 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
 from libs.common.codec import encode
 from libs.common.messages import AgentSignals, FeedBars, Message, OrderDenied
 from libs.common.subjects import subject_of
-from libs.runtime import logs
+from libs.runtime import logs, otlp
 from libs.runtime.adapter import LogEntry
 from libs.runtime.tracing import (
     REMEMBERED_INPUTS,
@@ -29,11 +28,22 @@ from libs.runtime.tracing import (
     trace_id_of,
     traceparent,
 )
+from tests.unit.runtime.conftest import LogOutput
 
 BARS = FeedBars(id="b1", correlation_id="story", producer="feed", end_ts=60, bars=())
 SIGNALS = AgentSignals(
     id="s1", correlation_id="story", causation_id="b1", producer="agent.trend", agent_id="trend", end_ts=60, signals=()
 )
+
+
+class Raising(SpanExporter):
+    """An exporter whose client library raises."""
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        raise RuntimeError("from deep inside")
+
+    def shutdown(self) -> None:
+        """Nothing to close."""
 
 
 def entry(seq: int, message: Message) -> LogEntry:
@@ -53,7 +63,7 @@ class Collector:
     async def start(self) -> None:
         app = web.Application()
         app.router.add_post("/v1/traces", self._take)
-        self.runner = web.AppRunner(app)
+        self.runner = web.AppRunner(app, access_log=None)
         await self.runner.setup()
         await web.TCPSite(self.runner, "127.0.0.1", 0).start()
         self.endpoint = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
@@ -173,10 +183,12 @@ async def test_a_poison_event_is_a_span_too(collector: Collector, payload: bytes
     assert list(collector.spans) == ["process poison"]
 
 
-async def test_a_dead_collector_is_told_once_and_costs_nothing_else(collector: Collector) -> None:
+async def test_a_dead_collector_is_told_once_and_costs_nothing_else(
+    collector: Collector, log_output: LogOutput, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Losing the collector is one line, its return another; the service is never held up."""
-    output = io.StringIO()
-    logs.configure("ledger", "info", output)
+    monkeypatch.setattr(otlp, "EVERY_MS", 20)
+    logs.configure("ledger", "info", log_output)
     collector.status = 400
     tracer = Tracer("ledger", collector.endpoint)
     for seq in range(1, 4):
@@ -187,9 +199,7 @@ async def test_a_dead_collector_is_told_once_and_costs_nothing_else(collector: C
     tracer.published(SIGNALS, 9)
     await collector.until(lambda: collector.spans)
     await tracer.close()
-    logs.configure("ledger", "info", sys.stdout)
-    events = [json.loads(line)["event"] for line in output.getvalue().splitlines()]
-    assert events == ["traces_not_accepted", "traces_accepted_again"]
+    assert [event["event"] for event in log_output.events] == ["traces_not_accepted", "traces_accepted_again"]
 
 
 async def test_closing_is_bounded_when_nobody_listens() -> None:
@@ -219,3 +229,12 @@ async def test_memory_of_inputs_is_bounded(collector: Collector) -> None:
         tracer._remember(f"m{seq}", context_of("a", "b"))
     await tracer.close()
     assert len(tracer._handled) == REMEMBERED_INPUTS
+
+
+def test_an_exporter_that_raises_is_a_lost_collector(log_output: LogOutput) -> None:
+    """Whatever a client library throws, it costs spans and one line."""
+    logs.configure("ledger", "info", log_output)
+    telling = otlp._Telling(Raising(), "http://collector")
+    assert telling.export([]) is telling.export([]) is SpanExportResult.FAILURE
+    (event,) = log_output.events
+    assert (event["event"], event["reason"]) == ("traces_not_accepted", "RuntimeError")

@@ -239,7 +239,7 @@ def test_a_missing_child_keeps_every_bar_above_it_back() -> None:
     builder.damage(MONDAY + 3 * MINUTE, MONDAY + 3 * MINUTE)
     built = all_bars(builder.close_until(MONDAY + 2 * HOUR))
     assert MONDAY + 3 * MINUTE not in [each.ts_open for each in built if each.timeframe == "1m"]
-    assert [each.ts_open for each in built if each.timeframe == "15m"][0] == MONDAY + 15 * MINUTE
+    assert next(each.ts_open for each in built if each.timeframe == "15m") == MONDAY + 15 * MINUTE
     assert [each.ts_open for each in built if each.timeframe == "1h"] == [MONDAY + HOUR]
 
 
@@ -288,13 +288,13 @@ def test_a_minute_is_proven_by_a_trade_after_it() -> None:
     """The next minute's first trade proves the one before; a damaged one waits for its repair."""
     builder = builder_from()
     builder.trade(MONDAY, 1.0, 1.5)
-    assert (builder.proven_until, builder.units_of(MONDAY)) == (MONDAY, 150_000_000)
+    assert (builder.proven_until, builder.volume_of(MONDAY)) == (MONDAY, 1.5)
     builder.damage(MONDAY + MINUTE, MONDAY + MINUTE)
     builder.trade(MONDAY + 3 * MINUTE, 1.0, 1.0)
     assert builder.proven_until == MONDAY + MINUTE
     builder.repair(MONDAY + MINUTE, None)
     assert builder.proven_until == MONDAY + 3 * MINUTE
-    assert builder.units_of(MONDAY + MINUTE) == 0
+    assert builder.volume_of(MONDAY + MINUTE) == 0.0
 
 
 def test_a_builder_that_has_seen_nothing_has_proven_nothing() -> None:

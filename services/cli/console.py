@@ -1,0 +1,199 @@
+"""The log as a person reads it: one line for each decision and fill, nothing for prices and heartbeats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import singledispatch
+from pathlib import Path
+
+from rich.text import Text
+
+from libs.common.codec import BadEvent, decode_from
+from libs.common.messages import (
+    AgentSignals,
+    AlertRaised,
+    EventRejected,
+    ExecutionReport,
+    GenesisDeclared,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    JournalPosted,
+    Message,
+    OperatorCommanded,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    PositionChanged,
+    Reconciled,
+    ServiceStarted,
+    Signal,
+    TradingStateChanged,
+)
+from libs.runtime.bus import Bus
+from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options
+from libs.runtime.ordered_pull import OrderedPull
+from libs.runtime.streams import TRADING
+
+SECOND_NS = 1_000_000_000
+_SIDE_STYLE = {"BUY": "green", "SELL": "red"}
+_SEVERITY_STYLE = {"page": "bold white on red", "ticket": "yellow", "note": "dim"}
+
+
+def line_of(message: Message) -> Text | None:
+    """What to print for `message`, None for what a person need not see go by."""
+    said = _said(message)
+    if said is None:
+        return None
+    at = datetime.fromtimestamp(message.ts_init // SECOND_NS, UTC).strftime("%m-%d %H:%M:%S")
+    return Text.assemble((at, "dim"), " ", (f"{message.producer:<12}", "cyan"), " ", said)
+
+
+async def follow(home: Path, nats_url: str, show: Callable[[Text], None], from_seq: int = 0) -> None:
+    """Show the log as it grows, for ever, from `from_seq` on (0: from its end)."""
+    bus = await Bus.connect(connect_options(home, OBSERVER_USER, nats_url), TRADING, api=GUEST_API)
+    try:
+        pull = OrderedPull(bus, "console", from_seq or await bus.last_seq() + 1)
+        while True:
+            pulled = await pull.next()
+            line = _line_at(pulled.entry.subject, pulled.entry.payload) if pulled else None
+            if line is not None:
+                show(line)
+    finally:
+        await bus.close()
+
+
+def _line_at(subject: str, payload: bytes) -> Text | None:
+    try:
+        return line_of(decode_from(subject, payload))
+    except BadEvent as error:
+        return Text(f"not an event, on {subject}: {error}", style="bold red")
+
+
+# --- what each kind says --------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def _said(message: Message) -> Text | None:
+    return None
+
+
+@_said.register
+def _(message: AgentSignals) -> Text | None:
+    opinions = [_opinion(signal) for signal in message.signals if signal.ready]
+    return Text("thinks ").append_text(Text(", ").join(opinions)) if opinions else None
+
+
+def _opinion(signal: Signal) -> Text:
+    style = {"LONG": "green", "SHORT": "red"}.get(signal.stance, "dim")
+    strength = "" if signal.stance == "FLAT" else f" {signal.strength:.2f}"
+    return Text.assemble(f"{signal.instrument} {signal.timeframe} ", (f"{signal.stance}{strength}", style))
+
+
+@_said.register
+def _(message: OrderIntent) -> Text:
+    exits = f" stop {_money(message.stop_px)} target {_money(message.target_px)}" if message.stop_px else ""
+    wish = "wishes to leave" if message.reduce_only else "wishes to"
+    return Text.assemble(
+        f"{wish} ",
+        _order(message.side, message.order_qty, message.instrument),
+        f" near {_money(message.ref_px)}{exits}",
+    ).append(f"  {message.reason}", style="dim")
+
+
+@_said.register
+def _(message: OrderApproved) -> Text:
+    order = _order(message.side, message.order_qty, message.instrument)
+    return Text.assemble(("APPROVED ", "bold green"), order, (f"  {len(message.checks)} checks passed", "dim"))
+
+
+@_said.register
+def _(message: OrderDenied) -> Text:
+    order = _order(message.side, message.order_qty, message.instrument)
+    return Text.assemble(("DENIED ", "bold yellow"), order, f"  {', '.join(message.reasons)}")
+
+
+@_said.register
+def _(message: ExecutionReport) -> Text:
+    order = _order(message.side, message.order_qty, message.instrument)
+    if message.exec_type == "TRADE" and message.last_qty is not None:
+        fill = _order(message.side, message.last_qty, message.instrument)
+        paid = f" @ {_money(message.last_px)}  fee {_money(message.commission)} {message.commission_asset}"
+        return Text.assemble(("FILL ", "bold magenta"), (f"{message.role} ", "dim"), fill, paid)
+    style = {"UNKNOWN": "bold white on red", "REJECTED": "bold red"}.get(message.exec_type, "blue")
+    why = f"  {message.reason}" if message.reason else ""
+    return Text.assemble((f"{message.exec_type} ", style), (f"{message.role} ", "dim"), order, why)
+
+
+@_said.register
+def _(message: PositionChanged) -> Text:
+    size = "flat" if message.signed_qty == 0 else f"{message.signed_qty} @ {_money(message.avg_entry_px)}"
+    earned = Text(f"{message.realized_pnl:+,.2f}", style="green" if message.realized_pnl >= 0 else "red")
+    return Text.assemble(f"position {message.instrument} {size}  realised ", earned)
+
+
+@_said.register
+def _(message: JournalPosted) -> Text | None:
+    if message.kind == "FILL":  # its position change says more
+        return None
+    return Text(f"books {message.kind.lower()} {message.memo}".rstrip())
+
+
+@_said.register
+def _(message: TradingStateChanged) -> Text:
+    style = {"ACTIVE": "bold green", "REDUCING": "bold yellow"}.get(message.state, "bold red")
+    return Text.assemble("trading is ", (message.state, style), f" (was {message.previous}): {message.reason}")
+
+
+@_said.register
+def _(message: AlertRaised) -> Text:
+    return Text.assemble(
+        (f"{message.severity.upper()} {message.code}", _SEVERITY_STYLE[message.severity]), f" {message.text}"
+    )
+
+
+@_said.register
+def _(message: InstrumentQuarantined) -> Text:
+    return Text.assemble((f"QUARANTINED {message.instrument}", "bold red"), f" {message.reason}")
+
+
+@_said.register
+def _(message: InstrumentReleased) -> Text:
+    return Text(f"released {message.instrument}: {message.reason}")
+
+
+@_said.register
+def _(message: Reconciled) -> Text | None:
+    if message.clean:
+        return None
+    return Text.assemble(("DOES NOT AGREE WITH THE VENUE ", "bold red"), "; ".join(message.mismatches))
+
+
+@_said.register
+def _(message: EventRejected) -> Text:
+    where = f"event {message.rejected_seq} on {message.rejected_subject}"
+    return Text.assemble(("REJECTED ", "bold red"), f"{where}: {message.reason}: {message.detail}")
+
+
+@_said.register
+def _(message: GenesisDeclared) -> Text:
+    return Text(f"the book {message.book!r} begins ({message.mode}), declared by {message.author}", style="bold")
+
+
+@_said.register
+def _(message: OperatorCommanded) -> Text:
+    return Text(f"{message.author} commands {message.command}: {message.reason}", style="bold")
+
+
+@_said.register
+def _(message: ServiceStarted) -> Text:
+    return Text(f"started, code {message.code_version[:12]}", style="dim")
+
+
+def _order(side: str, qty: Decimal, instrument: str) -> Text:
+    return Text.assemble((side, _SIDE_STYLE[side]), f" {qty.normalize():f} {instrument}")
+
+
+def _money(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value.normalize():,f}"

@@ -1,0 +1,270 @@
+"""The native stack as data: where it lives, which ports it takes, which secrets it makes, which processes it runs.
+
+Every port is `BULKHEAD_PORT_BASE` plus a fixed offset, everything written is under `BULKHEAD_HOME`: two stacks with different
+values of both do not know of each other.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import socket
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+)
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from libs.runtime.nats_config import check_private, write_secret
+from libs.runtime.registry import module_of
+from services.cli.child import ChildSpec
+from services.cli.restart_policy import RestartLimits
+
+RUNNING = ("market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier")
+"""The services of the native stack, in the order in which their ports are given out. The cli is not one: it is us."""
+
+_NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
+PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING)
+
+
+class StackError(Exception):
+    """The stack cannot be brought up; the text says why and what to do."""
+
+
+class StackSettings(BaseSettings):
+    """What `bulkhead up` is told. Everything else in the environment goes on to the services."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BULKHEAD_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, frozen=True
+    )
+
+    home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
+    port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
+    book: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$", description="the portfolio this log belongs to")
+    mode: Literal["paper"] = Field(default="paper", description="the native stack trades on exchange_sim only")
+    restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
+    restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
+
+    @property
+    def restart_limits(self) -> RestartLimits:
+        """The restart policy of every child."""
+        return RestartLimits(loop_crashes=self.restart_loop_crashes, loop_pause_s=self.restart_loop_pause_s)
+
+
+class Ports(msgspec.Struct, frozen=True):
+    """Every port of a stack."""
+
+    base: int
+
+    @property
+    def nats(self) -> int:
+        """Clients of the bus."""
+        return self.base + _NATS
+
+    @property
+    def monitor(self) -> int:
+        """nats-server's own health pages."""
+        return self.base + _MONITOR
+
+    @property
+    def sim(self) -> int:
+        """The simulated venue."""
+        return self.base + _SIM
+
+    def service(self, name: str) -> int:
+        """Health and metrics of one service."""
+        return self.base + _FIRST_SERVICE + RUNNING.index(name)
+
+    @property
+    def nats_url(self) -> str:
+        """The bus."""
+        return f"nats://127.0.0.1:{self.nats}"
+
+    @property
+    def sim_url(self) -> str:
+        """The simulated venue's REST root."""
+        return f"http://127.0.0.1:{self.sim}"
+
+    @property
+    def clock_url(self) -> str:
+        """The simulated venue's clock."""
+        return f"ws://127.0.0.1:{self.sim}/sim/clock"
+
+
+class Secrets(msgspec.Struct, frozen=True):
+    """The files a first run makes under `keys/`, and the gate's public key (hex)."""
+
+    api_key: Path
+    api_secret: Path
+    gate_key: Path
+    gate_public_key: str
+
+
+def ensure_secrets(home: Path) -> Secrets:
+    """Make the venue's API key and the gate's signing key where they are missing, readable by their owner alone.
+
+    Raises:
+        KeysError: a file is readable by others.
+    """
+    folder = home / "keys"
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    api_key, api_secret, gate_key = folder / "venue-api-key", folder / "venue-api-secret", folder / "gate-signing.pem"
+    for path in (api_key, api_secret):
+        if not path.exists():
+            write_secret(path, secrets.token_hex(32).encode())
+    if not gate_key.exists():
+        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        write_secret(gate_key, pem)
+    for path in (api_key, api_secret, gate_key):
+        check_private(path)
+    return Secrets(api_key, api_secret, gate_key, _public_hex(gate_key))
+
+
+def _public_hex(path: Path) -> str:
+    try:
+        key = load_pem_private_key(path.read_bytes(), password=None)
+    except ValueError:
+        raise StackError(f"{path} is not a private key; delete it and start again to get a new one") from None
+    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
+
+
+# --- children -----------------------------------------------------------------------------------------------------
+
+_SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "DATABASE_URL")
+_OWN_VARIABLES: dict[str, tuple[str, ...]] = {
+    "exchange-sim": ("BULKHEAD_SIM_",),
+    "market-feed": ("BULKHEAD_FEED_",),
+    "risk-gate": ("BULKHEAD_RISK_",),
+    "order-executor": ("BULKHEAD_EXEC_",),
+    "ledger": ("BULKHEAD_LEDGER_", "DATABASE_URL", "BULKHEAD_DATABASE_URL"),
+    "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_"),
+}
+"""Variables that sound like secrets reach only the service they are meant for."""
+
+
+def passed_on(name: str, environment: Mapping[str, str]) -> dict[str, str]:
+    """The part of our environment that the child `name` may see."""
+    own = _OWN_VARIABLES.get(name, ())
+    return {
+        variable: value
+        for variable, value in environment.items()
+        if variable.startswith(own) or not any(word in variable.upper() for word in _SECRET_WORDS)
+    }
+
+
+def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSpec:
+    """The simulated venue."""
+    ports, made = Ports(settings.port_base), ensure_secrets(settings.home)
+    special = {
+        "BULKHEAD_HOME": str(settings.home.resolve()),
+        "BULKHEAD_SIM_PORT": str(ports.sim),
+        "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
+        "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
+    }
+    return _spec("exchange-sim", "services.exchange_sim", ports.sim, special, environment)
+
+
+def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> list[ChildSpec]:
+    """Every service, with what it must be told on this machine; variables set by hand win over our defaults."""
+    ports = Ports(settings.port_base)
+    special = _special(ports, ensure_secrets(settings.home))
+    specs = []
+    for name in RUNNING:
+        common = {
+            "BULKHEAD_HOME": str(settings.home.resolve()),
+            "BULKHEAD_NATS_URL": ports.nats_url,
+            "BULKHEAD_INSTANCE": "up",
+            "BULKHEAD_HTTP_PORT": str(ports.service(name)),
+            "BULKHEAD_CLOCK_URL": ports.clock_url,
+        }
+        env = {**common, **special.get(name, {})}
+        specs.append(_spec(name, module_of(name), ports.service(name), env, environment))
+    return specs
+
+
+_DEV_DEFAULTS: dict[str, dict[str, str]] = {
+    "agent-trend": {"BULKHEAD_TREND_TIMEFRAME": "1m"},
+}
+"""What a newcomer's stack does otherwise than a deployment: something should happen within the first minute."""
+
+
+def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
+    return {
+        "market-feed": {"BULKHEAD_FEED_VENUE_URL": ports.sim_url},
+        "risk-gate": {"BULKHEAD_RISK_SIGNING_KEY_FILE": str(made.gate_key.resolve())},
+        "order-executor": {
+            "BULKHEAD_EXEC_VENUE_URL": ports.sim_url,
+            "BULKHEAD_EXEC_API_KEY_FILE": str(made.api_key.resolve()),
+            "BULKHEAD_EXEC_API_SECRET_FILE": str(made.api_secret.resolve()),
+            "BULKHEAD_EXEC_GATE_PUBLIC_KEY": made.gate_public_key,
+        },
+    }
+
+
+def _spec(name: str, module: str, port: int, env: dict[str, str], environment: Mapping[str, str]) -> ChildSpec:
+    seen = {**_DEV_DEFAULTS.get(name, {}), **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
+    return ChildSpec(name=name, command=(sys.executable, "-m", module), env=seen, port=port)
+
+
+# --- claiming the place -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def home_lock(home: Path) -> Iterator[None]:
+    """Hold the home folder for one supervisor; the kernel lets go of it when we die, however we die.
+
+    Raises:
+        StackError: another supervisor holds it.
+    """
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    descriptor = os.open(home / "supervisor.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+            raise StackError(
+                f"{home} is in use by another supervisor (pid {holder}); stop that one,"
+                " or set BULKHEAD_HOME and BULKHEAD_PORT_BASE to run a second stack"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def check_ports(wanted: Mapping[str, int]) -> None:
+    """Refuse to begin when a port is taken, before anything runs.
+
+    Raises:
+        StackError: names every taken port, who wanted it, and the variable that moves them all.
+    """
+    taken = [f"{port} ({name})" for name, port in wanted.items() if port and not _is_free(port)]
+    if taken:
+        raise StackError(
+            f"taken by somebody else on 127.0.0.1: port {', '.join(taken)}; stop who uses it, or set BULKHEAD_PORT_BASE"
+        )
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # a port in TIME_WAIT is free to listen on
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,286 @@
+"""Everything real on one machine, without containers: the bus, the simulated venue, every service, one supervisor above them.
+
+    lock home ─▶ ports free? ─▶ keys ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
+    stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within ten seconds
+
+A child that ends unasked is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
+its own words, because trying again would not help. A second signal changes nothing: the first one is being obeyed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import getpass
+import json
+import os
+import shlex
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import msgspec
+from nats.aio.client import Client
+from rich.console import Console
+
+from libs.runtime import nats_server
+from libs.runtime.clock import ClockUnavailable, open_clock
+from libs.runtime.nats_config import (
+    ADMIN_USER,
+    GUEST_API,
+    OBSERVER_USER,
+    KeysError,
+    connect_options,
+    inbox_prefix,
+    key_file,
+)
+from libs.runtime.provision import ProvisionError, provision
+from libs.runtime.registry import contracts
+from services.cli import console
+from services.cli.child import EX_CONFIG, Child, ChildRefused, ChildSpec
+from services.cli.genesis import GenesisError, declare_genesis
+from services.cli.stack import Ports, StackError, StackSettings, check_ports, home_lock, service_specs, sim_spec
+
+EX_OK, EX_UNAVAILABLE = 0, 69
+UP_S_MAX = 20.0
+STOP_S_MAX = {"services": 6.0, "venue": 1.5, "bus": 2.0}
+"""How long each kind of child gets to end by itself; together less than ten seconds."""
+
+Say = Callable[..., None]
+
+
+class Plan(msgspec.Struct, frozen=True, kw_only=True):
+    """What to run besides the bus. `venue` is started first, and its clock (if `clock_url`) dates the first event."""
+
+    venue: ChildSpec | None
+    services: tuple[ChildSpec, ...]
+    clock_url: str = ""
+
+
+def plan_of(settings: StackSettings, environment: Mapping[str, str]) -> Plan:
+    """The whole native stack."""
+    return Plan(
+        venue=sim_spec(settings, environment),
+        services=tuple(service_specs(settings, environment)),
+        clock_url=Ports(settings.port_base).clock_url,
+    )
+
+
+async def up(
+    settings: StackSettings, *, plan: Plan | None = None, out: Console | None = None, show_log: bool = True
+) -> int:
+    """Bring the stack up, keep it up, and take it down on SIGINT or SIGTERM; returns the exit code.
+
+    0: stopped when asked. 69: it could not be brought up (the text says why). 78: a service refuses its settings.
+    """
+    out = out or Console()
+    stop = asyncio.Event()
+    with _stopping_on_signals(stop):
+        try:
+            with home_lock(settings.home):
+                return await Supervisor(settings, plan, out, stop).run(show_log=show_log)
+        except ChildRefused as refusal:
+            out.print(str(refusal), style="bold red", markup=False, highlight=False)
+            return EX_CONFIG
+        except (StackError, KeysError, ProvisionError, GenesisError, nats_server.NatsServerError) as error:
+            out.print(f"bulkhead up: {error}", style="bold red", markup=False, highlight=False)
+            return EX_UNAVAILABLE
+
+
+@contextmanager
+def _stopping_on_signals(stop: asyncio.Event) -> Iterator[None]:
+    loop = asyncio.get_running_loop()
+    asked = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    for each in asked:
+        loop.add_signal_handler(each, stop.set)
+    try:
+        yield
+    finally:
+        for each in asked:
+            loop.remove_signal_handler(each)
+
+
+class Supervisor:
+    """One stack, from its first process to its last."""
+
+    def __init__(self, settings: StackSettings, plan: Plan | None, out: Console, stop: asyncio.Event):
+        self._settings = settings
+        self._ports = Ports(settings.port_base)
+        self._plan = plan
+        self._out = out
+        self._stop = stop
+        self._tasks: dict[Child, asyncio.Task[None]] = {}
+        self._bus: Child | None = None
+        self._venue: Child | None = None
+        self._services: list[Child] = []
+
+    async def run(self, *, show_log: bool) -> int:
+        """Up, stay up, down. Whatever ends it, everything it started is stopped before it returns or raises."""
+        self._plan = self._plan or plan_of(self._settings, os.environ)
+        work = [asyncio.create_task(self._live(self._plan, show_log)), asyncio.create_task(self._stop.wait())]
+        try:
+            await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
+            if work[0].done():
+                work[0].result()
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+            await self._take_down()
+        return EX_OK
+
+    async def _live(self, plan: Plan, show_log: bool) -> None:
+        self._check_ports(plan)
+        await self._start_bus()
+        if plan.venue is not None:
+            self._venue = self._start(plan.venue)
+            await self._until_it_listens(self._venue)
+        await self._declare_genesis(plan.clock_url)
+        self._services = [self._start(spec) for spec in plan.services]
+        self._write_map(plan)
+        self._greet()
+        following = [self._follow()] if show_log else []
+        await self._watch(*following)
+
+    # --- start ----------------------------------------------------------------------------------------------------
+
+    def _check_ports(self, plan: Plan) -> None:
+        wanted = {"nats-server": self._ports.nats, "nats-server monitor": self._ports.monitor}
+        specs = [*([plan.venue] if plan.venue else []), *plan.services]
+        check_ports({**wanted, **{spec.name: spec.port for spec in specs}})
+
+    def _start(self, spec: ChildSpec) -> Child:
+        child = Child(spec, self._settings.home / "logs", self._settings.restart_limits, self._say)
+        self._tasks[child] = asyncio.create_task(child.keep_running(), name=spec.name)
+        return child
+
+    async def _start_bus(self) -> None:
+        home = self._settings.home
+        config = nats_server.write_config(home, contracts(), self._ports.nats, self._ports.monitor)
+        command = (str(nats_server.binary()), "--config", str(config))
+        env = {"PATH": os.environ.get("PATH", "")}
+        self._bus = bus = self._start(ChildSpec(name="nats", command=command, env=env, port=self._ports.nats))
+        await nats_server.wait_healthy(
+            self._ports.monitor, ended=lambda: bus.policy.restarts > 0, last_words=lambda: bus.last_words
+        )
+        async with self._connected(ADMIN_USER) as client:
+            for line in await provision(client, contracts()):
+                self._say(line, style="dim")
+
+    async def _until_it_listens(self, child: Child) -> None:
+        until = time.monotonic() + UP_S_MAX
+        while time.monotonic() < until:
+            if self._tasks[child].done():
+                await self._tasks[child]  # raises what it said
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection("127.0.0.1", child.spec.port)
+                writer.close()
+                return
+            await asyncio.sleep(0.05)
+        raise StackError(
+            f"{child.spec.name} does not listen on port {child.spec.port} after {UP_S_MAX:g} s:\n{child.last_words}"
+        )
+
+    async def _declare_genesis(self, clock_url: str) -> None:
+        """Dated by the clock the services follow: an event from the future of that clock would move their time."""
+        clock = open_clock(clock_url)
+        try:
+            await clock.connect()
+        except ClockUnavailable as error:
+            raise StackError(str(error)) from error
+        try:
+            async with self._connected("cli") as client:
+                settings = self._settings
+                await declare_genesis(
+                    client, book=settings.book, mode=settings.mode, author=_operator(), now=clock.now()
+                )
+        except TimeoutError:
+            raise StackError("the bus does not answer; its words are in logs/nats.log") from None
+        finally:
+            await clock.close()
+
+    @contextlib.asynccontextmanager
+    async def _connected(self, user: str):  # type: ignore[no-untyped-def]
+        client = Client()
+        await client.connect(**connect_options(self._settings.home, user, self._ports.nats_url))
+        try:
+            yield client
+        finally:
+            await client.close()
+
+    # --- up -------------------------------------------------------------------------------------------------------
+
+    async def _watch(self, *others: asyncio.Task[None]) -> None:
+        """Return never; raise when a child refuses its settings or something of ours breaks."""
+        tasks = [*self._tasks.values(), *others]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            for task in done:
+                task.result()
+        finally:
+            for other in others:
+                other.cancel()
+
+    def _follow(self) -> asyncio.Task[None]:
+        return asyncio.create_task(
+            console.follow(self._settings.home, self._ports.nats_url, self._out.print), name="console"
+        )
+
+    def _write_map(self, plan: Plan) -> None:
+        """Where everything is, for `bulkhead status` and scripts."""
+        found = {
+            "supervisor_pid": os.getpid(),
+            "nats_url": self._ports.nats_url,
+            "nats_monitor_url": f"http://127.0.0.1:{self._ports.monitor}",
+            "venue_url": self._ports.sim_url if plan.venue else "",
+            "clock_url": plan.clock_url,
+            "services": {spec.name: f"http://127.0.0.1:{spec.port}" for spec in plan.services},
+        }
+        draft = self._settings.home / "stack.json.draft"
+        draft.write_text(json.dumps(found, indent=2) + "\n")
+        draft.replace(self._settings.home / "stack.json")
+
+    def _greet(self) -> None:
+        self._say(f"{len(self._services)} services run; their words are in {self._settings.home}/logs", style="bold")
+        self._say(f"look into the log:  {observer_command(self._settings)} sub 'risk.>'", style="dim")
+
+    def _say(self, text: str, style: str = "yellow") -> None:
+        self._out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    # --- down -----------------------------------------------------------------------------------------------------
+
+    async def _take_down(self) -> None:
+        """Writers first, so that what they have decided reaches the log; the log last."""
+        if not self._tasks:
+            return
+        self._say("stopping", style="dim")
+        await self._stop_all(self._services, STOP_S_MAX["services"])
+        await self._stop_all([self._venue] if self._venue else [], STOP_S_MAX["venue"])
+        await self._stop_all([self._bus] if self._bus else [], STOP_S_MAX["bus"])
+        for task in self._tasks.values():
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        (self._settings.home / "stack.json").unlink(missing_ok=True)
+
+    async def _stop_all(self, children: Sequence[Child], deadline_s: float) -> None:
+        ended = await asyncio.gather(*(child.stop(deadline_s) for child in children))
+        for child, by_itself in zip(children, ended, strict=True):
+            if not by_itself:
+                self._say(f"{child.spec.name} did not end within {deadline_s:g} s and was killed")
+
+
+def observer_command(settings: StackSettings) -> str:
+    """How to look into the log with the nats CLI; read-only."""
+    seed = shlex.quote(str(key_file(settings.home, OBSERVER_USER)))
+    return (
+        f"nats -s {Ports(settings.port_base).nats_url} --nkey {seed} --inbox-prefix {inbox_prefix(OBSERVER_USER)}"
+        f" --js-api-prefix '{GUEST_API}'"
+    )
+
+
+def _operator() -> str:
+    try:
+        return getpass.getuser()[:64]
+    except (KeyError, OSError):  # a container's user id without a name
+        return "operator"

@@ -1,0 +1,153 @@
+"""The venue at work: it plays the market into the account, up to venue time, and tells whoever listens.
+
+Everything here is synchronous. Before an order is looked at, all market events that are due have been played, so an answer never
+depends on how often the loop came round. Each change of the account is on disk before it is told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import msgspec
+
+from libs.common.timeframe import MINUTE
+from libs.trading.venue import BookedOrder, NewOrder, SpotVenue, VenueUpdate
+from services.exchange_sim.account_store import AccountStore, SavedAccount
+from services.exchange_sim.clock import VenueClock
+from services.exchange_sim.market import DepthFrame, Event, Key, Market, Quote, Trade
+
+_ALL_RANKS = 1 << 62
+
+
+class Listener(Protocol):
+    """Who is told what happens."""
+
+    def on_market(self, event: Event) -> None:
+        """A market event was played."""
+        ...
+
+    def on_account(self, updates: list[VenueUpdate], now: int) -> None:
+        """The account changed at venue time `now`."""
+        ...
+
+
+class Exchange:
+    """One market, one account, one clock. `listener` may be set once the world is connected."""
+
+    def __init__(
+        self, market: Market, venue: SpotVenue, store: AccountStore, make_clock: Callable[[int], VenueClock]
+    ) -> None:
+        self.market = market
+        self.venue = venue
+        self.quotes: dict[str, Quote] = {}
+        self.last_trades: dict[str, Trade] = {}
+        self.seen: dict[str, int] = {}
+        self.listener: Listener | None = None
+        self._store = store
+        saved = store.load(market.identity)
+        if saved is None:
+            self._position: Key = (market.starts_at - MINUTE, 0)
+            resume_at = market.starts_at
+        else:
+            account, resume_at = saved
+            self._position = account.position
+            self.seen = dict(account.seen)
+            venue.restore(bytes(account.venue))
+        self._prime()
+        self.clock = make_clock(resume_at)
+        self.play(resume_at)
+        self.save()
+
+    def play(self, until: int) -> None:
+        """Play every market event that is due at or before `until`."""
+        while (self._next.ts, self._next.rank) <= (until, _ALL_RANKS):
+            self.play_next()
+
+    @property
+    def next_ts(self) -> int:
+        """When the next market event is due."""
+        return self._next.ts
+
+    def play_next(self) -> None:
+        """Play one market event, whatever the clock says."""
+        event = self._next
+        self._next = next(self._events)
+        self._position = (event.ts, event.rank)
+        updates: list[VenueUpdate] = []
+        if isinstance(event, Quote):
+            self.quotes[event.instrument] = event
+            updates = self.venue.on_quote(
+                event.instrument, event.bid_px, event.bid_qty, event.ask_px, event.ask_qty, event.ts
+            )
+        elif isinstance(event, Trade):
+            self.last_trades[event.instrument] = event
+            updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
+        if self.listener is not None:
+            self.listener.on_market(event)
+        if updates:
+            self._account_changed(updates, event.ts)
+
+    def catch_up(self) -> int:
+        """Play what is due and return venue time."""
+        now = self.clock.now_ns()
+        self.play(now)
+        return now
+
+    def submit(self, order: NewOrder) -> tuple[BookedOrder, list[VenueUpdate]]:
+        """Enter an order at venue time.
+
+        Raises:
+            VenueRejected: the venue refuses it.
+        """
+        now = self.catch_up()
+        updates = self.venue.submit(order, now)
+        self.seen[order.cl_ord_id] = self.seen.get(order.cl_ord_id, 0) + 1
+        self._account_changed(updates, now)
+        return self.venue.require(order.instrument, None, updates[0].order.venue_order_id), updates
+
+    def cancel(self, instrument: str, cl_ord_id: str | None, venue_order_id: str | None) -> BookedOrder:
+        """Cancel an open order at venue time.
+
+        Raises:
+            VenueRejected: there is no such open order.
+        """
+        now = self.catch_up()
+        updates = self.venue.cancel(instrument, cl_ord_id, now, venue_order_id=venue_order_id)
+        self._account_changed(updates, now)
+        return self.venue.require(instrument, None, updates[0].order.venue_order_id)
+
+    def save(self, ahead_ns: int = 0) -> None:
+        """Write the account, and the time plus `ahead_ns`."""
+        self._save_account()
+        self.save_clock(ahead_ns)
+
+    def save_clock(self, ahead_ns: int = 0) -> None:
+        """Write the time at which a restart resumes."""
+        self._store.save_clock(self.clock.now_ns() + ahead_ns)
+
+    def _prime(self) -> None:
+        """Find the events behind the position, and the quotes and trades that stand there."""
+        self._events = self.market.events((self._position[0] - MINUTE, 0))
+        self._next = next(self._events)
+        while (self._next.ts, self._next.rank) <= self._position:
+            event, self._next = self._next, next(self._events)
+            if isinstance(event, Quote):
+                self.quotes[event.instrument] = event
+            elif isinstance(event, Trade):
+                self.last_trades[event.instrument] = event
+
+    def _account_changed(self, updates: list[VenueUpdate], now: int) -> None:
+        self._save_account()
+        if self.listener is not None:
+            self.listener.on_account(updates, now)
+
+    def _save_account(self) -> None:
+        self._store.save_account(
+            SavedAccount(
+                identity=self.market.identity,
+                position=self._position,
+                venue=msgspec.Raw(self.venue.snapshot()),
+                seen=self.seen,
+            )
+        )

@@ -1,0 +1,75 @@
+"""What the emulated venue can be told."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from libs.runtime.settings import ServiceSettings
+from services.exchange_sim.listing import Listing, listing_of
+
+SPEED_GENERATED = 60.0
+SPEED_RECORDED = 20.0
+
+
+class Settings(ServiceSettings):
+    """Environment variables BULKHEAD_SIM_...; without any, a generated market of three instruments at 60 times wall time."""
+
+    sim_host: str = Field(default="127.0.0.1", description="where REST, WebSocket and control listen")
+    sim_port: int = Field(default=0, ge=0, le=65535, description="0 picks a free port; it is written to <home>/exchange_sim/port")
+    sim_mode: Literal["free", "step"] = Field(default="free", description="free: time runs; step: it waits for /sim/advance")
+    sim_speed: float | None = Field(default=None, gt=0, le=10_000, description="venue seconds per wall second")
+    sim_seed: int = Field(default=7, ge=0, description="which generated market")
+    sim_start: datetime = Field(
+        default=datetime.fromisoformat("2026-01-05T00:00:00+00:00"), description="when a generated market begins (ISO 8601)"
+    )
+    sim_instruments: str = Field(
+        default="BTC-USDT,ETH-USDT,SOL-USDT",
+        pattern=r"^[A-Z0-9]{2,12}-[A-Z0-9]{2,12}(,[A-Z0-9]{2,12}-[A-Z0-9]{2,12})*$",
+        description="what a generated market lists, separated by commas",
+    )
+    sim_data: Path | None = Field(default=None, description="a folder of recorded Binance frames to replay instead")
+    sim_balances: str = Field(
+        default="USDT=10000",
+        pattern=r"^[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?(,[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?)*$",
+        description="what the account owns when it is opened, separated by commas",
+    )
+    sim_key_file: Path | None = Field(default=None, description="the API key clients must send; none: no private calls")
+    sim_secret_file: Path | None = Field(default=None, description="the secret they must sign with")
+
+    @field_validator("sim_start")
+    @classmethod
+    def _aware(cls, value: datetime) -> datetime:
+        if value.tzinfo is None:
+            raise ValueError("needs a time zone, for example 2026-01-05T00:00:00Z")
+        return value
+
+    @property
+    def folder(self) -> Path:
+        """Where the venue keeps what must survive a restart."""
+        return self.home / "exchange_sim"
+
+    @property
+    def start_ns(self) -> int:
+        """`sim_start` as nanoseconds."""
+        return int(self.sim_start.timestamp()) * 1_000_000_000
+
+    @property
+    def speed(self) -> float:
+        """Venue seconds per wall second; 0 in step mode."""
+        if self.sim_mode == "step":
+            return 0.0
+        return self.sim_speed or (SPEED_GENERATED if self.sim_data is None else SPEED_RECORDED)
+
+    def listings(self) -> dict[str, Listing]:
+        """What a generated market lists."""
+        return {instrument: listing_of(instrument) for instrument in self.sim_instruments.split(",")}
+
+    def balances(self) -> dict[str, Decimal]:
+        """What a new account owns."""
+        pairs = (entry.split("=") for entry in self.sim_balances.split(","))
+        return {asset: Decimal(amount) for asset, amount in pairs}

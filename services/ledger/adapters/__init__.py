@@ -1,0 +1,1 @@
+"""The SQL projection: tables, rows, commits, and the reader that follows the log."""

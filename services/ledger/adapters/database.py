@@ -1,0 +1,75 @@
+"""Opening the projection's database: the engine, and the schema brought up to date under a lock.
+
+SQLite runs in WAL mode with `synchronous=NORMAL`: a power loss may take the last commits, but rows and position go together,
+and the log still has what is missing. The driver's own idea of transactions is switched off, so that one is exactly what we
+say, schema changes included, and takes the write lock when it begins.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+MIGRATION_LOCK = 0x62756C6B  # "bulk": any constant that no other user of the same Postgres locks
+CONNECT_S = 5
+BUSY_S = 1
+STATEMENT_MS_MAX = 10_000
+POSTGRES_ARGS: dict[str, Any] = {
+    "connect_timeout": CONNECT_S,
+    "application_name": "bulkhead-ledger",
+    "options": f"-c statement_timeout={STATEMENT_MS_MAX} -c lock_timeout={STATEMENT_MS_MAX}",
+    "keepalives_idle": 5,
+    "keepalives_interval": 2,
+    "keepalives_count": 3,
+    "tcp_user_timeout": STATEMENT_MS_MAX,
+}
+
+
+def open_engine(url: URL) -> Engine:
+    """An engine for `url`; nothing is connected yet. Errors never show parameters."""
+    if url.get_backend_name() == "postgresql":
+        return create_engine(url, pool_size=1, max_overflow=0, hide_parameters=True, connect_args=POSTGRES_ARGS)
+    if url.database and url.database != ":memory:":
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, hide_parameters=True, connect_args={"timeout": BUSY_S})
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def migrate(engine: Engine, revision: str = "head") -> None:
+    """Bring the schema to `revision`; a second process waits for the first, in one transaction each."""
+    with engine.begin() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        command.upgrade(_config(connection), revision)
+
+
+def downgrade(engine: Engine, revision: str = "base") -> None:
+    """Take the schema back to `revision`; "base" drops every table (the log can fill them again)."""
+    with engine.begin() as connection:
+        command.downgrade(_config(connection), revision)
+
+
+def _config(connection: Connection) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def _configure_sqlite(connection: Any, _: Any) -> None:
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")

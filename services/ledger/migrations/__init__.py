@@ -1,0 +1,1 @@
+"""The history of the projection's schema, for Alembic."""

@@ -1,0 +1,44 @@
+"""How events read to a person: one line, the numbers in it, nothing that could command a terminal."""
+
+from __future__ import annotations
+
+from libs.common.messages import AlertRaised, ExecutionReport, OrderDenied, TradingStateChanged
+from services.notifier.requests import Level
+
+TEXT_CHARS_MAX = 1_000
+STATE_LEVELS: dict[str, Level] = {"HALTED": "page", "REDUCING": "ticket", "ACTIVE": "note"}
+
+
+def alert_text(alert: AlertRaised) -> str:
+    """An alert, with who raised it."""
+    about = f" {alert.instrument}" if alert.instrument else ""
+    return one_line(f"{alert.code}{about} ({alert.producer}): {alert.text}")
+
+
+def fill_text(report: ExecutionReport) -> str:
+    """A fill: what, how much, at what price, at what fee, and where the order stands."""
+    fee = f", fee {report.commission} {report.commission_asset}" if report.commission is not None else ""
+    return one_line(
+        f"filled {report.side} {report.last_qty} {report.instrument} at {report.last_px}"
+        f" ({report.role}, {report.cum_qty} of {report.order_qty}, {report.ord_status}{fee})"
+    )
+
+
+def denial_text(denial: OrderDenied) -> str:
+    """A refused intent, each failed check with its numbers."""
+    failed = [check for check in denial.checks if not check.passed]
+    why = "; ".join(f"{check.code} {check.value} (limit {check.limit})" for check in failed)
+    return one_line(f"denied {denial.side} {denial.order_qty} {denial.instrument}: {why or ', '.join(denial.reasons)}")
+
+
+def state_text(change: TradingStateChanged) -> str:
+    """A move of the trading state, by whom and why."""
+    reason = f": {change.reason}" if change.reason else ""
+    return one_line(f"trading is {change.state} (was {change.previous}) by {change.author}{reason}")
+
+
+def one_line(text: str) -> str:
+    """`text` on one line, without control characters, at most `TEXT_CHARS_MAX` characters."""
+    words = "".join(each if each.isprintable() else " " for each in text[: 2 * TEXT_CHARS_MAX]).split()
+    line = " ".join(words)
+    return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 3] + "..."

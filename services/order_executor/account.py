@@ -1,0 +1,149 @@
+"""Reading the account: at genesis, at every start, every minute, after a gap in the user stream, and for a verdict.
+
+One reading at a time. What it proves is booked at once. Whether books and venue agree is said only of a reading during which
+nothing moved, and a disagreement only when two readings in a row show the same one ("read twice until equal"): the parts of
+a reading are not taken at one instant. A reading that failed says nothing and is repeated.
+"""
+
+from __future__ import annotations
+
+from libs.common.messages import AccountRead, Reconciled, VenueFill, VenueOrder
+from services.order_executor import inquiries
+from services.order_executor.hearing import hear, move
+from services.order_executor.orders import Fact, Order, exec_key
+from services.order_executor.reconcile import Difference, differ, is_quiet, mismatches_of, opening_of, watermarks_of
+from services.order_executor.requests import ReadAccount
+from services.order_executor.state import MS, Turn, delay_of, keep_last
+
+REQUEST_ID = "account"
+TIMER = "reconcile"
+
+
+def ask(turn: Turn) -> int:
+    """Read the account, now or right after the reading that is under way; the number of that reading."""
+    reading = turn.state.reading
+    if reading.asked:
+        reading.again = True
+        return reading.number + 1
+    reading.number += 1
+    reading.asked = True
+    reading.again = False
+    reading.activity = turn.state.activity
+    turn.set_timer(TIMER, turn.now + turn.policy.reconcile_interval_ms * MS)
+    request = ReadAccount(
+        valid_until=turn.ask_until(),
+        instruments=tuple(dict.fromkeys([*turn.policy.instruments, *turn.state.holdings])),
+        fills_after=dict(turn.state.watermarks),
+    )
+    turn.perform(REQUEST_ID, request)
+    return reading.number
+
+
+def unanswered(turn: Turn) -> None:
+    """The reading was interrupted or outdated: ask again."""
+    turn.state.reading.asked = False
+    ask(turn)
+
+
+def answered(turn: Turn, read: AccountRead) -> None:
+    """Take a reading in."""
+    reading = turn.state.reading
+    reading.asked = False
+    if not read.ok:
+        reading.failures += 1
+        turn.set_timer(TIMER, turn.now + delay_of(turn.policy.retry_delays_ms, reading.failures))
+        return
+    reading.failures = 0
+    if not turn.state.opened:
+        _open(turn, read)
+    _apply(turn, differ(read, turn.state))
+    turn.state.watermarks = watermarks_of(read, turn.state.watermarks)
+    _conclude(turn, read)
+    if reading.again and not reading.asked:
+        ask(turn)
+
+
+def _open(turn: Turn, read: AccountRead) -> None:
+    """The first good reading: its balances are the opening, and executions before it are history, not ours."""
+    turn.state.opening = opening_of(read.balances)
+    turn.state.opened = True
+    for fill in read.fills:
+        if turn.state.find(fill.cl_ord_id, fill.venue_order_id) is None:
+            turn.state.foreign[exec_key(fill)] = "before genesis"
+
+
+def _apply(turn: Turn, difference: Difference) -> None:
+    """Facts are booked, absences are asked about, verdicts are executed, strangers are told to a person."""
+    orders = turn.state.orders
+    for cl_ord_id, fill in difference.fills:
+        hear(turn, orders[cl_ord_id], None, (fill,))
+    for cl_ord_id, shown in difference.seen:
+        hear(turn, orders[cl_ord_id], shown)
+    for cl_ord_id in difference.absent:
+        inquiries.begin(turn, orders[cl_ord_id], needs_word=True)
+    for cl_ord_id in difference.verdicts:
+        _execute_verdict(turn, orders[cl_ord_id])
+    for fill in difference.foreign_fills:
+        tell_foreign_fill(turn, fill)
+    for shown in difference.foreign_orders:
+        tell_foreign_order(turn, shown)
+
+
+def _execute_verdict(turn: Turn, order: Order) -> None:
+    """The venue does not know the order: looked up twice after nothing could arrive any more, and not in the account."""
+    unknown = order.status == "UNKNOWN"
+    if not unknown:
+        text = f"order {order.cl_ord_id} was {order.status}, and the venue no longer knows it"
+        turn.alert("ORDER_VANISHED", "page", text, order)
+    order.venue_cum_qty = order.cum_qty
+    move(turn, order, Fact.VANISHED, "never reached the venue" if unknown else "the venue no longer knows it")
+    inquiries.end(turn, order)
+
+
+def tell_foreign_fill(turn: Turn, fill: VenueFill) -> None:
+    """An execution of an order that is not ours: told once, never booked (the balances will not add up)."""
+    if _is_stranger(turn, exec_key(fill)):
+        text = (
+            f"execution {fill.exec_id} at the venue is not ours: {fill.side} {fill.qty} {fill.instrument} at {fill.px}"
+        )
+        turn.alert("FOREIGN_FILL", "ticket", text, instrument=fill.instrument)
+
+
+def tell_foreign_order(turn: Turn, shown: VenueOrder) -> None:
+    """An open order that is not ours: told once."""
+    if _is_stranger(turn, f"order:{shown.instrument}:{shown.venue_order_id}"):
+        text = f"open order {shown.venue_order_id} at the venue is not ours: {shown.side} {shown.order_qty} {shown.instrument}"
+        turn.alert("FOREIGN_ORDER", "ticket", text, instrument=shown.instrument)
+
+
+def _is_stranger(turn: Turn, key: str) -> bool:
+    if key in turn.state.foreign or key in turn.state.booked:
+        return False
+    turn.state.foreign[key] = "told"
+    keep_last(turn.state.foreign, turn.policy.execs_kept)
+    return True
+
+
+def _conclude(turn: Turn, read: AccountRead) -> None:
+    """Say whether books and venue agree, if this reading can tell."""
+    state, reading = turn.state, turn.state.reading
+    if not is_quiet(state):
+        _reread(turn)
+        return
+    mismatches = mismatches_of(read, state, turn.policy)
+    if mismatches and mismatches != reading.suspects:
+        reading.suspects = mismatches
+        _reread(turn)
+        return
+    if mismatches and mismatches != reading.told:
+        turn.alert("NOT_RECONCILED", "page", "books and venue disagree: " + "; ".join(mismatches))
+    reading.suspects = reading.told = mismatches
+    reading.rereads = 0
+    state.reconciled = not mismatches
+    turn.publish(Reconciled(clean=not mismatches, balances=read.balances, mismatches=mismatches))
+
+
+def _reread(turn: Turn) -> None:
+    """Bring the next reading forward."""
+    turn.set_timer(TIMER, turn.now + delay_of(turn.policy.lookup_delays_ms, turn.state.reading.rereads))
+    turn.state.reading.rereads += 1

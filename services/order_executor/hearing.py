@@ -1,0 +1,202 @@
+"""What we hear of our orders, from whatever source, booked once and in any order.
+
+Answers, the user stream, look-ups and account readings all end here: `hear` takes what the venue shows of an order and its
+executions. Executions are booked by exec_id, once; statuses move by `orders.TRANSITIONS`; every movement is reported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from libs.common.messages import ExecType, InstrumentQuarantined, InstrumentReleased, VenueFill, VenueOrder
+from libs.common.money import ZERO
+from services.order_executor import inquiries
+from services.order_executor.orders import CLOSED, TRANSITIONS, Fact, Order, base_of, exec_key, quote_of
+from services.order_executor.state import Turn, keep_last
+
+_SAYS: dict[Fact, ExecType] = {
+    Fact.ACCEPTED: "NEW",
+    Fact.REFUSED: "REJECTED",
+    Fact.LAPSED: "EXPIRED",
+    Fact.UNHEARD: "UNKNOWN",
+    Fact.CANCEL_ASKED: "PENDING_CANCEL",
+    Fact.STILL_WHOLE: "NEW",
+    Fact.STILL_PART: "NEW",
+    Fact.CANCELED: "CANCELED",
+    Fact.EXPIRED: "EXPIRED",
+    Fact.SURFACED: "NEW",
+}
+
+
+def hear(turn: Turn, order: Order, seen: VenueOrder | None, fills: Iterable[VenueFill] = ()) -> None:
+    """Take in what the venue shows of `order`: its state, its executions, or both."""
+    news = [fill for fill in fills if _is_news(turn, order, fill)]
+    exists = seen is not None and seen.ord_status != "REJECTED"
+    if order.was_never_there and (exists or news):
+        _surface(turn, order)
+    if seen is not None:
+        _meet(turn, order, seen)
+    for fill in news:
+        _book(turn, order, fill)
+    if seen is not None:
+        order.venue_cum_qty = max(order.venue_cum_qty, seen.cum_qty)
+        if seen.ord_status in ("FILLED", "CANCELED", "EXPIRED") and not order.is_closed:
+            order.closing = seen.ord_status  # type: ignore[assignment]
+    settle(turn, order)
+
+
+def settle(turn: Turn, order: Order) -> None:
+    """Ask for executions the venue counts and we lack; without such, close what the venue has closed."""
+    if order.lacks_fills:
+        inquiries.begin(turn, order, needs_word=False)
+        return
+    if order.closing and not order.is_closed:
+        canceled = order.closing == "CANCELED"
+        reason = "filled less than was asked" if order.closing == "FILLED" else ""
+        move(turn, order, Fact.CANCELED if canceled else Fact.EXPIRED, reason)
+    if order.inquiry is not None and not order.inquiry.needs_word:
+        inquiries.end(turn, order)
+
+
+def move(turn: Turn, order: Order, fact: Fact, reason: str = "", code: str = "") -> bool:
+    """Move `order` by the table and report it; False if `fact` changes nothing."""
+    old = order.status
+    new = TRANSITIONS.get((old, fact))
+    if new is None:
+        text = f"order {order.cl_ord_id} is {old}, and then {fact}: cannot be; nothing was changed"
+        turn.alert("IMPOSSIBLE_REPORT", "page", text, order)
+        return False
+    if new == old:
+        return False
+    order.status = new
+    turn.change(order)
+    says: ExecType = _SAYS.get(fact) or ("CANCELED" if new == "CANCELED" else "REJECTED")
+    turn.report(order, says, reason)
+    _after(turn, order, old, fact, reason, code)
+    return True
+
+
+def unheard(turn: Turn, order: Order, why: str) -> None:
+    """Nobody answered the submission of `order`: it may exist. Ask for it, and trade nothing else there until it is known."""
+    move(turn, order, Fact.UNHEARD, why)
+    inquiries.begin(turn, order, needs_word=True)
+
+
+def _after(turn: Turn, order: Order, old: str, fact: Fact, reason: str, code: str) -> None:
+    """What every change of status entails."""
+    holding = turn.state.holding(order.instrument)
+    if order.status == "UNKNOWN":
+        if not holding.quarantined_by:
+            holding.quarantined_by = order.cl_ord_id
+            turn.publish(
+                InstrumentQuarantined(
+                    instrument=order.instrument,
+                    cl_ord_id=order.cl_ord_id,
+                    reason=reason[:300],
+                    correlation_id=order.correlation_id,
+                )
+            )
+        text = f"{order.role} {order.side} {order.order_qty} {order.instrument} ({order.cl_ord_id}): fate unknown: {reason}"
+        turn.alert("ORDER_UNKNOWN", "page", text, order)
+    elif old == "UNKNOWN":
+        if order.inquiry is not None:
+            order.inquiry.needs_word = False
+        _release(turn, order)
+    if order.status in CLOSED:
+        if order.inquiry is not None:
+            order.inquiry.needs_word = False
+        turn.ended.append((order, fact, code))
+
+
+def _release(turn: Turn, order: Order) -> None:
+    """Release the instrument once none of its orders is unknown; it is named by the order that quarantined it."""
+    holding = turn.state.holding(order.instrument)
+    if holding.quarantined_by and not turn.state.is_quarantined(order.instrument):
+        turn.publish(
+            InstrumentReleased(
+                instrument=order.instrument,
+                cl_ord_id=holding.quarantined_by,
+                reason=f"{order.cl_ord_id} is {order.status}",
+                correlation_id=order.correlation_id,
+            )
+        )
+        holding.quarantined_by = ""
+
+
+def _surface(turn: Turn, order: Order) -> None:
+    text = f"order {order.cl_ord_id} was declared {order.status} without ever reaching the venue, and now the venue shows it"
+    turn.alert("ORDER_SURFACED", "page", text, order)
+    move(turn, order, Fact.SURFACED, "the venue shows it after all")
+    inquiries.begin(turn, order, needs_word=True)
+
+
+def _meet(turn: Turn, order: Order, seen: VenueOrder) -> None:
+    """The venue speaks of the order: it is there, or it was refused."""
+    order.venue_order_id = order.venue_order_id or seen.venue_order_id
+    if seen.ord_status == "REJECTED":
+        move(turn, order, Fact.REFUSED, "the venue shows it as rejected")
+    else:
+        move(turn, order, Fact.ACCEPTED)
+
+
+def _is_news(turn: Turn, order: Order, fill: VenueFill) -> bool:
+    """Whether an execution is to be booked: not yet, of this order, and of a quantity."""
+    if exec_key(fill) in turn.state.booked:
+        return False
+    if fill.instrument != order.instrument or fill.side != order.side or fill.qty <= ZERO or fill.px <= ZERO:
+        text = (
+            f"execution {fill.exec_id} ({fill.side} {fill.qty} {fill.instrument}) contradicts order {order.cl_ord_id}"
+        )
+        turn.alert("CONTRADICTORY_FILL", "page", text, order)
+        return False
+    return True
+
+
+def _book(turn: Turn, order: Order, fill: VenueFill) -> None:
+    """Book one execution: the order, the holding, the flows of money, and a report."""
+    if exec_key(fill) in turn.state.booked:  # told twice in one breath
+        return
+    turn.state.booked[exec_key(fill)] = order.cl_ord_id
+    keep_last(turn.state.booked, turn.policy.execs_kept)
+    order.venue_order_id = order.venue_order_id or fill.venue_order_id
+    order.cum_qty += fill.qty
+    order.cum_cost += fill.qty * fill.px
+    _book_flows(turn, fill)
+    _book_holding(turn, order, fill)
+    if order.cum_qty > order.order_qty:
+        text = f"order {order.cl_ord_id} was filled for {order.cum_qty}, more than the {order.order_qty} asked for"
+        turn.alert("OVERFILLED", "page", text, order)
+    old = order.status
+    fact = Fact.ALL_FILLED if order.cum_qty >= order.order_qty else Fact.PART_FILLED
+    order.status = TRANSITIONS[(old, fact)]
+    turn.change(order)
+    turn.report(order, "TRADE", fill=fill)
+    if order.status != old:
+        _after(turn, order, old, fact, "", "")
+
+
+def _book_flows(turn: Turn, fill: VenueFill) -> None:
+    sign = 1 if fill.side == "BUY" else -1
+    flows = turn.state.flows
+    for asset, amount in (
+        (base_of(fill.instrument), sign * fill.qty),
+        (quote_of(fill.instrument), -sign * fill.qty * fill.px),
+        (fill.commission_asset, -fill.commission),
+    ):
+        if asset and amount:
+            flows[asset] = flows.get(asset, ZERO) + amount
+
+
+def _book_holding(turn: Turn, order: Order, fill: VenueFill) -> None:
+    """Quantity after fees in base; an entry's fill makes it the owner, and the tightest stop of all entries holds."""
+    holding = turn.state.holding(order.instrument)
+    holding.qty += fill.qty if fill.side == "BUY" else -fill.qty
+    if fill.commission_asset == base_of(order.instrument):
+        holding.qty -= fill.commission
+    if order.role == "ENTRY":
+        holding.owner = order.cl_ord_id
+        if order.protect_px is not None:
+            holding.stop_px = max(holding.stop_px or ZERO, order.protect_px)
+        holding.closed_by = None
+    else:
+        holding.closed_by = order.role
