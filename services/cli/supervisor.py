@@ -17,14 +17,17 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import msgspec
 from nats.aio.client import Client
+from nats.errors import Error as NatsError
 from rich.console import Console
+from rich.text import Text
 
 from libs.runtime import nats_server
+from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
 from libs.runtime.nats_config import (
     ADMIN_USER,
@@ -37,6 +40,7 @@ from libs.runtime.nats_config import (
 )
 from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contracts
+from libs.runtime.streams import TRADING
 from services.cli import console
 from services.cli.child import EX_CONFIG, Child, ChildRefused, ChildSpec
 from services.cli.genesis import GenesisError, declare_genesis
@@ -46,8 +50,6 @@ EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
 STOP_S_MAX = {"services": 6.0, "venue": 1.5, "bus": 2.0}
 """How long each kind of child gets to end by itself; together less than ten seconds."""
-
-Say = Callable[..., None]
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +116,7 @@ class Supervisor:
         self._bus: Child | None = None
         self._venue: Child | None = None
         self._services: list[Child] = []
+        self._log_begins = 1
 
     async def run(self, *, show_log: bool) -> int:
         """Up, stay up, down. Whatever ends it, everything it started is stopped before it returns or raises."""
@@ -140,8 +143,7 @@ class Supervisor:
         self._services = [self._start(spec) for spec in plan.services]
         self._write_map(plan)
         self._greet()
-        following = [self._follow()] if show_log else []
-        await self._watch(*following)
+        await self._watch([asyncio.create_task(self._show_log(), name="console")] if show_log else [])
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -167,6 +169,7 @@ class Supervisor:
         async with self._connected(ADMIN_USER) as client:
             for line in await provision(client, contracts()):
                 self._say(line, style="dim")
+            self._log_begins = await Bus(client, TRADING).last_seq() + 1
 
     async def _until_it_listens(self, child: Child) -> None:
         until = time.monotonic() + UP_S_MAX
@@ -201,7 +204,7 @@ class Supervisor:
             await clock.close()
 
     @contextlib.asynccontextmanager
-    async def _connected(self, user: str):  # type: ignore[no-untyped-def]
+    async def _connected(self, user: str) -> AsyncIterator[Client]:
         client = Client()
         await client.connect(**connect_options(self._settings.home, user, self._ports.nats_url))
         try:
@@ -211,21 +214,28 @@ class Supervisor:
 
     # --- up -------------------------------------------------------------------------------------------------------
 
-    async def _watch(self, *others: asyncio.Task[None]) -> None:
+    async def _watch(self, others: list[asyncio.Task[None]]) -> None:
         """Return never; raise when a child refuses its settings or something of ours breaks."""
-        tasks = [*self._tasks.values(), *others]
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+            done, _ = await asyncio.wait([*self._tasks.values(), *others], return_when=asyncio.FIRST_EXCEPTION)
             for task in done:
                 task.result()
         finally:
             for other in others:
                 other.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
 
-    def _follow(self) -> asyncio.Task[None]:
-        return asyncio.create_task(
-            console.follow(self._settings.home, self._ports.nats_url, self._out.print), name="console"
-        )
+    async def _show_log(self) -> None:
+        """Show what the services write from now on; losing sight of the log is no reason to stop them."""
+        while True:
+            try:
+                await console.follow(self._settings.home, self._ports.nats_url, self._show, self._log_begins)
+            except (BusError, NatsError, TimeoutError) as error:
+                self._say(f"cannot show the log: {error}; trying again")
+            await asyncio.sleep(1.0)
+
+    def _show(self, line: Text) -> None:
+        self._out.print(line, soft_wrap=True)
 
     def _write_map(self, plan: Plan) -> None:
         """Where everything is, for `bulkhead status` and scripts."""
@@ -258,6 +268,7 @@ class Supervisor:
         await self._stop_all(self._services, STOP_S_MAX["services"])
         await self._stop_all([self._venue] if self._venue else [], STOP_S_MAX["venue"])
         await self._stop_all([self._bus] if self._bus else [], STOP_S_MAX["bus"])
+        await asyncio.wait(self._tasks.values(), timeout=0.5)  # the last words are still being written down
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)

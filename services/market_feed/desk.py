@@ -66,9 +66,7 @@ class _Tape:
 class Desk:
     """Everything the feed knows between two messages."""
 
-    def __init__(
-        self, venue: str, instruments: tuple[str, ...], record: FeedRecord, *, cadence: Cadence, grace: int
-    ):
+    def __init__(self, venue: str, instruments: tuple[str, ...], record: FeedRecord, *, cadence: Cadence, grace: int):
         self.venue = venue
         self.record = record
         self.board = MarkBoard(instruments, cadence)

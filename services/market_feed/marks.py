@@ -107,9 +107,7 @@ class MarkBoard:
         return FeedMarks(
             as_of=now,
             marks=tuple(
-                Mark(
-                    instrument=name, bid_px=line.bid_px, ask_px=line.ask_px, last_px=line.last_px, ts=line.seen_at
-                )
+                Mark(instrument=name, bid_px=line.bid_px, ask_px=line.ask_px, last_px=line.last_px, ts=line.seen_at)
                 for name, line in moved.items()
             ),
             alive=tuple(

@@ -96,6 +96,7 @@ def _execute_verdict(turn: Turn, order: Order) -> None:
         text = f"order {order.cl_ord_id} was {order.status}, and the venue no longer knows it"
         turn.alert("ORDER_VANISHED", "page", text, order)
     order.venue_cum_qty = order.cum_qty
+    turn.touched[order.instrument] = None
     move(turn, order, Fact.VANISHED, "never reached the venue" if unknown else "the venue no longer knows it")
     inquiries.end(turn, order)
 

@@ -22,7 +22,7 @@ def submit_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
         hear(turn, order, answer.order, answer.fills)
     elif answer.outcome == "REJECTED" and order.status in ("PENDING_NEW", "UNKNOWN"):
         move(turn, order, Fact.REFUSED, reason, answer.code)
-    elif not order.is_closed:  # also a refusal of what the user stream has shown already: the venue must explain itself
+    else:  # also a refusal of what the user stream has shown already: the venue must explain itself
         unheard(turn, order, reason)
 
 
@@ -39,6 +39,7 @@ def looked_up(turn: Turn, order: Order, answer: OrderLookedUp) -> None:
     """The venue's answer to a look-up: found is a fact, not found a hint, failed is nothing."""
     asked_at, order.looked_at = order.looked_at, 0
     inquiry = order.inquiry
+    turn.touched[order.instrument] = None
     if answer.outcome == "FOUND" and answer.order is not None:
         if inquiry is not None:
             inquiry.needs_word = False

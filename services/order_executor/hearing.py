@@ -47,6 +47,7 @@ def hear(turn: Turn, order: Order, seen: VenueOrder | None, fills: Iterable[Venu
 
 def settle(turn: Turn, order: Order) -> None:
     """Ask for executions the venue counts and we lack; without such, close what the venue has closed."""
+    turn.touched[order.instrument] = None
     if order.lacks_fills:
         inquiries.begin(turn, order, needs_word=False)
         return
@@ -78,8 +79,9 @@ def move(turn: Turn, order: Order, fact: Fact, reason: str = "", code: str = "")
 
 def unheard(turn: Turn, order: Order, why: str) -> None:
     """Nobody answered the submission of `order`: it may exist. Ask for it, and trade nothing else there until it is known."""
-    move(turn, order, Fact.UNHEARD, why)
-    inquiries.begin(turn, order, needs_word=True)
+    if not order.is_closed:
+        move(turn, order, Fact.UNHEARD, why)
+        inquiries.begin(turn, order, needs_word=True)
 
 
 def _after(turn: Turn, order: Order, old: str, fact: Fact, reason: str, code: str) -> None:
@@ -105,6 +107,8 @@ def _after(turn: Turn, order: Order, old: str, fact: Fact, reason: str, code: st
     if order.status in CLOSED:
         if order.inquiry is not None:
             order.inquiry.needs_word = False
+        if order.cancel_not_before:
+            turn.cancel_timer(f"again:{order.cl_ord_id}")
         turn.ended.append((order, fact, code))
 
 

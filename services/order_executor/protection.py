@@ -107,6 +107,7 @@ def _end_flat(turn: Turn, holding: Holding, live: list[Order]) -> None:
     reason = "position already closed by its stop" if holding.closed_by == "STOP" else "no position to reduce"
     for wish in holding.exits:
         wish.status = "CANCELED"
+        turn.cancel_timer(f"wish:{wish.cl_ord_id}")
         turn.report(wish, "CANCELED", reason)
     holding.exits = []
     holding.flatten = False
@@ -118,6 +119,7 @@ def _end_flat(turn: Turn, holding: Holding, live: list[Order]) -> None:
 def _submit_wish(turn: Turn, holding: Holding, held: Decimal) -> None:
     wish = holding.exits.pop(0)
     wish.order_qty = min(wish.order_qty, held)
+    turn.cancel_timer(f"wish:{wish.cl_ord_id}")
     submit(turn, wish)
 
 

@@ -109,8 +109,12 @@ class State(msgspec.Struct):
         return self.holdings.setdefault(instrument, Holding())
 
     def live_orders(self, instrument: str) -> list[Order]:
-        """The orders of `instrument` that are not closed, oldest first."""
-        return [order for order in self.orders.values() if order.instrument == instrument and not order.is_closed]
+        """The orders of `instrument` that are not closed, or closed without all their executions; oldest first."""
+        return [
+            order
+            for order in self.orders.values()
+            if order.instrument == instrument and (not order.is_closed or order.lacks_fills)
+        ]
 
     def find(self, cl_ord_id: str, venue_order_id: str = "") -> Order | None:
         """The order with this client id, or else the one the venue knows by `venue_order_id`."""

@@ -117,9 +117,14 @@ class Projection:
                 raise PositionMoved(f"expected {self._place.seq}")
             self._write(connection, [*rows, *(_skipped_row(each) for each in skipped)])
             statement = self._insert(PROJECTION_POSITION)
-            values = {"seq": statement.excluded.seq, "payload_digest": statement.excluded.payload_digest}
-            statement = statement.on_conflict_do_update(index_elements=["reader"], set_=values)
-            connection.execute(statement, {"reader": READER, **msgspec.structs.asdict(place)})
+            statement = statement.on_conflict_do_update(
+                index_elements=["reader"],
+                set_={"seq": statement.excluded.seq, "payload_digest": statement.excluded.payload_digest},
+                where=PROJECTION_POSITION.c.seq == self._place.seq,
+            )
+            moved = connection.execute(statement, {"reader": READER, **msgspec.structs.asdict(place)}).rowcount
+            if moved != 1:  # before the first row there is nothing to lock: another process was faster
+                raise PositionMoved(f"expected {self._place.seq}")
         self._place = place
 
     def _write(self, connection: Connection, rows: Sequence[TableRow]) -> None:

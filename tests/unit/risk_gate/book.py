@@ -189,9 +189,7 @@ def tightened(**changed: Any) -> Limits:
     return msgspec.structs.replace(LIMITS, **changed)
 
 
-def judged(
-    intent: OrderIntent, seen: View | None = None, limits: Limits = LIMITS, now: int = NOW
-) -> dict[str, Check]:
+def judged(intent: OrderIntent, seen: View | None = None, limits: Limits = LIMITS, now: int = NOW) -> dict[str, Check]:
     """Every check of the intent, by code."""
     checks = evaluate(intent, view() if seen is None else seen, limits, now)
     return {check.code: check for check in checks}

@@ -14,11 +14,9 @@ from services.risk_gate.view import Account, View
 from tests.unit.risk_gate.book import (
     BTC,
     ETH,
-    LIMITS,
     NOW,
     D,
     entry,
-    equity,
     exit_,
     failed,
     judged,
@@ -32,7 +30,6 @@ from tests.unit.risk_gate.book import (
     spec,
     status,
     tightened,
-    trade,
     view,
 )
 
@@ -400,7 +397,10 @@ def test_an_exit_must_still_be_an_order(code: str, wish: OrderIntent) -> None:
     ("removed", "codes"),
     [
         ("specs", {"NO_SPEC", "LOT_STEP", "TICK", "MIN_NOTIONAL", "INSUFFICIENT_BALANCE", "RISK_PER_TRADE"}),
-        ("marks", {"NO_REFERENCE_PRICE", "STALE_PRICE", "PRICE_COLLAR", "MAX_POSITION", "MAX_GROSS_EXPOSURE", "STOP_SIDE"}),
+        (
+            "marks",
+            {"NO_REFERENCE_PRICE", "STALE_PRICE", "PRICE_COLLAR", "MAX_POSITION", "MAX_GROSS_EXPOSURE", "STOP_SIDE"},
+        ),
         ("feed_state", {"FEED_DOWN"}),
         ("reconciled", {"NOT_RECONCILED"}),
         (
@@ -446,19 +446,5 @@ def test_an_entry_in_flight_and_its_reports_do_not_change_the_questions() -> Non
     seen = opened().tell(entry("i0")).tell(report(entry("i0"))).machine.state
     before = msgspec.json.encode(seen)
     judged(entry(), seen)
-    judged(trade_exit(), seen)
+    judged(exit_(), seen)
     assert msgspec.json.encode(seen) == before
-
-
-def trade_exit() -> OrderIntent:
-    return exit_("x9")
-
-
-def test_equity_and_reports_are_used() -> None:
-    """The helpers of these tests speak of the same book."""
-    seen = view()
-    seen.on_equity(equity("20000"))
-    seen.on_report(trade(entry("i0"), "e1", "0.02", "0.02"))
-    assert judged(entry(), seen)["MAX_POSITION"].limit == "4000"
-    assert judged(entry(), seen)["MAX_POSITION"].value == "2400"
-    assert LIMITS.instruments == (BTC, ETH)

@@ -1,0 +1,56 @@
+"""One WebSocket connection: frames leave in order, through one writer, and a reader that is too slow is cut off."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import WSCloseCode, web
+
+PING_S = 20.0
+BACKLOG_MAX = 200_000
+
+
+class Socket:
+    """Wraps an accepted aiohttp WebSocket; `send` never blocks."""
+
+    def __init__(self) -> None:
+        self.ws = web.WebSocketResponse(heartbeat=PING_S, compress=False, autoping=True)
+        self._queue: asyncio.Queue[str] = asyncio.Queue()
+        self._writer: asyncio.Task[None] | None = None
+        self._writing = False
+
+    async def open(self, request: web.Request) -> None:
+        """Shake hands and start writing."""
+        await self.ws.prepare(request)
+        self._writer = asyncio.create_task(self._write())
+
+    def send(self, text: str) -> None:
+        """Queue a frame."""
+        if self._queue.qsize() < BACKLOG_MAX:
+            self._queue.put_nowait(text)
+        elif self._writer is not None:
+            self._writer.cancel()
+
+    @property
+    def is_flushed(self) -> bool:
+        """Whether everything sent has been handed to the network, or never will be."""
+        return self.ws.closed or self._writer is None or self._writer.done() or not (self._writing or self._queue.qsize())
+
+    async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+        """Stop writing and close."""
+        if self._writer is not None:
+            self._writer.cancel()
+        await self.ws.close(code=code)
+
+    async def _write(self) -> None:
+        try:
+            while True:
+                self._writing = False
+                text = await self._queue.get()
+                self._writing = True
+                await self.ws.send_str(text)
+        except (ConnectionError, RuntimeError):  # the peer left while we wrote; its reader ends the connection
+            return
+        except asyncio.CancelledError:
+            await self.ws.close(code=WSCloseCode.TRY_AGAIN_LATER)
+            raise

@@ -1,0 +1,143 @@
+"""What must hold for every intent, every state and every limit."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from libs.common.messages import Mark, OrderApproved, OrderDenied
+from libs.common.timeframe import MILLISECOND, SECOND
+from services.risk_gate.checks import CHECKS
+from services.risk_gate.limits import Limits
+from services.risk_gate.view import Account, OrderInFlight, View
+from tests.unit.risk_gate.book import BTC, ETH, LIMITS, NOW, D, entry, failed, mark, opened, spec, trade
+
+TIGHTER_WHEN_LARGER = ("stop_distance_min", "duplicate_window_ms")
+NO_LIMIT = ("instruments", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt")
+NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
+INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
+
+quantities = st.decimals(D("0.001"), D("0.2"), places=3)
+prices = st.decimals(D(55_000), D(65_000), places=2)
+fractions = st.decimals(D("0.001"), D(1), places=3)
+
+
+@st.composite
+def wishes(draw: st.DrawFn) -> Any:
+    limit = draw(st.none() | prices)
+    return entry(
+        order_qty=draw(quantities),
+        side=draw(st.sampled_from(["BUY", "SELL"])),
+        ord_type="MARKET" if limit is None else "LIMIT",
+        limit_px=limit,
+        ref_px=draw(prices),
+        stop_px=draw(st.none() | prices),
+    )
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    def order(instrument: str) -> OrderInFlight:
+        qty = draw(quantities)
+        return OrderInFlight(
+            instrument=instrument, side="BUY", reduce_only=False, order_qty=qty, order_px=D(60_000), cost_px=D(60_060)
+        )
+
+    state = View(feed_state="LIVE", reconciled=True, specs={BTC: spec(), ETH: spec(ETH)})
+    state.marks = {BTC: mark(px=float(draw(prices)), ts=NOW - draw(st.integers(0, 3_000)) * MILLISECOND)}
+    state.marks[ETH] = mark(ETH, 3_000.0)
+    state.positions = {ETH: draw(quantities)} if draw(st.booleans()) else {}
+    state.in_flight = {"other": order(draw(st.sampled_from([BTC, ETH])))} if draw(st.booleans()) else {}
+    worth = draw(st.decimals(D(100), D(100_000), places=2))
+    state.account = Account(
+        balance=worth, equity=worth, high_water_mark=worth, drawdown=draw(st.sampled_from([D(0), D("0.12")]))
+    )
+    state.entry_times = [NOW - draw(st.integers(0, 70)) * SECOND for _ in range(draw(st.integers(0, 8)))]
+    return state
+
+
+@st.composite
+def limits_and_tighter(draw: st.DrawFn) -> tuple[Limits, Limits]:
+    """Two sets of limits that differ in one number, the second one tighter."""
+    drawn: dict[str, Any] = {}
+    for name in NUMERIC:
+        is_fraction = isinstance(getattr(LIMITS, name), Decimal) and name != "order_value_max"
+        drawn[name] = draw(fractions if is_fraction else st.integers(1, 5_000))
+        if name == "order_value_max":
+            drawn[name] = D(drawn[name])
+    loose = msgspec.structs.replace(LIMITS, **drawn)
+    name = draw(st.sampled_from(NUMERIC))
+    value = getattr(loose, name)
+    step = draw(fractions if isinstance(value, Decimal) else st.integers(1, 5_000))
+    changed = value + step if name in TIGHTER_WHEN_LARGER else max(type(value)(0), value - step)
+    return loose, msgspec.structs.replace(loose, **{name: changed})
+
+
+@settings(max_examples=400, deadline=None)
+@given(wishes(), views(), limits_and_tighter())
+def test_tightening_a_limit_never_turns_a_denial_into_an_approval(
+    wish: Any, state: View, pair: tuple[Limits, Limits]
+) -> None:
+    """Whatever fails under the loose limits fails under the tighter ones too, check by check."""
+    loose, tighter = pair
+    assert set(failed(wish, state, loose)) <= set(failed(wish, state, tighter))
+
+
+@settings(max_examples=100, deadline=None)
+@given(wishes(), views(), st.sampled_from(INPUTS))
+def test_removing_an_input_always_denies(wish: Any, state: View, removed: str) -> None:
+    """Less knowledge never opens the gate."""
+    setattr(state, removed, getattr(View(), removed))
+    assert failed(wish, state)
+
+
+@settings(max_examples=100, deadline=None)
+@given(wishes(), views())
+def test_exactly_one_verdict_with_every_check(wish: Any, state: View) -> None:
+    """Every intent is answered once; approved if and only if nothing failed."""
+    book = opened()
+    book.machine.state = state
+    reasons = failed(wish, state)
+    book.tell(wish)
+    assert len(book.effects) == 1
+    verdict = book.only(OrderDenied if reasons else OrderApproved)
+    assert [check.code for check in verdict.checks] == [code for code, _, _ in CHECKS]
+    if isinstance(verdict, OrderDenied):
+        assert list(verdict.reasons) == reasons
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(quantities, st.sampled_from([BTC, ETH]), st.sampled_from(["open", "fill", "kill"])), max_size=12)
+)
+def test_approvals_together_never_pass_the_limits(steps: list[tuple[Decimal, str, str]]) -> None:
+    """However wishes, fills and cancels interleave: if everything approved fills, position and gross limits still hold."""
+    loose = msgspec.structs.replace(LIMITS, orders_per_second_max=1_000, duplicate_window_ms=0)
+    book = opened(loose)
+    at_risk: dict[str, Decimal] = {BTC: D(0), ETH: D(0)}
+    px = {BTC: D(60_000), ETH: D(3_000)}
+    for place, (qty, instrument, fate) in enumerate(steps):
+        wish = entry(
+            f"i{place}", instrument=instrument, order_qty=qty, ref_px=px[instrument], stop_px=px[instrument] * D("0.98")
+        )
+        book.tell(wish)
+        if not book.published(OrderApproved):
+            continue
+        if fate == "fill":
+            book.tell(trade(wish, f"e{place}", str(qty), str(qty), last_px=px[instrument]))
+        if fate == "kill":
+            book.tell(trade(wish, "", "0", "0", "CANCELED", exec_type="CANCELED"))
+        at_risk[instrument] += qty * px[instrument] if fate != "kill" else 0
+        assert at_risk[instrument] <= 10_000 * LIMITS.position_fraction_max
+        assert sum(at_risk.values()) <= 10_000 * LIMITS.gross_exposure_fraction_max
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
+def test_any_quote_gives_a_verdict(bid: float, ask: float) -> None:
+    """No price the feed could ever send breaks the gate."""
+    state = View(marks={BTC: Mark(instrument=BTC, bid_px=bid, ask_px=ask, last_px=bid, ts=NOW)})
+    assert "NO_RISK_STATE" in failed(entry(), state)
