@@ -17,7 +17,8 @@ from libs.common.subjects import may_say, subject_of
 PAYLOAD_BYTES_MAX = 480 * 1024
 """Below the log's limit of 512 KiB a message, which counts headers too."""
 
-_NOT_FINITE = re.compile(rb'"[+-]?(?:s?nan[0-9]*|inf(?:inity)?)"', re.IGNORECASE)
+_NOT_FINITE = re.compile(rb'"[+-]?(?:s?nan[0-9]*|inf(?:inity)?|[0-9.]+e[+-]?[0-9]{3,})"', re.IGNORECASE)
+"""A Decimal may be NaN, infinite or have an exponent of a million: valid, and poison to every comparison after it."""
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(Union[ALL])  # type: ignore[valid-type]  # noqa: UP007
 
@@ -40,19 +41,25 @@ def decode(payload: bytes) -> Message:
     """The message in `payload`.
 
     Raises:
-        BadEvent: TOO_LARGE, NOT_FINITE, MALFORMED (not JSON, wrong field types, unknown fields), UNKNOWN_TYPE (no such type or version).
+        BadEvent: TOO_LARGE, NOT_FINITE, MALFORMED (not JSON, wrong field types, unknown fields), UNKNOWN_TYPE (no such type or version), NOT_CANONICAL (two ways to write one
+            message would be two digests of one fact, and a way around every check of its bytes).
     """
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise BadEvent("TOO_LARGE", f"{len(payload)} bytes, at most {PAYLOAD_BYTES_MAX}")
-    if _NOT_FINITE.search(payload):  # Decimal("NaN") is a valid Decimal, and poison to every comparison after it
-        raise BadEvent("NOT_FINITE", "a number is NaN or infinite")
+    if _NOT_FINITE.search(payload):
+        raise BadEvent("NOT_FINITE", "a number is NaN, infinite or beyond all measure")
     try:
-        return _decoder.decode(payload)
+        message = _decoder.decode(payload)
     except msgspec.ValidationError as error:
         unknown = "Invalid value" in str(error) and str(error).endswith("`$.type`")
         raise BadEvent("UNKNOWN_TYPE" if unknown else "MALFORMED", str(error)) from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadEvent("MALFORMED", f"{type(error).__name__}: {error}") from None
+    if _encoder.encode(message) != payload:
+        raise BadEvent(
+            "NOT_CANONICAL", "decodes, but is not how this message is written: escapes, doubled keys, odd numbers"
+        )
+    return message
 
 
 def decode_from(subject: str, payload: bytes) -> Message:

@@ -48,7 +48,7 @@ def configure(service: str, level: str = "info", stream: TextIO | None = None) -
         foreign_pre_chain=shared,
         processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _redacted, _rendered],
     )
-    _attach(LineHandler(stream or sys.stdout), formatter, threshold)
+    _attach(SafeLines(stream or sys.stdout), formatter, threshold)
     _catch_uncaught()
     return structlog.get_logger(f"services.{service}")
 
@@ -64,7 +64,7 @@ def lines_dropped() -> int:
     return _dropped
 
 
-class LineHandler(logging.StreamHandler):  # type: ignore[type-arg]
+class SafeLines(logging.StreamHandler):  # type: ignore[type-arg]
     """The one handler everything in the process ends in."""
 
     def handleError(self, record: logging.LogRecord) -> None:
@@ -102,7 +102,7 @@ def _rendered(_: Any, __: str, event: MutableMapping[str, Any]) -> str:
 def _attach(handler: logging.Handler, formatter: logging.Formatter, threshold: int) -> None:
     handler.setFormatter(formatter)
     root = logging.getLogger()
-    for old in [old for old in root.handlers if isinstance(old, LineHandler)]:
+    for old in [old for old in root.handlers if isinstance(old, SafeLines)]:
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(max(threshold, logging.INFO))

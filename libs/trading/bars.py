@@ -149,9 +149,9 @@ class BarBuilder:
         return True
 
     def damage(self, since: int, until: int) -> None:
-        """Trades from `since` to `until` (ns, both inclusive) may be missing; minutes already closed are not touched."""
+        """Trades from `since` to `until` (ns, both inclusive) may be missing; closed and repaired minutes are not touched."""
         opens = bar_open(since if self.closed_until is None else max(since, self.closed_until), "1m")
-        self._damaged.update(range(opens, until + 1, MINUTE))
+        self._damaged.update(each for each in range(opens, until + 1, MINUTE) if each not in self._repaired)
 
     def repair(self, opens: int, bar: Bar | None) -> None:
         """The minute at `opens` was `bar`, says the venue; None (or volume 0) if nobody traded. Its own trades are forgotten."""

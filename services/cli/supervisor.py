@@ -26,7 +26,7 @@ from nats.errors import Error as NatsError
 from rich.console import Console
 from rich.text import Text
 
-from libs.runtime import nats_server
+from libs.runtime import logs, nats_server
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
 from libs.runtime.nats_config import (
@@ -48,6 +48,7 @@ from services.cli.stack import Ports, StackError, StackSettings, check_ports, ho
 
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
+CLOCK_S_MAX = 10.0
 STOP_S_MAX = {"services": 6.0, "venue": 1.5, "bus": 2.0}
 """How long each kind of child gets to end by itself; together less than ten seconds."""
 
@@ -67,6 +68,15 @@ def plan_of(settings: StackSettings, environment: Mapping[str, str]) -> Plan:
         services=tuple(service_specs(settings, environment)),
         clock_url=Ports(settings.port_base).clock_url,
     )
+
+
+def run_up(settings: StackSettings) -> int:
+    """`up` as a process of its own: libraries' log lines go to `logs/supervisor.log`, the screen is for people."""
+    folder = settings.home / "logs"
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "supervisor.log").open("w") as stream:
+        logs.configure("supervisor", stream=stream)
+        return asyncio.run(up(settings))
 
 
 async def up(
@@ -189,7 +199,7 @@ class Supervisor:
         """Dated by the clock the services follow: an event from the future of that clock would move their time."""
         clock = open_clock(clock_url)
         try:
-            await clock.connect()
+            await clock.connect(CLOCK_S_MAX)
         except ClockUnavailable as error:
             raise StackError(str(error)) from error
         try:

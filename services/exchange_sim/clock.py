@@ -36,16 +36,13 @@ class VenueClock:
             self._steps.append((self._monotonic_ns(), self._base_ns))
             self._base_ns = now_ns
 
-    def accepts(self, stamp_ms: int, window_ms: int) -> bool:
-        """Whether a request stamped `stamp_ms` is neither from the future nor older than its window."""
-        return stamp_ms < self._newest_ms() and stamp_ms * MILLISECOND >= self._shown_at(window_ms) - MILLISECOND
-
     def is_ahead(self, stamp_ms: int) -> bool:
         """Whether `stamp_ms` is further ahead than clocks may differ."""
-        return stamp_ms >= self._newest_ms()
+        return stamp_ms >= self.now_ns() // MILLISECOND + int(AHEAD_MS_MAX * max(1.0, self.speed))
 
-    def _newest_ms(self) -> int:
-        return self.now_ns() // MILLISECOND + int(AHEAD_MS_MAX * max(1.0, self.speed))
+    def is_behind(self, stamp_ms: int, window_ms: int) -> bool:
+        """Whether `stamp_ms` is older than what this clock showed `window_ms` of wall time ago."""
+        return stamp_ms < self._shown_at(window_ms) // MILLISECOND
 
     def _shown_at(self, wall_ms_ago: int) -> int:
         """What this clock showed (or, after a start, would have shown) so many wall milliseconds ago."""

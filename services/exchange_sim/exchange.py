@@ -15,7 +15,8 @@ from libs.common.timeframe import MINUTE
 from libs.trading.venue import BookedOrder, NewOrder, SpotVenue, VenueUpdate
 from services.exchange_sim.account_store import AccountStore, SavedAccount
 from services.exchange_sim.clock import VenueClock
-from services.exchange_sim.market import DepthFrame, Event, Key, Market, Quote, Trade
+from services.exchange_sim.depth import DepthBook
+from services.exchange_sim.market import Event, Key, Market, Quote, Trade
 
 _ALL_RANKS = 1 << 62
 
@@ -42,6 +43,7 @@ class Exchange:
         self.venue = venue
         self.quotes: dict[str, Quote] = {}
         self.last_trades: dict[str, Trade] = {}
+        self.books = {name: DepthBook(name, history.listing) for name, history in market.histories.items()}
         self.seen: dict[str, int] = {}
         self.listener: Listener | None = None
         self._store = store
@@ -74,14 +76,13 @@ class Exchange:
         event = self._next
         self._next = next(self._events)
         self._position = (event.ts, event.rank)
+        self._remember(event)
         updates: list[VenueUpdate] = []
         if isinstance(event, Quote):
-            self.quotes[event.instrument] = event
             updates = self.venue.on_quote(
                 event.instrument, event.bid_px, event.bid_qty, event.ask_px, event.ask_qty, event.ts
             )
         elif isinstance(event, Trade):
-            self.last_trades[event.instrument] = event
             updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
         if self.listener is not None:
             self.listener.on_market(event)
@@ -127,15 +128,20 @@ class Exchange:
         self._store.save_clock(self.clock.now_ns() + ahead_ns)
 
     def _prime(self) -> None:
-        """Find the events behind the position, and the quotes and trades that stand there."""
+        """Find the events behind the position, and the quotes, trades and books that stand there."""
         self._events = self.market.events((self._position[0] - MINUTE, 0))
         self._next = next(self._events)
         while (self._next.ts, self._next.rank) <= self._position:
             event, self._next = self._next, next(self._events)
-            if isinstance(event, Quote):
-                self.quotes[event.instrument] = event
-            elif isinstance(event, Trade):
-                self.last_trades[event.instrument] = event
+            self._remember(event)
+
+    def _remember(self, event: Event) -> None:
+        if isinstance(event, Quote):
+            self.quotes[event.instrument] = event
+        elif isinstance(event, Trade):
+            self.last_trades[event.instrument] = event
+        else:
+            self.books[event.instrument].apply(event)
 
     def _account_changed(self, updates: list[VenueUpdate], now: int) -> None:
         self._save_account()

@@ -54,7 +54,9 @@ def book_ticker_frame(quote: Quote) -> Json:
     }
 
 
-def kline_frame(instrument: str, interval: str, opens: int, bar: Kline, listing: Listing, now: int, *, closed: bool) -> Json:
+def kline_frame(
+    instrument: str, interval: str, opens: int, bar: Kline, listing: Listing, now: int, *, closed: bool
+) -> Json:
     """`@kline_<interval>`."""
     volumes = _volumes(bar, listing)
     symbol = symbol_of(instrument)
@@ -178,7 +180,14 @@ class DaySummary:
     def mini_frame(self) -> Json:
         """`@miniTicker`."""
         row = self.row(None, None)
-        names = {"c": "lastPrice", "o": "openPrice", "h": "highPrice", "l": "lowPrice", "v": "volume", "q": "quoteVolume"}
+        names = {
+            "c": "lastPrice",
+            "o": "openPrice",
+            "h": "highPrice",
+            "l": "lowPrice",
+            "v": "volume",
+            "q": "quoteVolume",
+        }
         return {
             "e": "24hrMiniTicker",
             "E": millis(self.now),

@@ -45,6 +45,12 @@ class GeneratedHistory:
         self._update_id_offset = update_id_offset
         self._minutes: OrderedDict[int, list[Event]] = OrderedDict()
 
+    def raw_px(self, interval: str, opens: int, *, at_close: bool) -> float:
+        """Where the unscaled plan stands at the open or close of a bar."""
+        depth = DEPTH[interval]
+        bar = self._tree.bar(depth, index_at(opens, depth))
+        return bar.close if at_close else bar.open
+
     def tick_bar(self, interval: str, opens: int) -> TickBar:
         """The planned bar of one of the `PIECES`, in ticks."""
         depth = DEPTH[interval]

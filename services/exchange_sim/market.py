@@ -141,7 +141,7 @@ class Market(Protocol):
     starts_at: int
 
     def events(self, after: Key) -> Iterator[Event]:
-        """Every event behind `after`, in order, without end."""
+        """Every event behind `after`, in order, without end; before them, changes of the book that lead there."""
         ...
 
 

@@ -52,9 +52,7 @@ def trade_ticks(bar: TickBar, draw: Callable[[], float]) -> list[int]:
 
 def sold_after_first(ticks: list[int], draw: Callable[[], float]) -> list[bool]:
     """Whether the taker sold, from the second trade on: a fall is a sale, a rise a purchase, the same price a coin."""
-    return [
-        after < before or (after == before and draw() < 0.5) for before, after in pairwise(ticks)
-    ]
+    return [after < before or (after == before and draw() < 0.5) for before, after in pairwise(ticks)]
 
 
 class MinutePrinter:

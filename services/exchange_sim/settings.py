@@ -20,12 +20,17 @@ class Settings(ServiceSettings):
     """Environment variables BULKHEAD_SIM_...; without any, a generated market of three instruments at 60 times wall time."""
 
     sim_host: str = Field(default="127.0.0.1", description="where REST, WebSocket and control listen")
-    sim_port: int = Field(default=0, ge=0, le=65535, description="0 picks a free port; it is written to <home>/exchange_sim/port")
-    sim_mode: Literal["free", "step"] = Field(default="free", description="free: time runs; step: it waits for /sim/advance")
+    sim_port: int = Field(
+        default=0, ge=0, le=65535, description="0 picks a free port; it is written to <home>/exchange_sim/port"
+    )
+    sim_mode: Literal["free", "step"] = Field(
+        default="free", description="free: time runs; step: it waits for /sim/advance"
+    )
     sim_speed: float | None = Field(default=None, gt=0, le=10_000, description="venue seconds per wall second")
     sim_seed: int = Field(default=7, ge=0, description="which generated market")
     sim_start: datetime = Field(
-        default=datetime.fromisoformat("2026-01-05T00:00:00+00:00"), description="when a generated market begins (ISO 8601)"
+        default=datetime.fromisoformat("2026-01-05T00:00:00+00:00"),
+        description="when a generated market begins (ISO 8601)",
     )
     sim_instruments: str = Field(
         default="BTC-USDT,ETH-USDT,SOL-USDT",
@@ -38,8 +43,10 @@ class Settings(ServiceSettings):
         pattern=r"^[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?(,[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?)*$",
         description="what the account owns when it is opened, separated by commas",
     )
-    sim_key_file: Path | None = Field(default=None, description="the API key clients must send; none: no private calls")
-    sim_secret_file: Path | None = Field(default=None, description="the secret they must sign with")
+    sim_api_key_file: Path | None = Field(
+        default=None, description="the API key clients must send; none: no private calls"
+    )
+    sim_api_secret_file: Path | None = Field(default=None, description="the secret they must sign with")
 
     @field_validator("sim_start")
     @classmethod
@@ -73,3 +80,13 @@ class Settings(ServiceSettings):
         """What a new account owns."""
         pairs = (entry.split("=") for entry in self.sim_balances.split(","))
         return {asset: Decimal(amount) for asset, amount in pairs}
+
+    def credentials(self) -> tuple[str, str]:
+        """Key and secret; empty strings when no files are named.
+
+        Raises:
+            OSError: a file cannot be read.
+        """
+        files = (self.sim_api_key_file, self.sim_api_secret_file)
+        key, secret = ("" if file is None else file.read_text().strip() for file in files)
+        return key, secret

@@ -8,15 +8,17 @@ from aiohttp import WSCloseCode, web
 
 PING_S = 20.0
 BACKLOG_MAX = 200_000
+CLOSE_TIMEOUT_S = 0.5
 
 
 class Socket:
     """Wraps an accepted aiohttp WebSocket; `send` never blocks."""
 
     def __init__(self) -> None:
-        self.ws = web.WebSocketResponse(heartbeat=PING_S, compress=False, autoping=True)
+        self.ws = web.WebSocketResponse(heartbeat=PING_S, compress=False, autoping=True, timeout=CLOSE_TIMEOUT_S)
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
+        self._closer: asyncio.Task[None] | None = None
         self._writing = False
 
     async def open(self, request: web.Request) -> None:
@@ -25,16 +27,18 @@ class Socket:
         self._writer = asyncio.create_task(self._write())
 
     def send(self, text: str) -> None:
-        """Queue a frame."""
+        """Queue a frame; a reader that lets too many of them wait is disconnected, as a real venue would."""
         if self._queue.qsize() < BACKLOG_MAX:
             self._queue.put_nowait(text)
-        elif self._writer is not None:
-            self._writer.cancel()
+        elif self._closer is None:
+            self._closer = asyncio.create_task(self.close(WSCloseCode.TRY_AGAIN_LATER))
 
     @property
     def is_flushed(self) -> bool:
         """Whether everything sent has been handed to the network, or never will be."""
-        return self.ws.closed or self._writer is None or self._writer.done() or not (self._writing or self._queue.qsize())
+        if self.ws.closed or self._writer is None or self._writer.done():
+            return True
+        return not self._writing and self._queue.empty()
 
     async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
         """Stop writing and close."""
@@ -51,6 +55,3 @@ class Socket:
                 await self.ws.send_str(text)
         except (ConnectionError, RuntimeError):  # the peer left while we wrote; its reader ends the connection
             return
-        except asyncio.CancelledError:
-            await self.ws.close(code=WSCloseCode.TRY_AGAIN_LATER)
-            raise

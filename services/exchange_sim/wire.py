@@ -181,7 +181,12 @@ def account_shown(balances: tuple[Balance, ...], now: int) -> Json:
         "takerCommission": 10,
         "buyerCommission": 0,
         "sellerCommission": 0,
-        "commissionRates": {"maker": "0.00100000", "taker": "0.00100000", "buyer": "0.00000000", "seller": "0.00000000"},
+        "commissionRates": {
+            "maker": "0.00100000",
+            "taker": "0.00100000",
+            "buyer": "0.00000000",
+            "seller": "0.00000000",
+        },
         "canTrade": True,
         "canWithdraw": False,
         "canDeposit": False,
@@ -198,29 +203,24 @@ def account_shown(balances: tuple[Balance, ...], now: int) -> Json:
     }
 
 
-def account_events(updates: list[VenueUpdate], booked: dict[str, BookedOrder], balances: tuple[Balance, ...], now: int) -> list[Json]:
-    """What the user data stream says of `updates`: a report each, then the balances they touched. `booked` is by order id."""
+def account_events(
+    updates: list[VenueUpdate], booked: BookedOrder, balances: tuple[Balance, ...], now: int
+) -> list[Json]:
+    """What the user data stream says of one order's `updates`: a report each, then the balances they touched."""
     events: list[Json] = []
-    quote_so_far = {order_id: order.cum_quote_qty for order_id, order in booked.items()}
-    for update in reversed(updates):  # from the totals of now back to those of each update
-        order_id = update.order.venue_order_id
-        events.append(_execution_report(update, booked[order_id], quote_so_far[order_id], now))
+    quote_so_far = booked.cum_quote_qty
+    for update in reversed(updates):  # from the total of now back to that of each update
+        events.append(_execution_report(update, booked, quote_so_far, now))
         if update.fill is not None:
-            quote_so_far[order_id] -= update.fill.px * update.fill.qty
+            quote_so_far -= update.fill.px * update.fill.qty
     events.reverse()
-    touched = {asset for order in booked.values() for asset in order.instrument.split("-")}
-    events.append(
-        {
-            "e": "outboundAccountPosition",
-            "E": millis(now),
-            "u": millis(now),
-            "B": [
-                {"a": held.asset, "f": amount(held.free), "l": amount(held.locked)}
-                for held in balances
-                if held.asset in touched
-            ],
-        }
-    )
+    touched = booked.instrument.split("-")
+    held = [
+        {"a": balance.asset, "f": amount(balance.free), "l": amount(balance.locked)}
+        for balance in balances
+        if balance.asset in touched
+    ]
+    events.append({"e": "outboundAccountPosition", "E": millis(now), "u": millis(now), "B": held})
     return events
 
 

@@ -15,6 +15,7 @@ DRIVERS = {
     "postgres": "postgresql+psycopg",
     "postgresql": "postgresql+psycopg",
     "postgresql+psycopg": "postgresql+psycopg",
+    "postgresql+psycopg2": "postgresql+psycopg",
     "sqlite": "sqlite",
 }
 SECOND = 1_000_000_000

@@ -66,15 +66,17 @@ class _Tape:
 class Desk:
     """Everything the feed knows between two messages."""
 
-    def __init__(self, venue: str, instruments: tuple[str, ...], record: FeedRecord, *, cadence: Cadence, grace: int):
+    def __init__(self, venue: str, instruments: tuple[str, ...], cadence: Cadence, grace: int):
         self.venue = venue
-        self.record = record
         self.board = MarkBoard(instruments, cadence)
         self._grace = grace
         self._order = {instrument: place for place, instrument in enumerate(instruments)}
         self._tapes: dict[str, _Tape] = {}
-        for instrument in instruments:
-            builder = BarBuilder(instrument, venue, since=record.boundary)
+
+    def begin(self, record: FeedRecord) -> None:
+        """Bars begin where `record` ends; trades told before were prices only."""
+        for instrument in self._order:
+            builder = BarBuilder(instrument, self.venue, since=record.boundary)
             builder.seed(record.bars.get(instrument, ()))
             self._tapes[instrument] = _Tape(builder)
 
@@ -82,7 +84,8 @@ class Desk:
 
     def trade(self, trade: TradePrinted, now: int) -> Verdict:
         """A trade was printed."""
-        verdict = self._tapes[trade.instrument].print(trade)
+        tape = self._tapes.get(trade.instrument)
+        verdict = tape.print(trade) if tape is not None else Verdict.FOLDED
         if verdict is Verdict.DUPLICATE:
             self.board.seen(trade.instrument, now)
         else:
@@ -128,8 +131,13 @@ class Desk:
 
     @property
     def ready_until(self) -> int:
-        """The end of the last minute that may leave: proven for every instrument. `record.boundary` if none may."""
-        return min(tape.builder.proven_until for tape in self._tapes.values())
+        """The end of the last minute that is proven for every instrument; 0 before `begin`."""
+        return min((tape.builder.proven_until for tape in self._tapes.values()), default=0)
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether a minute may leave."""
+        return any(self.ready_until > (tape.builder.closed_until or 0) for tape in self._tapes.values())
 
     def say(self, now: int, *, is_still: bool = False) -> list[FeedMarks | FeedBars]:
         """What is to be said at `now`, in this order. `is_still`: the clock stands, so whatever is new leaves."""

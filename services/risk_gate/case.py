@@ -34,7 +34,9 @@ def shown(number: Decimal | int | None) -> str:
         return MISSING
     if isinstance(number, int):
         return str(number)
-    if not number.is_finite() or abs(number.adjusted()) > DIGITS_MAX:
+    if not number.is_finite():
+        return "not finite"  # not "NaN": a verdict must be able to stand in the log
+    if abs(number.adjusted()) > DIGITS_MAX:
         return str(number)[:40]
     return f"{plain(number):f}"
 
@@ -127,15 +129,10 @@ class Case(msgspec.Struct, frozen=True):
         instruments = dict.fromkeys([*self.view.instruments_at_risk(), self.intent.instrument])
         return {instrument: self.worst_value(instrument) for instrument in sorted(instruments)}
 
-    def order_in_flight(self) -> OrderInFlight:
-        """The exposure this order adds once approved.
-
-        Raises:
-            ValueError: the intent names no usable price (then it cannot have been approved).
-        """
+    def order_in_flight(self, valid_until: int) -> OrderInFlight:
+        """The exposure this order adds once approved until `valid_until`."""
         px = self.entry_px
-        if px is None:
-            raise ValueError(f"intent {self.intent.intent_id} has no price to reserve at")
+        assert px is not None, f"intent {self.intent.intent_id} was approved without a price"
         fee = self.spec.taker_fee if self.spec is not None else ZERO
         return OrderInFlight(
             instrument=self.intent.instrument,
@@ -144,4 +141,5 @@ class Case(msgspec.Struct, frozen=True):
             order_qty=self.intent.order_qty,
             order_px=px,
             cost_px=px * (1 + fee),
+            valid_until=valid_until,
         )

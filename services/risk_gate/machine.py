@@ -65,21 +65,21 @@ class RiskMachine:
                     return self._on_equity(event)
                 case OperatorCommanded():
                     return self._on_command(event)
-            self._learn(event)
+                case Reconciled():
+                    return self._on_reconciled(event)
+            self._learn(event, now)
         return []
 
-    def _learn(self, event: Message) -> None:
+    def _learn(self, event: Message, now: int) -> None:
         match event:
             case FeedMarks():
                 self.state.on_marks(event)
             case FeedStatus():
-                self.state.on_feed_status(event)
+                self.state.on_feed_status(event, self.settings.venue)
             case ExecutionReport():
-                self.state.on_report(event)
+                self.state.on_report(event, now)
             case PositionChanged():
                 self.state.on_position(event)
-            case Reconciled():
-                self.state.on_reconciled(event)
             case InstrumentQuarantined():
                 self.state.on_quarantined(event)
             case InstrumentReleased():
@@ -94,10 +94,17 @@ class RiskMachine:
         self.state.remember_intent(intent.intent_id, self.settings, now)
         if reasons:
             return Publish(_denied(intent, reasons, checks))
-        order = Case(intent, self.state, self.settings, now).order_in_flight()
-        self.state.remember_approval(intent, order, now)
         valid_until = min(intent.valid_until, now + self.settings.approval_ttl_ms * MILLISECOND)
+        order = Case(intent, self.state, self.settings, now).order_in_flight(valid_until)
+        self.state.remember_approval(intent, order, now)
         return Publish(_approved(intent, valid_until, checks))
+
+    def _on_reconciled(self, event: Reconciled) -> list[Effect]:
+        unanswered = self.state.on_reconciled(event)
+        if not unanswered:
+            return []
+        text = f"no report on approvals of {' '.join(each[:64] for each in unanswered)}: they became no order, nothing is reserved for them"
+        return [Publish(AlertRaised(code="APPROVAL_UNANSWERED", severity="ticket", text=text[:600]))]
 
     # --- trading state ------------------------------------------------------------------------------------------
 

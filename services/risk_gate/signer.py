@@ -55,17 +55,22 @@ def _read_private(path: Path) -> bytes:
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)  # a FIFO must not make us wait
     except OSError as error:
         raise BadKeyFile(f"cannot read {path}: {error.strerror}; want the file with the signing key") from None
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
-        if not stat.S_ISREG(found.st_mode):
-            raise BadKeyFile(f"{path} is not a regular file")
-        if found.st_mode & 0o077:
-            mode = stat.S_IMODE(found.st_mode)
-            raise BadKeyFile(f"{path} is open to others (mode {mode:04o}); want 0600 or 0400: chmod 600 {path}")
-        raw = file.read(FILE_BYTES_MAX + 1)
+    try:
+        _refuse_unless_private(os.fstat(descriptor).st_mode, path)
+        raw = os.read(descriptor, FILE_BYTES_MAX + 1)
+    finally:
+        os.close(descriptor)
     if len(raw) > FILE_BYTES_MAX:
         raise BadKeyFile(f"{path} is too large for a key (more than {FILE_BYTES_MAX} bytes)")
     return raw
+
+
+def _refuse_unless_private(mode: int, path: Path) -> None:
+    if not stat.S_ISREG(mode):
+        raise BadKeyFile(f"{path} is not a regular file")
+    if mode & 0o077:
+        shown = f"{stat.S_IMODE(mode):04o}"
+        raise BadKeyFile(f"{path} is open to others (mode {shown}); want 0600 or 0400: chmod 600 {path}")
 
 
 def _decoded(raw: bytes, path: Path) -> Ed25519PrivateKey:

@@ -7,6 +7,10 @@ Exposure is counted once, at every instant between a wish and its booking:
                      └──▶ only what was filled remains                                 └──▶ its cost has left the balance
 
 An UNKNOWN order stays in flight until its fate is known. Proceeds and exits in flight are never credited in advance.
+
+Two things would otherwise count for ever, and end on evidence, not on a guess. An approval the executor refused to read (a wrong
+key) gets no report: a clean reconciliation well after the approval ran out proves that no order came of it. A fill the
+ledger refused is never booked: an equity it derived from clearly later events proves that it has passed the fill by.
 """
 
 from __future__ import annotations
@@ -32,9 +36,13 @@ from libs.common.messages import (
     TradingState,
 )
 from libs.common.money import ZERO, to_decimal
-from libs.common.timeframe import HOUR, MILLISECOND, MINUTE
+from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
 from services.risk_gate.limits import Limits
 
+UNANSWERED_NS = 10 * MINUTE
+"""So long after an approval ran out, a clean reconciliation is about a venue that never saw its order."""
+PASSED_BY_NS = 10 * SECOND
+"""So much later than a fill was heard, the ledger's equity is about a log that contained the fill."""
 CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
 PX_MIN = 1e-12
 PX_MAX = 1e15
@@ -51,6 +59,8 @@ class OrderInFlight(msgspec.Struct, kw_only=True):
     order_qty: Decimal
     order_px: Decimal
     cost_px: Decimal
+    valid_until: int
+    reported: bool = False
     closed: bool = False
     fills: dict[str, Decimal] = {}
 
@@ -66,6 +76,7 @@ class UnbookedFill(msgspec.Struct, kw_only=True):
     instrument: str
     signed_qty: Decimal
     cost: Decimal
+    heard_at: int
     in_position: bool = False
 
 
@@ -110,22 +121,23 @@ class View(msgspec.Struct, kw_only=True):
             if known is not None and event.as_of > known.ts:
                 self.marks[instrument] = msgspec.structs.replace(known, ts=event.as_of)
 
-    def on_feed_status(self, event: FeedStatus) -> None:
-        """Whether prices can be believed, and the trading rules of the instruments it names."""
+    def on_feed_status(self, event: FeedStatus, venue: str) -> None:
+        """Whether prices can be believed, and, of the venue our orders go to, the trading rules."""
         self.feed_state = event.state
-        for spec in event.specs:
-            self.specs[spec.instrument] = spec
+        if venue in ("", event.venue):
+            self.specs.update({spec.instrument: spec for spec in event.specs})
 
-    def on_report(self, report: ExecutionReport) -> None:
+    def on_report(self, report: ExecutionReport, now: int) -> None:
         """A fill moves exposure out of flight; a closed order leaves only what it filled.
 
         Stops and targets bear the id of the entry they protect: their reports say nothing about how much of it may still fill.
         """
         if report.exec_type == "TRADE":
-            self.unbooked[_fill_key(report)] = _unbooked(report)
+            self.unbooked[_fill_key(report)] = _unbooked(report, now)
         order = self.in_flight.get(report.intent_id)
         if order is None or report.role != ("EXIT" if order.reduce_only else "ENTRY"):
             return
+        order.reported = True
         if report.exec_type == "TRADE":
             order.fills[report.exec_id] = report.last_qty or ZERO
         order.closed |= report.ord_status in CLOSED
@@ -152,12 +164,26 @@ class View(msgspec.Struct, kw_only=True):
             high_water_mark=event.high_water_mark,
             drawdown=event.drawdown,
         )
-        self.unbooked = {key: fill for key, fill in self.unbooked.items() if not fill.in_position}
+        self.unbooked = {
+            key: fill
+            for key, fill in self.unbooked.items()
+            if not fill.in_position and event.ts_init - fill.heard_at <= PASSED_BY_NS
+        }
 
-    def on_reconciled(self, event: Reconciled) -> None:
-        """The latest comparison with the venue counts, not the best one."""
+    def on_reconciled(self, event: Reconciled) -> list[str]:
+        """The latest comparison with the venue counts, not the best one. Returns the intents now known to have become no order."""
         self.reconciled = event.clean
         self.mismatches = len(event.mismatches)
+        if not event.clean:
+            return []
+        unanswered = [
+            intent_id
+            for intent_id, order in self.in_flight.items()
+            if not order.reported and event.ts_init - order.valid_until > UNANSWERED_NS
+        ]
+        for intent_id in unanswered:
+            del self.in_flight[intent_id]
+        return unanswered
 
     def on_quarantined(self, event: InstrumentQuarantined) -> None:
         """One more order of unknown fate."""
@@ -263,7 +289,7 @@ def _fill_key(event: ExecutionReport | PositionChanged) -> str:
     return f"{event.instrument}/{event.exec_id}"  # a venue's trade ids are unique per instrument only
 
 
-def _unbooked(report: ExecutionReport) -> UnbookedFill:
+def _unbooked(report: ExecutionReport, now: int) -> UnbookedFill:
     base, _, quote = report.instrument.partition("-")
     qty, px, commission = report.last_qty or ZERO, report.last_px or ZERO, report.commission or ZERO
     signed_qty = qty if report.side == "BUY" else -qty
@@ -271,4 +297,4 @@ def _unbooked(report: ExecutionReport) -> UnbookedFill:
         signed_qty -= commission
     fee = commission if report.commission_asset == quote else ZERO
     cost = qty * px + fee if report.side == "BUY" else ZERO
-    return UnbookedFill(instrument=report.instrument, signed_qty=signed_qty, cost=cost)
+    return UnbookedFill(instrument=report.instrument, signed_qty=signed_qty, cost=cost, heard_at=now)

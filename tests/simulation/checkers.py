@@ -87,6 +87,11 @@ class Checkers:
 
     def _take_report(self, message: ExecutionReport) -> None:
         self._status[message.cl_ord_id] = message.ord_status
+        exists = message.cl_ord_id in self.world.venue_edge.accepted
+        _hold(
+            not (exists and message.ord_status == "REJECTED"),
+            f"{message.cl_ord_id} is called rejected, the venue has it",
+        )
         if message.role in ("ENTRY", "EXIT"):
             self._status[message.intent_id] = message.ord_status
         if message.exec_type == "TRADE":

@@ -80,6 +80,29 @@ def plan_of(seed: int) -> Plan:
     return Plan(storm_minutes=random.randint(60, 120), calm_minutes=12, faults=faults, venue_faults=venue_faults)
 
 
+HARSH = Plan(
+    storm_minutes=45,
+    calm_minutes=12,
+    faults=Faults(
+        append_lost=0.002,
+        ack_lost=0.004,
+        crash_per_step=0.004,
+        snapshot_per_step=0.02,
+        snapshot_lost=0.5,
+        restart_ms_max=2_000.0,
+    ),
+    venue_faults=VenueFaults(
+        request_lost=0.02,
+        answer_lost=0.08,
+        query_fails=0.05,
+        report_repeated=0.3,
+        stream_drops=0.2,
+        deadline_ms=1_000.0,
+    ),
+)
+"""Much goes wrong, quickly: for finding planted bugs."""
+
+
 class PeopleEdge:
     """The notifier's world: a channel that always works."""
 

@@ -10,9 +10,13 @@ A message is a frozen fact (past tense) with flat metadata. Its class says three
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
+
+Instant = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
+"""Nanoseconds UTC, until the year 2116: a time beyond it would stop every clock that follows the highest one seen."""
+Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbid_unknown_fields=True):
@@ -29,12 +33,12 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbi
     is_source: ClassVar[bool] = False
 
     id: str = ""
-    ts_event: int = 0
-    ts_init: int = 0
+    ts_event: Instant = 0
+    ts_init: Instant = 0
     correlation_id: str = ""
     causation_id: str = ""
-    done_in_seq: int = 0
-    done_out_index: int = 0
+    done_in_seq: Count = 0
+    done_out_index: Count = 0
     producer: str = ""
 
 

@@ -87,7 +87,7 @@ class SqlProjection:
         raise NotImplementedError(f"the ledger asks the world for nothing, got {type(asked.request).__name__}")
 
     async def close(self) -> None:
-        """Stop following; a commit under way is finished or, after 1.5 s, left to the database to roll back."""
+        """Stop following. A commit under way ends in its thread or with the process: rows and position go together either way."""
         self._task.cancel()
         await asyncio.wait([self._task], timeout=CLOSE_S_MAX)
 
@@ -107,9 +107,8 @@ class SqlProjection:
             ended: BaseException | None = None
             try:
                 await self._follow()
-            except* (
-                Exception
-            ) as group:  # a defect here too must not reach the machine: it is logged, and a new life begins
+            # whatever it was, a defect here included, must not reach the machine: it is logged, and a new life begins
+            except* Exception as group:  # noqa: BLE001
                 ended = _first(group)
             self._batch = []
             if isinstance(ended, WrongLog):

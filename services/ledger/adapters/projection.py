@@ -122,6 +122,7 @@ class Projection:
                 set_={"seq": statement.excluded.seq, "payload_digest": statement.excluded.payload_digest},
                 where=PROJECTION_POSITION.c.seq == self._place.seq,
             )
+            statement = statement.execution_options(preserve_rowcount=True)
             moved = connection.execute(statement, {"reader": READER, **msgspec.structs.asdict(place)}).rowcount
             if moved != 1:  # before the first row there is nothing to lock: another process was faster
                 raise PositionMoved(f"expected {self._place.seq}")

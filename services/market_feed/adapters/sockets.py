@@ -83,7 +83,7 @@ class Sockets:
     @property
     def are_up(self) -> bool:
         """Whether every watch has a connection on which the venue has answered."""
-        return all(self._client_of(watch) is not None for watch in self._watches)
+        return all(self._answering(watch) is not None for watch in self._watches)
 
     def lost(self, watch: Watch, reason: str) -> None:
         """A watch lost its connection."""
@@ -93,20 +93,21 @@ class Sockets:
         """Look after every watch; `moved_ns` has passed on the feed's clock since the last look. Returns whether any has heard data."""
         heard_any = False
         for watch in self._watches:
-            client, heard = self._client_of(watch), watch.heard()
+            client, heard = self._answering(watch), watch.heard()
             heard_any = heard_any or heard
             is_new = client is not None and client is not watch.client
             watch.client = client
             if is_new:
                 on_up(watch)
-            if watch.silence.look(heard=heard or client is None or is_new, moved_ns=moved_ns) >= watch.silence_max:
+            is_excused = heard or is_new or self._connected(watch) is None
+            if watch.silence.look(heard=is_excused, moved_ns=moved_ns) >= watch.silence_max:
                 self.renew(watch, "SILENT")
         return heard_any
 
     def renew(self, watch: Watch, reason: str) -> None:
         """Give up the connection of a watch; its next call makes a new one."""
         watch.silence = Silence()
-        client = self._client_of(watch)
+        client = self._connected(watch)
         if client is not None:
             self._logger.warning("socket_renewed", socket=watch.name, reason=reason)
             client.on_error(ccxt.NetworkError(reason))
@@ -124,7 +125,10 @@ class Sockets:
 
         def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
             if "receive_loop" not in f"{context.get('message')} {context.get('handle')}":
-                (before or asyncio.AbstractEventLoop.default_exception_handler)(loop, context)
+                if before is not None:
+                    before(loop, context)
+                else:
+                    loop.default_exception_handler(context)
                 return
             self._logger.error("receive_loop_died", error=repr(context.get("exception"))[:200])
             for watch in self._watches:
@@ -136,12 +140,17 @@ class Sockets:
         finally:
             loop.set_exception_handler(before)
 
-    def _client_of(self, watch: Watch) -> Any:
-        """ccxt's client that carries this watch, once the venue has said anything on it."""
+    def _connected(self, watch: Watch) -> Any:
+        """ccxt's client that carries this watch, if it has a connection."""
         for client in (self._exchange.clients or {}).values():
             if watch.message_hash in client.subscriptions and client.isConnected and not client.closed():
-                return client if client.last_message_at else None
+                return client
         return None
+
+    def _answering(self, watch: Watch) -> Any:
+        """The same, once the venue has said anything on it."""
+        client = self._connected(watch)
+        return client if client is not None and client.last_message_at else None
 
 
 def trade_watch(instrument: str) -> str:

@@ -227,7 +227,7 @@ class PortfolioMachine:
     def _binding(self, book: Book, now: int) -> list[Opinion]:
         """The opinions that are ready and fresh, in the order of the settings."""
         known = [book.opinions[agent] for agent in self.settings.agents if agent in book.opinions]
-        return [op for op in known if op.ready and abs(now - op.end_ts) <= self.settings.signal_age_max]
+        return [op for op in known if op.ready and now - op.end_ts <= self.settings.signal_age_max]
 
     def _fresh_quote(self, book: Book, now: int) -> Quote | None:
         return book.quote if book.quote is not None and now - book.quote.ts <= self.settings.quote_age_max else None

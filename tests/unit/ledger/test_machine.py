@@ -295,7 +295,7 @@ def test_the_extremes_of_what_is_bookable_are_booked_exactly() -> None:
     talk.tell(trade("2", "SELL", fine, big, big, "USDT"))
     _, position, _ = talk.tell(trade("3", "BUY", big, fine, big, "ETH"))[:3]
     assert isinstance(position, PositionChanged)
-    assert position.signed_qty == 2 * D(big) - 2 * D(fine)
+    assert position.signed_qty == D("1999999999999999997.999999999999999998")
 
 
 # --- equity -------------------------------------------------------------------------------------------------------------

@@ -7,7 +7,8 @@ from decimal import Decimal
 import msgspec
 import pytest
 
-from libs.common.messages import InstrumentQuarantined, OrderIntent
+from libs.common.codec import decode, encode
+from libs.common.messages import InstrumentQuarantined, OrderDenied, OrderIntent
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
 from services.risk_gate.checks import CHECKS
 from services.risk_gate.view import Account, View
@@ -101,6 +102,14 @@ def test_lot_step_and_tick_come_from_the_venue() -> None:
     seen = view()
     del seen.specs[BTC]
     assert {"NO_SPEC", "LOT_STEP", "TICK", "MIN_NOTIONAL"} <= set(failed(entry(), seen))
+    assert judged(entry(), seen)["NO_SPEC"].value == "missing"
+    assert judged(entry())["NO_SPEC"].value == "known"
+
+
+def test_an_order_without_prices_has_no_tick_to_miss() -> None:
+    """A market exit names no price; one with prices shows them all."""
+    assert judged(exit_())["TICK"].value == "no price"
+    assert judged(limit_entry())["TICK"].value == "60000 58800"
 
 
 @pytest.mark.parametrize(
@@ -109,14 +118,14 @@ def test_lot_step_and_tick_come_from_the_venue() -> None:
 def test_absurd_rules_are_no_rules(bad: dict[str, Decimal]) -> None:
     """A step of zero would divide by zero; a spec that cannot be one is missing."""
     seen = view()
-    seen.on_feed_status(status("LIVE", spec(**bad)))
+    seen.on_feed_status(status("LIVE", spec(**bad)), "")
     assert not judged(entry(), seen)["NO_SPEC"].passed
 
 
 def test_min_notional_is_met_at_the_lower_price() -> None:
     """An order worth exactly the venue's minimum is enough; a cent less is refused there, so it is denied here."""
     seen = view()
-    seen.on_feed_status(status("LIVE", spec(notional_min=D("1200.00"))))
+    seen.on_feed_status(status("LIVE", spec(notional_min=D("1200.00"))), "")
     assert judged(entry(), seen)["MIN_NOTIONAL"].passed
     seen.on_marks(marks(mark(px=59_999.5)))
     check = judged(entry(), seen)["MIN_NOTIONAL"]
@@ -156,8 +165,10 @@ def test_an_intent_may_be_judged_until_its_last_nanosecond() -> None:
 def test_only_a_live_feed_is_believed(state: str) -> None:
     """While the feed doubts itself nobody enters."""
     seen = view()
-    seen.on_feed_status(status(state))
+    seen.on_feed_status(status(state), "")
     assert failed(entry(), seen) == ["FEED_DOWN"]
+    assert judged(entry(), seen)["FEED_DOWN"].value == state
+    assert judged(entry(), View())["FEED_DOWN"].value == "missing"
 
 
 @pytest.mark.parametrize("px", [0.0, -1.0, 1e300])
@@ -223,7 +234,10 @@ def test_a_second_position_needs_room_for_two() -> None:
 def test_dust_takes_no_place() -> None:
     """What a commission in base currency leaves behind cannot be sold and is not a position; without rules it may be one."""
     seen = view()
-    seen.on_position(position("0.0033", instrument=ETH))
+    seen.on_feed_status(status("LIVE", spec(ETH, notional_min=D(9))), "")
+    seen.on_position(position("0.003", instrument=ETH))
+    assert not judged(entry(), seen, tightened(positions_max=1))["MAX_POSITIONS"].passed
+    seen.on_position(position("0.0029", instrument=ETH))
     assert judged(entry(), seen, tightened(positions_max=1))["MAX_POSITIONS"].passed
     del seen.specs[ETH]
     assert not judged(entry(), seen, tightened(positions_max=1))["MAX_POSITIONS"].passed
@@ -242,6 +256,8 @@ def test_what_is_sold_must_be_owned() -> None:
     seen.on_position(position("0.02"))
     sale = entry(side="SELL", stop_px=D(61_200))
     assert judged(sale, seen)["INSUFFICIENT_BALANCE"].passed
+    on_sale = opened().tell(position("0.03")).tell(exit_("x1")).machine.state
+    assert judged(sale, on_sale)["INSUFFICIENT_BALANCE"].limit == "0.01"
     seen.on_position(position("0.019"))
     assert not judged(sale, seen)["INSUFFICIENT_BALANCE"].passed
 
@@ -257,6 +273,9 @@ def test_a_stop_must_lie_beyond_the_market_too() -> None:
     """The market has already fallen through the stop: entering now would be stopped out at once."""
     assert judged(entry(), priced(58_800.02))["STOP_SIDE"].passed
     assert not judged(entry(), priced(58_800.0))["STOP_SIDE"].passed
+    short = entry(side="SELL", stop_px=D(61_000))
+    assert judged(short, priced(60_999.98))["STOP_SIDE"].passed
+    assert not judged(short, priced(61_000.0))["STOP_SIDE"].passed
 
 
 def test_the_same_order_again_needs_five_seconds() -> None:
@@ -436,9 +455,12 @@ def test_a_gate_that_knows_nothing_denies_and_says_everything_it_lacks() -> None
 @pytest.mark.parametrize("number", ["NaN", "sNaN", "-Infinity", "9E+999999", "1E-999999", "0", "-5", "0E+999999"])
 def test_no_number_breaks_the_gate(field: str, number: str) -> None:
     """Whatever stands where a number should, there is a verdict, it is a denial, and it can be shown."""
-    checks = judged(limit_entry(**{field: D(number)}))
-    assert not checks["INVALID_NUMBER"].passed
-    assert all(len(check.value) < 300 for check in checks.values())
+    wish = limit_entry(**{field: D(number)})
+    (denied,) = opened().machine.handle(wish, NOW)
+    assert isinstance(denied.message, OrderDenied)
+    assert "INVALID_NUMBER" in denied.message.reasons
+    assert all(len(check.value) < 300 for check in denied.message.checks)
+    decode(encode(msgspec.structs.replace(denied.message, order_qty=D(1))))
 
 
 def test_an_entry_in_flight_and_its_reports_do_not_change_the_questions() -> None:

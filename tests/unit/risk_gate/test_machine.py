@@ -266,6 +266,44 @@ def test_trade_ids_are_unique_per_instrument_only() -> None:
     assert (book.machine.state.held_qty(BTC), book.machine.state.held_qty(ETH)) == (D("0.02"), D("0.4"))
 
 
+def test_an_approval_nobody_answered_ends_with_a_clean_reconciliation() -> None:
+    """The executor could not read the approval (a wrong key): no report ever comes. Only its agreement with the venue, more than
+    ten minutes after the approval ran out, proves that there is no order; until then it counts."""
+    ran_out = NOW + 10 * SECOND
+    book = opened().tell(entry("i1"))
+    book.tell(reconciled(False, "?"), now=ran_out + 600 * SECOND + 1).expect()
+    assert in_flight(book) == {"i1": D("0.02")}
+    book.tell(reconciled()).expect(like(AlertRaised, code="APPROVAL_UNANSWERED", severity="ticket"))
+    assert in_flight(book) == {}
+    early = opened().tell(entry("i1"))
+    early.tell(reconciled(), now=ran_out + 600 * SECOND).expect()
+    assert in_flight(early) == {"i1": D("0.02")}
+
+
+def test_an_order_that_was_heard_of_never_ends_by_reconciliation() -> None:
+    """It exists or its fate is unknown: only its own report ends it."""
+    book = opened().tell(entry("i1")).tell(report(entry("i1"), exec_type="UNKNOWN", ord_status="UNKNOWN"))
+    book.tell(reconciled(), now=NOW + HOUR).expect()
+    assert in_flight(book) == {"i1": D("0.02")}
+
+
+def test_a_fill_the_ledger_refused_stops_counting_when_the_ledger_has_passed_it_by() -> None:
+    """No position ever follows; an equity from clearly later events shows that none will."""
+    book = opened().tell(entry("i1")).tell(trade(entry("i1"), "e1", "0.02", "0.02"))
+    book.tell(equity(), now=NOW + 10 * SECOND).expect()
+    assert worst_btc(book) == "1200"
+    book.tell(equity(), now=NOW + 10 * SECOND + 1).expect()
+    assert worst_btc(book) == "0"
+
+
+def test_only_the_venue_of_our_orders_sets_their_rules() -> None:
+    """After a failover prices come from elsewhere, but orders still obey the venue they go to."""
+    book = opened(tightened(venue="binance"))
+    kraken = msgspec.structs.replace(status("LIVE", spec(qty_step=D("0.5"))), venue="kraken")
+    book.tell(kraken).expect()
+    book.tell(entry("i1")).expect(like(OrderApproved))
+
+
 def test_two_exits_cannot_together_sell_more_than_is_held() -> None:
     """The first exit is under way: only what it leaves may be sold by a second one, until it is canceled."""
     book = opened().tell(position("0.02"))
@@ -363,7 +401,7 @@ def test_the_gate_halts_itself_when_drawdown_reaches_its_second_limit() -> None:
         like(TradingStateChanged, state="HALTED", previous="ACTIVE", author="risk-gate"),
         like(AlertRaised, code="DRAWDOWN_HALT", severity="page"),
     )
-    assert "0.15" in book.machine.state.trading_state + book.published(TradingStateChanged)[0].reason
+    assert book.only(TradingStateChanged).reason == "drawdown 0.15 has reached 0.15"
 
 
 def test_a_resumed_gate_is_not_halted_again_by_the_same_fall() -> None:

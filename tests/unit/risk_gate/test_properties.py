@@ -17,7 +17,7 @@ from services.risk_gate.view import Account, OrderInFlight, View
 from tests.unit.risk_gate.book import BTC, ETH, LIMITS, NOW, D, entry, failed, mark, opened, spec, trade
 
 TIGHTER_WHEN_LARGER = ("stop_distance_min", "duplicate_window_ms")
-NO_LIMIT = ("instruments", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt")
+NO_LIMIT = ("instruments", "venue", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt")
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
 
@@ -44,7 +44,13 @@ def views(draw: st.DrawFn) -> View:
     def order(instrument: str) -> OrderInFlight:
         qty = draw(quantities)
         return OrderInFlight(
-            instrument=instrument, side="BUY", reduce_only=False, order_qty=qty, order_px=D(60_000), cost_px=D(60_060)
+            instrument=instrument,
+            side="BUY",
+            reduce_only=False,
+            order_qty=qty,
+            order_px=D(60_000),
+            cost_px=D(60_060),
+            valid_until=NOW,
         )
 
     state = View(feed_state="LIVE", reconciled=True, specs={BTC: spec(), ETH: spec(ETH)})

@@ -106,7 +106,7 @@ def test_a_line_that_cannot_be_made_safe_is_dropped_and_counted(
     log = logs.configure("ledger", "info", log_output)
     before = logs.lines_dropped()
     log.info("odd", value=Hostile())
-    ours = next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs.LineHandler))
+    ours = next(handler for handler in logging.getLogger().handlers if isinstance(handler, logs.SafeLines))
     ours.handle(logging.LogRecord("some.library", logging.WARNING, "x.py", 1, "%d", (SECRET,), None))
     log.info("still here")
     assert [event["event"] for event in log_output.events] == ["still here"]

@@ -1,0 +1,56 @@
+"""How to point the unmodified `ccxt.pro.binance` at a venue that is not binance.com, and at its clock.
+
+Only settings, no subclass: what works here is what ccxt does in production. Without the overrides below ccxt would also ask for futures,
+margin pairs and currencies, take spot frames for swap frames, and lose its table of spot errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+RECV_WINDOW_MS = 5000
+KEEP_ALIVE_MS = 10_000
+TRADES_LIMIT = 100_000
+
+
+def ccxt_config(base_url: str, key: str = "", secret: str = "") -> dict[str, Any]:
+    """The constructor argument of `ccxt.pro.binance` for the venue at `base_url` ("http://127.0.0.1:8123").
+
+    Without a key only public calls work. The first call imports ccxt, which costs half a second.
+    """
+    import ccxt  # here, because whoever only names this module must not pay for the import
+
+    rest, sockets = base_url.rstrip("/"), "ws" + base_url.rstrip("/").removeprefix("http")
+    credentials = {"apiKey": key, "secret": secret} if key else {}
+    return {
+        **credentials,
+        "urls": {
+            "api": {
+                "public": f"{rest}/api/v3",
+                "private": f"{rest}/api/v3",
+                "v1": f"{rest}/api/v1",
+                "sapi": f"{rest}/sapi/v1",
+                "ws": {
+                    "spot": f"{sockets}/stream/ws",  # ccxt knows spot frames by "/stream" in the address
+                    "ws-api": {"spot": f"{sockets}/ws-api/v3"},
+                },
+            }
+        },
+        "options": {
+            "defaultType": "spot",
+            "fetchMarkets": {"types": ["spot"]},
+            "fetchCurrencies": False,
+            "fetchMargins": False,
+            "tradesLimit": TRADES_LIMIT,
+            "recvWindow": RECV_WINDOW_MS,
+            "ws": {"cost": 0},
+        },
+        "streaming": {"keepAlive": KEEP_ALIVE_MS},
+        "exceptions": {"exact": ccxt.binance().exceptions["spot"]["exact"]},
+    }
+
+
+def follow_clock(exchange: Any, now_ns: Callable[[], int]) -> None:
+    """Let `exchange` stamp its signed requests with `now_ns`, so that a venue in its own time accepts them."""
+    exchange.nonce = lambda: now_ns() // 1_000_000

@@ -1,0 +1,133 @@
+"""From the parameters of a request, REST or WebSocket alike, to the venue's order and back."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import get_args
+
+from libs.common.ids import derive_id
+from libs.common.messages import OrdType, Side, TimeInForce
+from libs.common.money import floor_to_step, to_decimal
+from libs.trading.venue import BookedOrder, NewOrder, VenueRejected
+from libs.trading.venue_rules import INVALID_SYMBOL
+from services.exchange_sim.exchange import Exchange
+from services.exchange_sim.listing import instrument_of
+from services.exchange_sim.signing import ApiError, missing
+from services.exchange_sim.wire import Json, order_answered, order_cancelled, order_shown
+
+Params = dict[str, str]
+
+
+class OrderDesk:
+    """Places, cancels and shows orders for both doors of the venue."""
+
+    def __init__(self, exchange: Exchange):
+        self._exchange = exchange
+
+    def instrument(self, params: Params) -> str:
+        """The instrument that `symbol` names.
+
+        Raises:
+            ApiError: -1102; VenueRejected: -1121.
+        """
+        symbol = params.get("symbol")
+        if not symbol:
+            raise missing("symbol")
+        instrument = instrument_of(symbol)
+        if instrument is None or instrument not in self._exchange.market.histories:
+            raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.")
+        return instrument
+
+    def place(self, params: Params) -> Json:
+        """order (POST), order.place."""
+        booked, updates = self._exchange.submit(self._new_order(params))
+        return order_answered(booked, updates)
+
+    def cancel(self, params: Params) -> Json:
+        """order (DELETE), order.cancel."""
+        instrument, cl_ord_id, venue_order_id = self._reference(params)
+        booked = self._exchange.cancel(instrument, cl_ord_id, venue_order_id)
+        request_id = params.get("newClientOrderId") or derive_id("cancel", booked.venue_order_id)
+        return order_cancelled(booked, request_id)
+
+    def show(self, params: Params) -> Json:
+        """order (GET), order.status: the newest order with that client id."""
+        return order_shown(self.find(params))
+
+    def find(self, params: Params) -> BookedOrder:
+        """The order that `orderId` or `origClientOrderId` names.
+
+        Raises:
+            VenueRejected: -2013.
+        """
+        self._exchange.catch_up()
+        return self._exchange.venue.require(*self._reference(params))
+
+    def _reference(self, params: Params) -> tuple[str, str | None, str | None]:
+        instrument = self.instrument(params)
+        cl_ord_id, venue_order_id = params.get("origClientOrderId"), params.get("orderId")
+        if not cl_ord_id and not venue_order_id:
+            raise ApiError(400, -1102, "Param 'origClientOrderId' or 'orderId' must be sent, but both were empty/null!")
+        return instrument, cl_ord_id, venue_order_id
+
+    def _new_order(self, params: Params) -> NewOrder:
+        instrument = self.instrument(params)
+        side = _choice(params, "side", get_args(Side), -1117, "Invalid side.")
+        ord_type = _choice(params, "type", get_args(OrdType), -1116, "Invalid orderType.")
+        if ord_type in ("LIMIT", "STOP_LOSS_LIMIT") and "timeInForce" not in params:
+            raise missing("timeInForce")
+        given = {"timeInForce": "GTC", **params}
+        return NewOrder(
+            cl_ord_id=params.get("newClientOrderId") or derive_id("unnamed", len(self._exchange.venue.all_orders())),
+            instrument=instrument,
+            side=side,
+            ord_type=ord_type,
+            time_in_force=_choice(given, "timeInForce", get_args(TimeInForce), -1115, "Invalid timeInForce."),
+            order_qty=self._quantity(params, instrument, ord_type),
+            limit_px=_decimal(params, "price"),
+            stop_px=_decimal(params, "stopPrice"),
+        )
+
+    def _quantity(self, params: Params, instrument: str, ord_type: str) -> Decimal:
+        qty, value = _decimal(params, "quantity"), _decimal(params, "quoteOrderQty")
+        if qty is None and value is not None and ord_type == "MARKET":
+            self._exchange.catch_up()
+            quote = self._exchange.quotes.get(instrument)
+            if quote is not None:
+                px = quote.ask_px if params.get("side") == "BUY" else quote.bid_px
+                step = self._exchange.market.histories[instrument].listing.spec.qty_step
+                qty = floor_to_step(value / to_decimal(px), step)
+        if qty is None:
+            raise missing("quantity")
+        return qty
+
+
+def _choice(params: Params, name: str, choices: tuple[str, ...], code: int, text: str) -> str:
+    value = params.get(name)
+    if not value:
+        raise missing(name)
+    if value not in choices:
+        raise ApiError(400, code, text)
+    return value
+
+
+def _decimal(params: Params, name: str) -> Decimal | None:
+    value = params.get(name)
+    if value is None:
+        return None
+    try:
+        return Decimal(value)
+    except InvalidOperation:
+        raise ApiError(400, -1100, f"Illegal characters found in parameter '{name}'.") from None
+
+
+def number(params: Params, name: str, default: int) -> int:
+    """The whole number `name`, or `default` without it.
+
+    Raises:
+        ApiError: -1100.
+    """
+    value = params.get(name, str(default))
+    if not value.isdecimal():
+        raise ApiError(400, -1100, f"Illegal characters found in parameter '{name}'; legal range is '^[0-9]{{1,20}}$'.")
+    return int(value)

@@ -1,0 +1,149 @@
+"""The signed half of /api/v3: the account, its orders and its fills, with the faults that a test may script for POST order."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import struct
+from collections.abc import Iterable
+
+from aiohttp import web
+
+from libs.trading.venue import VenueRejected
+from libs.trading.venue_rules import ORDER_REFUSED
+from services.exchange_sim.exchange import Exchange
+from services.exchange_sim.faults import FaultScript
+from services.exchange_sim.orders import OrderDesk, Params, number
+from services.exchange_sim.replies import reply
+from services.exchange_sim.signing import Gate
+from services.exchange_sim.wire import account_shown, fill_shown, millis, order_shown
+
+LIMIT = 500
+LIMIT_MAX = 1000
+HANG_S_MAX = 120.0
+HANG_LOOK_S = 0.02
+UNAVAILABLE = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
+
+
+class AccountRest:
+    """Handlers of everything that needs a signature."""
+
+    def __init__(self, exchange: Exchange, desk: OrderDesk, gate: Gate, faults: FaultScript):
+        self._exchange = exchange
+        self._desk = desk
+        self._gate = gate
+        self._faults = faults
+
+    def routes(self) -> Iterable[web.RouteDef]:
+        """Where they live."""
+        yield web.get("/api/v3/account", self.account)
+        yield web.post("/api/v3/order", self.place)
+        yield web.get("/api/v3/order", self.show)
+        yield web.delete("/api/v3/order", self.cancel)
+        yield web.get("/api/v3/openOrders", self.open_orders)
+        yield web.get("/api/v3/allOrders", self.all_orders)
+        yield web.get("/api/v3/myTrades", self.my_trades)
+
+    async def account(self, request: web.Request) -> web.Response:
+        """GET account."""
+        params = await self._signed(request)
+        now = self._exchange.catch_up()
+        balances = self._exchange.venue.balances()
+        if params.get("omitZeroBalances") == "true":
+            balances = tuple(held for held in balances if held.free or held.locked)
+        return reply(account_shown(balances, now))
+
+    async def place(self, request: web.Request) -> web.StreamResponse:
+        """POST order, with whatever fault is due."""
+        params = await self._signed(request)
+        fault = self._faults.take()
+        if fault == "http_503":
+            return web.Response(text=UNAVAILABLE, status=503, content_type="text/html")
+        if fault == "reject":
+            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
+        if fault == "reset_before_accept":
+            return _reset(request)
+        answer = self._desk.place(params)
+        if fault == "reset_after_accept":
+            return _reset(request)
+        if fault == "timeout_after_accept":
+            await _hang(request)
+        return reply(answer)
+
+    async def show(self, request: web.Request) -> web.Response:
+        """GET order."""
+        return reply(self._desk.show(await self._signed(request)))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """DELETE order."""
+        return reply(self._desk.cancel(await self._signed(request)))
+
+    async def open_orders(self, request: web.Request) -> web.Response:
+        """GET openOrders, of one symbol or all."""
+        params = await self._signed(request)
+        instrument = self._desk.instrument(params) if "symbol" in params else None
+        self._exchange.catch_up()
+        orders = self._exchange.venue.all_orders()
+        return reply([order_shown(o) for o in orders if o.is_open and instrument in (None, o.instrument)])
+
+    async def all_orders(self, request: web.Request) -> web.Response:
+        """GET allOrders: of one symbol, from an id or a time on, else the last ones."""
+        params = await self._signed(request)
+        instrument = self._desk.instrument(params)
+        self._exchange.catch_up()
+        first_id, start, end = number(params, "orderId", 0), *_span(params)
+        found = [
+            order
+            for order in self._exchange.venue.all_orders()
+            if order.instrument == instrument
+            and int(order.venue_order_id) >= first_id
+            and start <= millis(order.ts_created) <= end
+        ]
+        return reply([order_shown(order) for order in _cut(found, params, "orderId")])
+
+    async def my_trades(self, request: web.Request) -> web.Response:
+        """GET myTrades: of one symbol, of an order, from an id or a time on, else the last ones."""
+        params = await self._signed(request)
+        instrument = self._desk.instrument(params)
+        self._exchange.catch_up()
+        start, end = _span(params)
+        order_id = params.get("orderId")
+        found = [
+            fill
+            for fill in self._exchange.venue.fills(instrument, number(params, "fromId", 0))
+            if order_id in (None, fill.venue_order_id) and start <= millis(fill.ts_event) <= end
+        ]
+        return reply([fill_shown(fill) for fill in _cut(found, params, "fromId")])
+
+    async def _signed(self, request: web.Request) -> Params:
+        text = request.rel_url.raw_query_string
+        body = await request.text()
+        sent = "&".join(part for part in (text, body) if part)
+        return self._gate.open_rest(sent, request.headers.get("X-MBX-APIKEY"))
+
+
+def _span(params: Params) -> tuple[int, int]:
+    return number(params, "startTime", 0), number(params, "endTime", 1 << 62)
+
+
+def _cut(found: list, params: Params, from_name: str) -> list:
+    """The first `limit` when a beginning was asked for, else the last."""
+    limit = max(1, min(LIMIT_MAX, number(params, "limit", LIMIT)))
+    return found[:limit] if from_name in params or "startTime" in params else found[-limit:]
+
+
+def _reset(request: web.Request) -> web.Response:
+    """Cut the connection with a TCP reset, as a crashed peer does."""
+    if request.transport is not None:
+        connection = request.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        request.transport.abort()
+    return web.Response()
+
+
+async def _hang(request: web.Request) -> None:
+    """Say nothing until the client gives up."""
+    waited_s = 0.0
+    while waited_s < HANG_S_MAX and request.transport is not None and not request.transport.is_closing():
+        await asyncio.sleep(HANG_LOOK_S)
+        waited_s += HANG_LOOK_S

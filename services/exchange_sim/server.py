@@ -1,0 +1,156 @@
+"""The venue as a server: one aiohttp application, and the task that lets time pass.
+
+`start` reads what a former run left, listens, and writes the port; `stop` closes every connection and saves. Between the two, in free
+mode, market events are played as they fall due, and the time is saved ahead of itself, so that even a killed venue never goes back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from libs.trading.venue import SpotVenue
+from services.exchange_sim.account_store import AccountStore
+from services.exchange_sim.clock import VenueClock
+from services.exchange_sim.control import Control
+from services.exchange_sim.exchange import Exchange
+from services.exchange_sim.faults import FaultScript
+from services.exchange_sim.generated import GeneratedMarket
+from services.exchange_sim.hub import Hub
+from services.exchange_sim.market import Market
+from services.exchange_sim.orders import OrderDesk
+from services.exchange_sim.recorded import RecordedMarket
+from services.exchange_sim.replies import reply, speak_binance
+from services.exchange_sim.rest_account import AccountRest
+from services.exchange_sim.rest_market import MarketRest
+from services.exchange_sim.settings import Settings
+from services.exchange_sim.signing import Gate
+from services.exchange_sim.ws_account import AccountSockets
+from services.exchange_sim.ws_market import MarketSockets
+
+SHUTDOWN_S = 0.3
+BEAT_S = 1.0
+AHEAD_BEATS = 2
+BEATS_BETWEEN_ACCOUNTS = 10
+WAIT_S_MIN = 0.002
+WAIT_S_MAX = 0.05
+EVENTS_BETWEEN_BREATHS = 200
+SECOND = 1_000_000_000
+
+_log = structlog.get_logger(__name__)
+
+
+class ExchangeServer:
+    """One venue; `start` before `port`, `stop` at the end."""
+
+    def __init__(self, settings: Settings):
+        self._settings = settings
+        self._runner: web.AppRunner | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self.port = 0
+
+    async def start(self) -> int:
+        """Listen; returns the port.
+
+        Raises:
+            StoreError: the saved account belongs to another market.
+            RecordingError: the recorded frames cannot be used.
+            OSError: a file or the port is not ours to use.
+        """
+        settings = self._settings
+        market = market_of(settings)
+        specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
+        self.exchange = Exchange(
+            market,
+            SpotVenue(specs, settings.balances()),
+            AccountStore(settings.folder),
+            lambda now: VenueClock(now, settings.speed),
+        )
+        self.hub = Hub(self.exchange)
+        self.exchange.listener = self.hub
+        self.control = Control(self.exchange, self.hub, faults := FaultScript())
+        self._runner = web.AppRunner(
+            self._application(faults), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+        )
+        await self._runner.setup()
+        await web.TCPSite(self._runner, settings.sim_host, settings.sim_port).start()
+        self.port = int(self._runner.addresses[0][1])
+        (settings.folder / "port").write_text(f"{self.port}\n")
+        self._tasks = [asyncio.create_task(self._let_time_pass()), asyncio.create_task(self._beat())]
+        _log.info(
+            "venue_open", port=self.port, speed=settings.speed, now_ns=self.exchange.clock.now_ns(), **market.identity
+        )
+        return self.port
+
+    async def stop(self) -> None:
+        """Close every connection and save."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for socket in list(self.hub.sockets):
+            await socket.close()
+        if self._runner is not None:
+            await self._runner.cleanup()
+        self.exchange.save()
+        _log.info("venue_closed", now_ns=self.exchange.clock.now_ns())
+
+    async def failed(self) -> None:
+        """Return never, or raise what ended a background task."""
+        await asyncio.gather(*self._tasks)
+
+    def _application(self, faults: FaultScript) -> web.Application:
+        gate = Gate(*self._settings.credentials(), self.exchange.clock)
+        desk = OrderDesk(self.exchange)
+        app = web.Application(middlewares=[speak_binance])
+        for part in (
+            MarketRest(self.exchange, self.hub, desk, gate),
+            AccountRest(self.exchange, desk, gate, faults),
+            MarketSockets(self.hub),
+            AccountSockets(self.exchange, self.hub, desk, gate),
+            self.control,
+        ):
+            app.router.add_routes(part.routes())
+        app.router.add_get("/livez", self._alive)
+        app.router.add_get("/readyz", self._alive)
+        return app
+
+    async def _alive(self, request: web.Request) -> web.Response:
+        return reply({"status": "ok", "now_ns": self.exchange.clock.now_ns()})
+
+    async def _let_time_pass(self) -> None:
+        exchange, speed = self.exchange, self.exchange.clock.speed
+        while speed:
+            played = 0
+            while exchange.next_ts <= (now := exchange.clock.now_ns()):
+                exchange.play_next()
+                played += 1
+                if played % EVENTS_BETWEEN_BREATHS == 0:
+                    await asyncio.sleep(0)
+            due_s = (exchange.next_ts - now) / SECOND / speed
+            await asyncio.sleep(min(WAIT_S_MAX, max(WAIT_S_MIN, due_s)))
+
+    async def _beat(self) -> None:
+        """Every wall second: tell the time and save it ahead; now and then save the account, so that a restart is short."""
+        ahead_ns = int(AHEAD_BEATS * BEAT_S * SECOND * self.exchange.clock.speed)
+        beats = 0
+        while True:
+            self.control.tell_time()
+            if self.exchange.clock.speed and beats % BEATS_BETWEEN_ACCOUNTS == 0:
+                self.exchange.save(ahead_ns)
+            elif self.exchange.clock.speed:
+                self.exchange.save_clock(ahead_ns)
+            beats += 1
+            await asyncio.sleep(BEAT_S)
+
+
+def market_of(settings: Settings) -> Market:
+    """The market that `settings` ask for.
+
+    Raises:
+        RecordingError: the recorded frames cannot be used.
+    """
+    if settings.sim_data is not None:
+        return RecordedMarket(settings.sim_data, settings.sim_seed)
+    return GeneratedMarket(settings.sim_seed, settings.listings(), settings.start_ns)

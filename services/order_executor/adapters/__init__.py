@@ -1,0 +1,1 @@
+"""The edge to the venue: the only code that holds exchange keys."""

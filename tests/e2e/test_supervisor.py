@@ -1,0 +1,372 @@
+"""One supervisor above real processes: up, kept up, and down, whatever happens in between."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+from nats.aio.client import Client
+from rich.console import Console
+
+from libs.runtime import logs
+from libs.runtime.nats_config import connect_options
+from services.cli import supervisor as supervising
+from services.cli.child import Child, ChildSpec
+from services.cli.genesis import GenesisError, declare_genesis
+from services.cli.restart_policy import RestartLimits
+from services.cli.stack import PORTS_TAKEN, Ports, StackSettings, home_lock
+from services.cli.supervisor import EX_UNAVAILABLE, Plan, observer_command, run_up, up
+from tests.nats_stack import NatsStack
+
+OBEDIENT = """
+import signal, socket, sys, time
+ports = [int(port) for port in sys.argv[1:]]
+def end(*_):
+    for port in ports:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            print("still there", port, flush=True)
+        except OSError:
+            print("gone", port, flush=True)
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+print("ready", flush=True)
+while True:
+    time.sleep(0.05)
+"""
+VENUE = """
+import signal, socket, sys
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    listener.accept()[0].close()
+"""
+STUBBORN = (
+    "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(99)"
+)
+REFUSING = "import sys; print('bulkhead refuses to start, bad settings:\\nBULKHEAD_X: got 7; want 8'); sys.exit(78)"
+CRASHING = "import sys; print('boom', flush=True); sys.exit(3)"
+
+
+def spec(name: str, code: str, *args: object, port: int = 0) -> ChildSpec:
+    command = (sys.executable, "-c", code, *(str(arg) for arg in args))
+    return ChildSpec(name=name, command=command, env={"PATH": os.environ["PATH"]}, port=port)
+
+
+def free_base() -> int:
+    """The first of a block of free ports."""
+    for base in range(20_000 + os.getpid() % 5000, 60_000, PORTS_TAKEN):
+        with contextlib.ExitStack() as held:
+            try:
+                for port in range(base, base + PORTS_TAKEN):
+                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return base
+    raise RuntimeError("no free ports")
+
+
+class Running:
+    """A stack that is up, in this process."""
+
+    def __init__(self, home: Path, plan: Plan | None, base: int):
+        self.settings = StackSettings(home=home, port_base=base, restart_loop_crashes=3, restart_loop_pause_s=60)
+        self.ports = Ports(base)
+        self.home = home
+        self.screen = io.StringIO()
+        self.task = asyncio.create_task(up(self.settings, plan=plan, out=Console(file=self.screen, width=300)))
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        async with asyncio.timeout(20):
+            while not condition():
+                if self.task.done():
+                    raise AssertionError(f"it ended: {self.task.result()}\n{self.screen.getvalue()}")
+                await asyncio.sleep(0.02)
+
+    async def until_up(self) -> None:
+        await self.until((self.home / "stack.json").exists)
+
+    def log_of(self, name: str) -> str:
+        path = self.home / "logs" / f"{name}.log"
+        return path.read_text() if path.exists() else ""
+
+    async def stopped(self) -> int:
+        async with asyncio.timeout(15):
+            return await self.task
+
+
+@pytest.fixture
+async def run(tmp_path: Path) -> AsyncIterator[Callable[..., Running]]:
+    """Brings stacks up; whatever a test leaves running is stopped."""
+    stacks: list[Running] = []
+
+    def begin(
+        *services: ChildSpec, venue: ChildSpec | None = None, base: int = 0, home: str = "home", clock_url: str = ""
+    ) -> Running:
+        plan = Plan(venue=venue, services=services, clock_url=clock_url)
+        stacks.append(Running(tmp_path / home, plan, base or free_base()))
+        return stacks[-1]
+
+    yield begin
+    for stack in stacks:
+        if not stack.task.done():
+            stack.task.cancel()
+            await asyncio.gather(stack.task, return_exceptions=True)
+
+
+async def events(stack: Running) -> list[str]:
+    """The subjects of the log, from its beginning."""
+    client = Client()
+    await client.connect(**connect_options(stack.home, "admin", stack.ports.nats_url))
+    reply = await client.request("$JS.API.STREAM.INFO.TRADING_0001", b'{"subjects_filter":">"}')
+    await client.close()
+    return sorted(json.loads(reply.data)["state"].get("subjects", {}))
+
+
+async def test_a_stack_comes_up_and_goes_down_in_order(run: Callable[..., Running]) -> None:
+    """Services find bus and venue still there when they are told to stop; the book has begun exactly once."""
+    base = free_base()
+    ports = Ports(base)
+    stack = run(
+        spec("a", OBEDIENT, ports.nats, ports.sim), venue=spec("venue", VENUE, ports.sim, port=ports.sim), base=base
+    )
+    await stack.until_up()
+    await stack.until(lambda: "ready" in stack.log_of("a") and "begins" in stack.screen.getvalue())
+    assert await events(stack) == ["ops.cli.genesis"]
+    found = json.loads((stack.home / "stack.json").read_text())
+    assert found["supervisor_pid"] == os.getpid()
+    assert found["nats_url"] == stack.ports.nats_url
+    assert observer_command(stack.settings) in stack.screen.getvalue()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await stack.stopped() == 0
+    assert stack.log_of("a").splitlines() == ["ready", f"still there {ports.nats}", f"still there {ports.sim}"]
+    assert not (stack.home / "stack.json").exists()
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", ports.nats), 1)
+
+
+async def test_a_second_start_keeps_the_book(run: Callable[..., Running]) -> None:
+    """Keys, log and first event are found, not made again."""
+    for _ in range(2):
+        stack = run(spec("a", OBEDIENT))
+        await stack.until_up()
+        assert await events(stack) == ["ops.cli.genesis"]
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert await stack.stopped() == 0
+    assert "created stream" not in stack.screen.getvalue()
+
+
+async def test_a_crashed_service_is_started_again_and_a_loop_is_loud(run: Callable[..., Running]) -> None:
+    """Three crashes in a minute: a long pause, and its last words on the screen; the others do not notice."""
+    stack = run(spec("bad", CRASHING), spec("good", OBEDIENT))
+    await stack.until(lambda: "CRASH LOOP" in stack.screen.getvalue())
+    assert stack.log_of("bad") == "boom\n" * 3
+    assert "bad ended with code 3; again in 0.2 s" in stack.screen.getvalue()
+    assert "It said last:\nboom" in stack.screen.getvalue()
+    assert stack.log_of("good") == "ready\n"
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+
+
+async def test_a_killed_bus_comes_back_with_its_log(run: Callable[..., Running]) -> None:
+    """kill -9 of nats-server is a crash like any other."""
+    stack = run(spec("a", OBEDIENT))
+    await stack.until_up()
+    before = stack.log_of("nats").count("Server is ready")
+    pid = next(int(line.split("[")[1].split("]")[0]) for line in stack.log_of("nats").splitlines() if "[INF]" in line)
+    os.kill(pid, signal.SIGKILL)
+    await stack.until(lambda: stack.log_of("nats").count("Server is ready") > before)
+    assert await events(stack) == ["ops.cli.genesis"]
+    assert "nats was killed by signal 9" in stack.screen.getvalue()
+
+
+async def test_a_service_that_refuses_its_settings_ends_the_stack_with_its_words(run: Callable[..., Running]) -> None:
+    """Exit code 78 is passed on: trying again would not help."""
+    stack = run(spec("bad", REFUSING), spec("good", OBEDIENT))
+    assert await stack.stopped() == 78
+    assert "BULKHEAD_X: got 7; want 8" in stack.screen.getvalue()
+    assert stack.log_of("bad").count("refuses") == 1
+
+
+async def test_a_service_that_will_not_end_is_killed(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stop must end."""
+    monkeypatch.setitem(supervising.STOP_S_MAX, "services", 0.3)
+    stack = run(spec("deaf", STUBBORN))
+    await stack.until(lambda: "ready" in stack.log_of("deaf"))
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+    assert "deaf did not end within 0.3 s and was killed" in stack.screen.getvalue()
+
+
+async def test_a_signal_during_start_up_is_obeyed(run: Callable[..., Running]) -> None:
+    """The venue never listens; the bus, already up, is taken down, and a second signal changes nothing."""
+    base = free_base()
+    stack = run(venue=spec("venue", OBEDIENT, port=Ports(base).sim), base=base)
+    await stack.until(lambda: "ready" in stack.log_of("venue"))
+    os.kill(os.getpid(), signal.SIGINT)
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+    with pytest.raises(OSError, match="refused"):
+        socket.create_connection(("127.0.0.1", stack.ports.nats), 1)
+
+
+async def test_a_venue_that_never_listens_is_given_up(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With its last words."""
+    monkeypatch.setattr(supervising, "UP_S_MAX", 0.5)
+    base = free_base()
+    stack = run(venue=spec("venue", OBEDIENT, port=Ports(base).sim), base=base)
+    assert await stack.stopped() == EX_UNAVAILABLE
+    assert "venue does not listen on port" in stack.screen.getvalue()
+
+
+async def test_a_venue_that_refuses_its_settings_ends_the_start(run: Callable[..., Running]) -> None:
+    """There is nothing to wait for."""
+    base = free_base()
+    stack = run(venue=spec("venue", REFUSING, port=Ports(base).sim), base=base)
+    assert await stack.stopped() == 78
+
+
+async def test_a_clock_that_says_no_time_is_told(run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first event cannot be dated."""
+    monkeypatch.setattr(supervising, "CLOCK_S_MAX", 0.3)
+    base = free_base()
+    stack = run(base=base, clock_url=f"ws://127.0.0.1:{Ports(base).sim}/sim/clock")
+    assert await stack.stopped() == EX_UNAVAILABLE
+    assert "no time from the venue clock" in stack.screen.getvalue()
+
+
+async def test_losing_sight_of_the_log_stops_nobody(run: Callable[..., Running]) -> None:
+    """The console's durable is gone: it is said, and the services run on."""
+    stack = run(spec("a", OBEDIENT))
+    await stack.until(lambda: "begins" in stack.screen.getvalue())
+    client = Client()
+    await client.connect(**connect_options(stack.home, "admin", stack.ports.nats_url))
+    await client.request("$JS.API.CONSUMER.DELETE.TRADING_0001.console", b"")
+    await client.close()
+    await stack.until(lambda: "cannot show the log" in stack.screen.getvalue())
+    assert not stack.task.done()
+
+
+async def test_words_too_long_to_keep_are_dropped_and_the_process_is_heard_on(tmp_path: Path) -> None:
+    """One mad line must not silence a service; and a child told to end before it began ends."""
+    said: list[str] = []
+    talker = "print('x' * 1_000_000); print('and then', flush=True)"
+    child = Child(spec("talker", talker), tmp_path, RestartLimits(delay_s_first=60), said.append)
+    running = asyncio.create_task(child.keep_running())
+    async with asyncio.timeout(20):
+        while not said:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert (tmp_path / "talker.log").read_text().splitlines()[-1] == "and then"
+    assert "too long to keep" in (tmp_path / "talker.log").read_text()
+    assert await child.stop(1.0)
+    await running
+    early = Child(spec("early", OBEDIENT), tmp_path, RestartLimits(), said.append)
+    born = asyncio.create_task(early.keep_running())
+    await asyncio.sleep(0)  # it is being born, and has no process id yet
+    assert await early.stop(1.0)
+    async with asyncio.timeout(20):
+        await born
+
+
+def test_the_command_keeps_libraries_words_off_the_screen(tmp_path: Path) -> None:
+    """A home that is held is refused with code 69, whatever else is logged."""
+    with home_lock(tmp_path):
+        assert run_up(StackSettings(home=tmp_path)) == EX_UNAVAILABLE
+    assert (tmp_path / "logs" / "supervisor.log").exists()
+    logs.configure("tests", stream=sys.stderr)
+
+
+async def test_a_taken_port_is_told_before_anything_runs(run: Callable[..., Running]) -> None:
+    """By number and by who wants it."""
+    base = free_base()
+    with socket.create_server(("127.0.0.1", Ports(base).monitor)):
+        stack = run(spec("a", OBEDIENT), base=base)
+        assert await stack.stopped() == EX_UNAVAILABLE
+    assert f"port {base + 1} (nats-server monitor)" in stack.screen.getvalue()
+    assert not (stack.home / "logs").exists()
+
+
+async def test_two_stacks_run_side_by_side_but_not_in_one_home(run: Callable[..., Running]) -> None:
+    """Another home and port base: another world. The same home: a clear no."""
+    one = run(spec("a", OBEDIENT), home="one")
+    await one.until_up()
+    two = run(spec("a", OBEDIENT), home="two")
+    await two.until_up()
+    again = run(spec("a", OBEDIENT), home="one")
+    assert await again.stopped() == EX_UNAVAILABLE
+    assert "in use by another supervisor" in again.screen.getvalue()
+
+
+async def test_nothing_survives_a_supervisor_that_is_killed(tmp_path: Path) -> None:
+    """kill -9 leaves no orphans that trade on with nobody watching (Linux)."""
+    if sys.platform != "linux":
+        pytest.skip("only Linux tells a child of its parent's death")
+    base = free_base()
+    code = (
+        "import asyncio, sys, json, msgspec; from pathlib import Path;"
+        "from services.cli.supervisor import up, Plan; from services.cli.stack import StackSettings;"
+        "plan = msgspec.json.decode(sys.argv[2], type=Plan);"
+        f"asyncio.run(up(StackSettings(home=Path(sys.argv[1]), port_base={base}), plan=plan))"
+    )
+    home = tmp_path / "home"
+    plan = Plan(venue=None, services=(spec("a", OBEDIENT), spec("deaf", STUBBORN)))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, str(home), msgspec.json.encode(plan).decode(), stdout=asyncio.subprocess.DEVNULL
+    )
+    try:
+        async with asyncio.timeout(20):
+            while not (home / "stack.json").exists() or children_of(process.pid) < 3:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)
+        orphans = pids_of_children(process.pid)
+    finally:
+        process.kill()
+        await process.wait()
+    async with asyncio.timeout(5):
+        while any(is_alive(pid) for pid in orphans):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
+    assert len(orphans) == 3
+
+
+def pids_of_children(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def children_of(pid: int) -> int:
+    return len(pids_of_children(pid))
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+async def test_the_book_begins_once(nats: NatsStack) -> None:
+    """The second declaration finds the first; a refusal for another reason is told."""
+    cli = await nats.connect("cli")
+    begin = {"book": "main", "mode": "paper", "author": "eva", "now": 5}
+    assert await declare_genesis(cli.client, **begin) == 1
+    assert await declare_genesis(cli.client, **begin) is None
+    assert await declare_genesis(cli.client, **{**begin, "book": "other"}) is None
+    admin = await nats.connect("admin")
+    await admin.ask("$JS.API.STREAM.DELETE.TRADING_0001")
+    await admin.ask(
+        "$JS.API.STREAM.CREATE.TRADING_0001", {"name": "TRADING_0001", "subjects": ["ops.>"], "max_msg_size": 10}
+    )
+    with pytest.raises(GenesisError, match="refused the first event of book 'main'"):
+        await declare_genesis(cli.client, **begin)

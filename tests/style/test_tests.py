@@ -1,0 +1,103 @@
+"""Tests are conversations: each says in one sentence what it is about, and can fail."""
+
+from __future__ import annotations
+
+import ast
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from tests.style.tree import python_files, tree_of
+
+TEST_FILES = [path for path in python_files("tests") if path.name.startswith("test_")]
+RAISING = {"raises", "warns", "fail", "deprecated_call"}
+
+
+def found_tests(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
+    return [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
+    ]
+
+
+def asserts(function: ast.AST, asserting: set[str]) -> bool:
+    """Whether a function can fail by itself, or through a function that can."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert):
+            return True
+        if isinstance(node, ast.Call) and called(node) in RAISING | asserting:
+            return True
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift | ast.RShift) and "__op__" in asserting:
+            return True
+    return False
+
+
+def called(node: ast.Call) -> str:
+    return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+
+
+@cache
+def asserting_names() -> frozenset[str]:
+    """Names of the functions of our tests that assert, directly or through each other."""
+    functions = [
+        node
+        for path in python_files("tests")
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("test_")
+    ]
+    found: set[str] = set()
+    size = -1
+    while size != len(found):
+        size = len(found)
+        found |= {node.name for node in functions if asserts(node, found)}
+    if found & {"__lshift__", "__rshift__"}:
+        found.add("__op__")
+    return frozenset(found)
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=str)
+def test_every_test_says_what_it_is_about(path: Path) -> None:
+    """A sentence about the domain, so that a failure can be read by who did not write it."""
+    silent = [node.name for node in found_tests(tree_of(path)) if not ast.get_docstring(node)]
+    assert silent == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=str)
+def test_every_test_can_fail(path: Path) -> None:
+    """A test without an assertion is a demonstration."""
+    harmless = [node.name for node in found_tests(tree_of(path)) if not asserts(node, set(asserting_names()))]
+    assert harmless == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=str)
+def test_no_two_tests_of_a_file_share_a_name(path: Path) -> None:
+    """The second would silently replace the first."""
+    names = [node.name for node in tree_of(path).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert sorted({name for name in names if names.count(name) > 1}) == []
+
+
+@pytest.mark.parametrize("path", TEST_FILES, ids=str)
+def test_what_runs_in_production_is_not_mocked(path: Path) -> None:
+    """The bus, the database and the venue's client are real in our tests; what is faked is the world beyond them."""
+    imported = [
+        alias.name
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+        if alias.name in ("mock", "Mock", "MagicMock", "AsyncMock", "unittest.mock")
+        or getattr(node, "module", "") == "unittest.mock"
+    ]
+    assert imported == []
+
+
+def test_the_rules_bite() -> None:
+    """A silent test, a harmless one and one that fails through a friend are told apart."""
+    tree = ast.parse("def test_a():\n    x = 1\n\ndef test_b():\n    check(1)\n\ndef test_c():\n    assert 1")
+    first, second, third = found_tests(tree)
+    assert ast.get_docstring(first) is None
+    assert not asserts(first, {"check"})
+    assert asserts(second, {"check"})
+    assert not asserts(second, set())
+    assert asserts(third, set())

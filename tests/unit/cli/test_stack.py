@@ -1,0 +1,132 @@
+"""The native stack as data: ports, secrets, children, and the claim on a folder."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import ValidationError
+
+from libs.runtime.nats_config import KeysError
+from services.cli.stack import (
+    RUNNING,
+    Ports,
+    StackError,
+    StackSettings,
+    check_ports,
+    ensure_secrets,
+    home_lock,
+    passed_on,
+    service_specs,
+    sim_spec,
+)
+
+
+def test_every_port_of_a_stack_is_its_own() -> None:
+    """Two stacks a hundred ports apart never meet."""
+    ports = Ports(4200)
+    taken = [ports.nats, ports.monitor, ports.sim, *(ports.service(name) for name in RUNNING)]
+    assert len(set(taken)) == len(taken)
+    assert all(4200 <= port < 4300 for port in taken)
+    assert ports.clock_url == "ws://127.0.0.1:4202/sim/clock"
+
+
+def test_the_first_run_makes_secrets_that_only_their_owner_can_read(tmp_path: Path) -> None:
+    """And the second run keeps them."""
+    made = ensure_secrets(tmp_path)
+    for path in (made.api_key, made.api_secret, made.gate_key):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert stat.S_IMODE(made.gate_key.parent.stat().st_mode) == 0o700
+    assert made.api_key.read_text() != made.api_secret.read_text()
+    public = load_pem_private_key(made.gate_key.read_bytes(), None).public_key().public_bytes_raw()
+    assert bytes.fromhex(made.gate_public_key) == public
+    assert ensure_secrets(tmp_path) == made
+
+
+def test_a_secret_others_can_read_is_refused(tmp_path: Path) -> None:
+    """It may have been read already."""
+    ensure_secrets(tmp_path).api_secret.chmod(0o640)
+    with pytest.raises(KeysError, match=r"venue-api-secret is readable by others"):
+        ensure_secrets(tmp_path)
+
+
+def test_a_spoilt_signing_key_is_named(tmp_path: Path) -> None:
+    """With what to do about it."""
+    made = ensure_secrets(tmp_path)
+    made.gate_key.write_text("nonsense")
+    with pytest.raises(StackError, match=r"gate-signing\.pem is not a private key; delete it"):
+        ensure_secrets(tmp_path)
+
+
+def test_a_secret_variable_reaches_only_whom_it_is_for() -> None:
+    """Everything else is passed on as it is."""
+    environment = {
+        "PATH": "/bin",
+        "BULKHEAD_LOG_LEVEL": "debug",
+        "BULKHEAD_INSTRUMENTS": "BTC-USDT",
+        "BULKHEAD_EXEC_API_KEY_FILE": "/k",
+        "DATABASE_URL": "postgresql://u:p@h/d",
+        "AWS_SECRET_ACCESS_KEY": "x",
+    }
+    plain = {"PATH": "/bin", "BULKHEAD_LOG_LEVEL": "debug", "BULKHEAD_INSTRUMENTS": "BTC-USDT"}
+    assert passed_on("notifier", environment) == plain
+    assert passed_on("ledger", environment) == {**plain, "DATABASE_URL": environment["DATABASE_URL"]}
+    assert passed_on("order-executor", environment) == {**plain, "BULKHEAD_EXEC_API_KEY_FILE": "/k"}
+
+
+def test_each_child_is_told_where_everything_is(tmp_path: Path) -> None:
+    """Only the gate sees the signing key, only the executor and the venue see the API key."""
+    settings = StackSettings(home=tmp_path, port_base=5200)
+    specs = {spec.name: spec for spec in service_specs(settings, {"PATH": "/bin"})}
+    assert tuple(specs) == RUNNING
+    for spec in specs.values():
+        assert spec.env["BULKHEAD_HOME"] == str(tmp_path)
+        assert spec.env["BULKHEAD_NATS_URL"] == "nats://127.0.0.1:5200"
+        assert spec.env["BULKHEAD_HTTP_PORT"] == str(spec.port)
+        assert spec.command[1] == "-m"
+    holders = {name for name, spec in specs.items() if any("SIGNING_KEY" in each for each in spec.env)}
+    assert holders == {"risk-gate"}
+    holders = {name for name, spec in specs.items() if any("API_SECRET" in each for each in spec.env)}
+    assert holders == {"order-executor"}
+    venue = sim_spec(settings, {})
+    assert venue.port == 5202
+    assert venue.env["BULKHEAD_SIM_PORT"] == "5202"
+
+
+def test_what_the_operator_sets_wins_over_what_is_only_our_taste(tmp_path: Path) -> None:
+    """A newcomer's stack signals on 1m bars, unless told otherwise."""
+    settings = StackSettings(home=tmp_path)
+    ours = {spec.name: spec.env for spec in service_specs(settings, {})}
+    assert ours["agent-trend"]["BULKHEAD_TREND_TIMEFRAME"] == "1m"
+    theirs = {spec.name: spec.env for spec in service_specs(settings, {"BULKHEAD_TREND_TIMEFRAME": "1h"})}
+    assert theirs["agent-trend"]["BULKHEAD_TREND_TIMEFRAME"] == "1h"
+
+
+def test_a_home_belongs_to_one_supervisor(tmp_path: Path) -> None:
+    """The second one is told who holds it, and how to run beside it."""
+    home, refusal = tmp_path / "home", rf"supervisor \(pid {os.getpid()}\).*BULKHEAD_HOME"
+    with home_lock(home), pytest.raises(StackError, match=refusal), home_lock(home):
+        pass
+    with home_lock(home):
+        pass
+
+
+def test_taken_ports_are_all_named() -> None:
+    """Before anything was started."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(StackError, match=rf"port {port} \(nats-server\).*BULKHEAD_PORT_BASE"):
+            check_ports({"nats-server": port, "unused": 0})
+    check_ports({"nats-server": port})
+
+
+def test_a_port_base_that_leaves_no_room_is_refused() -> None:
+    """Every port must exist."""
+    with pytest.raises(ValidationError):
+        StackSettings(port_base=65530)

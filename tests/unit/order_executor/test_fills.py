@@ -1,0 +1,158 @@
+"""Executions are booked once by exec_id, whatever told of them, and statuses move only by the table."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+from typing import get_args
+
+import pytest
+
+from libs.common.messages import ExecutionReport, OrdStatus
+from services.order_executor.orders import CLOSED, TRANSITIONS, Fact
+from tests.unit.order_executor.desk import BTC, ETH, Desk, approval, fill, order
+
+ENTRY = order("ENTRY")
+
+
+def sources(desk: Desk) -> list:
+    """Every way the same execution may be told."""
+    told = fill("1", ENTRY, "0.004")
+    return [
+        lambda: desk.stream(desk.shown(ENTRY, "PARTIALLY_FILLED", "0.004"), told),
+        lambda: desk.stream(None, told),
+        lambda: desk.confirm(ENTRY, told, status="PARTIALLY_FILLED"),
+        lambda: desk.account(
+            told, usdt="999800", btc="0.004", orders=(desk.shown(ENTRY, "PARTIALLY_FILLED", "0.004"),)
+        ),
+        lambda: desk.look(ENTRY, "FOUND", told, status="PARTIALLY_FILLED", cum="0.004"),
+    ]
+
+
+@pytest.mark.parametrize("first", range(5))
+def test_an_execution_is_booked_once_whoever_tells_it_first(first):
+    desk = Desk().tell(approval())
+    ways = sources(desk)
+    trades = 0
+    for way in [ways[first], *ways]:
+        way()
+        trades += sum(
+            1 for each in desk.published(ExecutionReport) if each.exec_type == "TRADE" and each.role == "ENTRY"
+        )
+    assert trades == 1
+    assert desk.state.orders[ENTRY].cum_qty == D("0.004")
+    assert desk.state.holdings[BTC].qty == D("0.004")
+
+
+def test_an_execution_may_be_told_without_the_order_and_by_the_venues_id_alone():
+    desk = Desk().tell(approval()).confirm(ENTRY)
+    desk.stream(None, fill("1", "", "0.01", venue_order_id="v-" + ENTRY[:6]))
+    assert desk.reports() == [("ENTRY", "TRADE", "FILLED")]
+
+
+def test_an_end_the_venue_declares_is_believed_only_with_all_its_executions():
+    desk = Desk().tell(approval()).confirm(ENTRY)
+    desk.stream(desk.shown(ENTRY, "CANCELED", "0.006"), fill("2", ENTRY, "0.002"))
+    assert desk.reports() == [("ENTRY", "TRADE", "PARTIALLY_FILLED")]
+    desk.stream(None, fill("1", ENTRY, "0.004"))
+    assert desk.reports() == [("ENTRY", "TRADE", "PARTIALLY_FILLED"), ("ENTRY", "CANCELED", "CANCELED")]
+
+
+def test_missing_executions_are_asked_for():
+    desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", status="FILLED", cum="0.01")
+    assert desk.reports() == [("ENTRY", "NEW", "NEW")]
+    desk.fire(f"look:{ENTRY}").look(ENTRY, "FOUND", fill("1", ENTRY, "0.01"), status="FILLED", cum="0.01")
+    assert desk.reports() == [("ENTRY", "TRADE", "FILLED")]
+    assert f"look:{ENTRY}" not in desk.timers
+
+
+def test_an_incomplete_look_up_is_repeated():
+    desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", status="FILLED", cum="0.01")
+    desk.fire(f"look:{ENTRY}").look(ENTRY, "FOUND", fill("1", ENTRY, "0.004"), status="FILLED", cum="0.01")
+    assert f"look:{ENTRY}" in desk.timers
+
+
+def test_a_fill_after_a_cancel_is_booked_although_the_order_stays_canceled():
+    desk = Desk().tell(approval()).confirm(ENTRY, status="CANCELED")
+    desk.stream(None, fill("1", ENTRY, "0.004"))
+    assert desk.reports() == [("ENTRY", "TRADE", "CANCELED")]
+    assert desk.asked() == [f"submit:{order('STOP')}"]
+
+
+def test_a_market_order_that_ran_out_of_liquidity_expires_with_what_it_got():
+    desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.004"), status="EXPIRED")
+    assert desk.reports()[-1] == ("ENTRY", "EXPIRED", "EXPIRED")
+    assert desk.published(ExecutionReport)[-2].leaves_qty == D("0.006")
+    assert desk.published(ExecutionReport)[-1].leaves_qty == D(0)
+
+
+def test_a_venue_that_calls_less_than_asked_filled_leaves_nothing_open():
+    desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", fill("1", ENTRY, "0.004"), status="FILLED", cum="0.004")
+    assert desk.reports()[-1] == ("ENTRY", "EXPIRED", "EXPIRED")
+
+
+def test_more_than_was_asked_for_is_booked_and_paged():
+    desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.01"), status="FILLED")
+    desk.stream(None, fill("2", ENTRY, "0.001"))
+    assert ("OVERFILLED", "page") in desk.alerts()
+    assert desk.state.holdings[BTC].qty == D("0.011")
+
+
+@pytest.mark.parametrize("changes", [{"side": "SELL"}, {"instrument": ETH}, {"px": D(0)}])
+def test_an_execution_that_contradicts_its_order_is_paged_and_not_booked(changes):
+    desk = Desk().tell(approval()).confirm(ENTRY)
+    desk.stream(desk.shown(ENTRY), fill("1", ENTRY, "0.01", **changes))
+    assert desk.alerts() == [("CONTRADICTORY_FILL", "page")]
+    assert desk.state.orders[ENTRY].cum_qty == 0
+
+
+def test_a_stranger_at_our_venue_is_told_once_and_never_booked():
+    desk = Desk().tell(approval()).confirm(ENTRY)
+    mine = desk.shown(ENTRY)
+    theirs = type(mine)(
+        **{name: getattr(mine, name) for name in mine.__struct_fields__}
+        | {"cl_ord_id": "web", "venue_order_id": "v-web"}
+    )
+    desk.stream(theirs, fill("9", "web", "0.5", venue_order_id="v-web"))
+    assert desk.alerts() == [("FOREIGN_FILL", "ticket"), ("FOREIGN_ORDER", "ticket")]
+    desk.stream(theirs, fill("9", "web", "0.5", venue_order_id="v-web")).expect()
+
+
+def test_before_the_book_is_open_strangers_are_nobodys_business():
+    Desk(opened=False).stream(None, fill("9", "web", "0.5")).expect()
+
+
+def test_two_instruments_may_use_the_same_trade_id():
+    desk = Desk().tell(approval()).confirm(ENTRY, fill("7", ENTRY, "0.01"), status="FILLED")
+    other = order("ENTRY", "a2")
+    desk.tell(approval("a2", instrument=ETH, ref_px=D(2_000), stop_px=D(1_900), order_qty=D(1)))
+    desk.confirm(other, fill("7", other, "1", instrument=ETH, px=D(2_000)), status="FILLED")
+    assert desk.reports()[1] == ("ENTRY", "TRADE", "FILLED")
+
+
+def test_every_status_answers_every_fill():
+    for status in get_args(OrdStatus):
+        assert (status, Fact.PART_FILLED) in TRANSITIONS
+        assert (status, Fact.ALL_FILLED) in TRANSITIONS
+
+
+def test_a_closed_order_reopens_only_for_what_the_venue_proves():
+    reopening = {Fact.SURFACED, Fact.PART_FILLED}
+    for (old, fact), new in TRANSITIONS.items():
+        if old in CLOSED and new not in CLOSED:
+            assert fact in reopening
+            assert old in ("REJECTED", "EXPIRED")
+
+
+def test_nothing_but_a_fill_makes_an_order_filled():
+    for (old, fact), new in TRANSITIONS.items():
+        if new == "FILLED" and old != "FILLED":
+            assert fact == Fact.ALL_FILLED
+
+
+def test_old_closed_orders_are_forgotten_and_their_executions_are_not():
+    desk = Desk(orders_kept=2)
+    for number in range(4):
+        name = f"n{number}"
+        desk.tell(approval(name, order_qty=D("0.0001"))).answer(order("ENTRY", name), "REJECTED")
+    assert list(desk.state.orders) == [order("ENTRY", "n2"), order("ENTRY", "n3")]
+    desk.tell(approval("n0", order_qty=D("0.0001"))).expect()

@@ -1,0 +1,300 @@
+"""A venue that keeps its books and a way to it that loses, repeats, delays and reorders, driven by a list of small steps."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from libs.common.messages import (
+    AccountRead,
+    Answer,
+    FeedStatus,
+    GenesisDeclared,
+    Message,
+    OrderAnswered,
+    OrderLookedUp,
+    OrderSubmitting,
+    ServiceStarted,
+    TimerFired,
+    UserStreamChanged,
+    VenueFill,
+    VenueReported,
+)
+from libs.common.money import ZERO
+from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
+from services.order_executor.protection import uncovered
+from services.order_executor.requests import CancelOrder, LookUpOrder, ReadAccount, SubmitOrder
+from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, exit_approval, marks
+
+STEPS = (
+    "buy",
+    "rest",
+    "sell",
+    "price",
+    "answer",
+    "lose",
+    "mute",
+    "report",
+    "repeat",
+    "drop",
+    "timer",
+    "crash",
+    "wait",
+    "stale",
+)
+
+
+class World(Desk):
+    """A desk whose requests reach a `SpotVenue`, or do not."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            opened=False, price_band_bps=5_000, notional_max=D(100_000), mark_age_ms_max=3_600_000, orders_kept=10_000
+        )
+        self.venue = SpotVenue({spec.instrument: spec for spec in SPECS}, {"USDT": D(1_000_000)})
+        self.waiting: list[VenueReported] = []
+        self.names: dict[str, None] = {}
+        self.count = 0
+        self.px = 50_000.0
+        self.oversold: list[str] = []
+        self._quote()
+        self.open_book()
+
+    def open_book(self) -> None:
+        """Rules, prices, genesis, the first reading."""
+        self.hear(FeedStatus(venue="binance", state="LIVE", reason="", specs=SPECS))
+        self.hear(marks(self.px, ts=self.now))
+        self.hear(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
+        self.step("answer", 0)
+
+    def step(self, kind: str, number: int) -> None:
+        """Take one step; `number` picks among what is possible."""
+        self.now += (number + 1) * SECOND // 20
+        getattr(self, f"_{kind}")(number)
+
+    def hear(self, message: Message) -> None:
+        """Tell the machine, and check what must hold after every single turn."""
+        self.tell(message)
+        for submitting in self.published(OrderSubmitting):
+            assert submitting.cl_ord_id not in self.names, "one client id, two orders"
+            self.names[submitting.cl_ord_id] = None
+        held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
+        selling = sum(
+            (each.leaves_qty for each in self.state.live_orders(BTC) if each.side == "SELL" and each.venue_order_id),
+            ZERO,
+        )
+        fresh = sum(
+            (
+                each.leaves_qty
+                for each in self.state.live_orders(BTC)
+                if each.side == "SELL" and not each.venue_order_id
+            ),
+            ZERO,
+        )
+        if fresh:
+            assert fresh + selling <= held, "more on its way out than is held"
+
+    def settle(self) -> None:
+        """Heal everything and let it come to rest."""
+        for _ in range(400):
+            if self.requests:
+                self._answer(0)
+            elif self.waiting:
+                self._report(0)
+            elif self._under_way():
+                self._timer(0)
+            else:
+                break
+        self.hear(ServiceStarted(instance="i", code_version="c", settings={}, state_digest="d"))
+        for _ in range(50):
+            while self.requests:
+                self._answer(0)
+            if self.state.reconciled and not self._under_way():
+                break
+            self._timer(0)
+
+    def _under_way(self) -> bool:
+        state = self.state
+        waiting = any(each.is_unsettled or each.inquiry for each in state.orders.values())
+        return waiting or (bool(uncovered(state)) and not self._is_dust())
+
+    def _is_dust(self) -> bool:
+        holding = self.state.holdings[BTC]
+        return holding.qty * (holding.stop_px or D(1)) < SPECS[0].notional_min
+
+    # --- steps ------------------------------------------------------------------------------------------------------
+
+    def _buy(self, number: int) -> None:
+        self.count += 1
+        px = D(str(self.px))
+        self.hear(
+            self._approved(
+                approval, f"b{self.count}", order_qty=D("0.01") * (number + 1), ref_px=px, stop_px=px * D("0.99")
+            )
+        )
+
+    def _rest(self, number: int) -> None:
+        self.count += 1
+        px = D(str(self.px))
+        values = {"ord_type": "LIMIT", "limit_px": px - 10 * number, "ref_px": px, "stop_px": px * D("0.98")}
+        self.hear(self._approved(approval, f"r{self.count}", order_qty=D("0.5"), **values))
+
+    def _sell(self, number: int) -> None:
+        self.count += 1
+        self.hear(self._approved(exit_approval, f"s{self.count}", order_qty=D("0.01") * (number + 1)))
+
+    def _approved(self, make, intent: str, **values):
+        return make(intent, ts_event=self.now, ts_init=self.now, valid_until=self.now + 10 * SECOND, **values)
+
+    def _price(self, number: int) -> None:
+        self.px = round(self.px * (1 + (number - 3.5) / 250), 2)
+        self._quote()
+        self.hear(marks(self.px, ts=self.now))
+
+    def _quote(self) -> None:
+        self._moved(self.venue.on_quote(BTC, self.px - 1, 0.03, self.px + 1, 0.03, self.now))
+        self._moved(self.venue.on_trade(BTC, self.px, 0.2, self.now))
+
+    def _answer(self, number: int) -> None:
+        """A request arrives, and its answer comes back."""
+        if self.requests:
+            self.hear(self._perform(self._pick(number)))
+
+    def _lose(self, number: int) -> None:
+        """A request is lost on its way; the adapter's deadline passes."""
+        if self.requests:
+            self.hear(self._silence(self._pick(number)))
+
+    def _mute(self, number: int) -> None:
+        """A request arrives, and its answer is lost."""
+        if self.requests:
+            request_id = self._pick(number)
+            self._perform(request_id)
+            self.hear(self._silence(request_id))
+
+    def _stale(self, number: int) -> None:
+        """A request is too old when its turn comes."""
+        if self.requests:
+            self.expire(self._pick(number))
+
+    def _report(self, number: int) -> None:
+        if self.waiting:
+            self.hear(self.waiting.pop(number % len(self.waiting)))
+
+    def _repeat(self, number: int) -> None:
+        if self.waiting:
+            self.hear(self.waiting[number % len(self.waiting)])
+
+    def _drop(self, number: int) -> None:
+        """The user stream breaks: what it had to say is lost."""
+        self.waiting.clear()
+        self.hear(UserStreamChanged(connected=False, reason="reset"))
+        self.hear(UserStreamChanged(connected=True, reason="again"))
+
+    def _timer(self, number: int) -> None:
+        if self.timers:
+            name = sorted(self.timers, key=lambda each: (self.timers[each], each))[number % len(self.timers)]
+            self.now = max(self.now, self.timers[name])
+            due = self.timers.pop(name)
+            self.hear(TimerFired(name=name, due=due, ts_init=self.now, producer="exec"))
+
+    def _crash(self, number: int) -> None:
+        """The process dies: some of its requests have arrived, none is answered."""
+        for place, request_id in enumerate(list(self.requests)):
+            if (number >> (place % 3)) & 1:
+                self._perform(request_id)
+        lost = list(self.requests)
+        self.hear(ServiceStarted(instance="i", code_version="c", settings={}, state_digest="d"))
+        for request_id in lost:
+            self.interrupt(request_id)
+
+    def _wait(self, number: int) -> None:
+        self.now += number * 4 * SECOND
+
+    # --- the venue --------------------------------------------------------------------------------------------------
+
+    def _pick(self, number: int) -> str:
+        return list(self.requests)[number % len(self.requests)]
+
+    def _moved(self, updates: list[VenueUpdate]) -> None:
+        for update in updates:
+            self.waiting.append(VenueReported(instrument=update.order.instrument, order=update.order, fill=update.fill))
+
+    def _perform(self, request_id: str) -> Answer:
+        request = self.requests[request_id]
+        if isinstance(request, ReadAccount):
+            return self._read(request_id, request)
+        if isinstance(request, LookUpOrder):
+            return self._look_up(request_id, request)
+        assert isinstance(request, SubmitOrder | CancelOrder)
+        updates: list[VenueUpdate] = []
+        code = detail = ""
+        try:
+            updates = (
+                self._submit(request)
+                if isinstance(request, SubmitOrder)
+                else self.venue.cancel(BTC, request.cl_ord_id, self.now)
+            )
+        except VenueRejected as rejected:
+            code, detail = str(rejected.code), rejected.message
+            if isinstance(request, SubmitOrder) and request.side == "SELL" and "balance" in detail:
+                self.oversold.append(request.cl_ord_id)
+        self._moved(updates)
+        return OrderAnswered(
+            request_id=request_id,
+            instrument=BTC,
+            cl_ord_id=request.cl_ord_id,
+            outcome="CONFIRMED" if updates else "REJECTED",
+            order=updates[-1].order if updates else None,
+            fills=tuple(update.fill for update in updates if update.fill),
+            code=code,
+            detail=detail,
+        )
+
+    def _submit(self, request: SubmitOrder) -> list[VenueUpdate]:
+        wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
+        return self.venue.submit(NewOrder(**wanted), self.now)
+
+    def _look_up(self, request_id: str, request: LookUpOrder) -> OrderLookedUp:
+        found = self.venue.order(BTC, request.cl_ord_id)
+        return OrderLookedUp(
+            request_id=request_id,
+            instrument=BTC,
+            cl_ord_id=request.cl_ord_id,
+            outcome="FOUND" if found else "NOT_FOUND",
+            order=found,
+            fills=tuple(self.executions(request.cl_ord_id)),
+            detail="",
+        )
+
+    def _read(self, request_id: str, request: ReadAccount) -> AccountRead:
+        after = int(request.fills_after.get(BTC, "0"))
+        return AccountRead(
+            request_id=request_id,
+            ok=True,
+            balances=self.venue.balances(),
+            open_orders=tuple(self.venue.open_orders()),
+            fills=tuple(each for each in self.venue.fills(BTC) if int(each.exec_id) > after),
+            detail="",
+        )
+
+    def executions(self, cl_ord_id: str) -> list[VenueFill]:
+        """What the venue executed of an order."""
+        return [each for each in self.venue.fills(BTC) if each.cl_ord_id == cl_ord_id]
+
+    def _silence(self, request_id: str) -> Answer:
+        request = self.requests[request_id]
+        if isinstance(request, ReadAccount):
+            return AccountRead(
+                request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail="deadline"
+            )
+        assert isinstance(request, SubmitOrder | CancelOrder | LookUpOrder)
+        named = {
+            "request_id": request_id,
+            "instrument": BTC,
+            "cl_ord_id": request.cl_ord_id,
+            "order": None,
+            "fills": (),
+        }
+        if isinstance(request, LookUpOrder):
+            return OrderLookedUp(**named, outcome="FAILED", detail="deadline")
+        return OrderAnswered(**named, outcome="UNKNOWN", code="TIMEOUT", detail="deadline")
