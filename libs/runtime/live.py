@@ -12,13 +12,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NoReturn
-
-import uvloop
+from typing import Any
 
 from libs.common.messages import EventRejected, Message
 from libs.common.subjects import subject_of, writer_filter
@@ -38,17 +34,12 @@ from libs.runtime.metrics import ServiceMetrics
 from libs.runtime.nats_config import api_prefix, connect_options
 from libs.runtime.ordered_pull import OrderedPull
 from libs.runtime.recovery import restart
-from libs.runtime.settings import ServiceSettings, settings_or_exit
-from libs.runtime.snapshots import Snapshot, SnapshotFolder
+from libs.runtime.settings import ServiceSettings
+from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
 from libs.runtime.tracing import Tracer, traceparent
 
-EX_OK = 0
-EX_SOFTWARE = 70
-EX_TEMPFAIL = 75
 LEASE_TTL_S = 5.0
 LEASE_RETRY_S = 0.25
-SNAPSHOT_EVERY_S = 15.0
-WATERMARK_EVERY_S = 1.0
 STOP_S_MAX = 5.0
 YIELD_EVERY = 64
 
@@ -90,7 +81,7 @@ class LiveShell:
         self._group: asyncio.TaskGroup
         self._phase = "starting"
         self._trouble: BusError | None = None
-        self._snapshot_seq = 0
+        self._keeper: SnapshotKeeper
         self._bus: Bus
         self._lease: Lease
         self._pull: OrderedPull
@@ -186,6 +177,7 @@ class LiveShell:
         )
         self._engine.start_with(settings)
         self._pull = OrderedPull(self._bus, self.contract.service, past.begins_at)
+        self._keeper = SnapshotKeeper(self._snapshots, self._engine, stream, self._metrics.snapshot_saved)
         self._logger.info(
             "recovering",
             from_seq=past.begins_at,
@@ -200,7 +192,7 @@ class LiveShell:
             self._append_outputs,
             self._fire_timers,
             self._renew_lease,
-            self._save_memory,
+            self._keeper.keep,
             self._market.drain,
             self._open_adapter,
         )
@@ -334,36 +326,6 @@ class LiveShell:
             except BusError:  # nobody answered: what was held is held until it runs out, and adapters ask `holds_lease`
                 self._logger.warning("lease_not_renewed")
 
-    async def _save_memory(self) -> None:
-        saved_at = time.monotonic()
-        while True:
-            await asyncio.sleep(WATERMARK_EVERY_S)
-            seq = max(self._engine.tail_seq, self._engine.core.memory.in_seq)
-            await asyncio.to_thread(self._snapshots.save_watermark, self.settings.log_stream, seq)
-            if time.monotonic() - saved_at > SNAPSHOT_EVERY_S and self._save_snapshot():
-                saved_at = time.monotonic()
-
-    def _save_snapshot(self) -> bool:
-        """Write a snapshot if everything decided is in the log."""
-        engine = self._engine
-        in_seq = engine.core.memory.in_seq
-        if not engine.is_quiescent or in_seq == self._snapshot_seq:
-            return False
-        self._snapshots.save(
-            Snapshot(
-                writer=self.contract.writer,
-                stream=self.settings.log_stream,
-                code_version=self._code_version,
-                in_seq=in_seq,
-                out_index=engine.done.out_index if engine.done.in_seq == in_seq else 0,
-                tail_seq=engine.tail_seq,
-                core=engine.core.snapshot(),
-            )
-        )
-        self._snapshot_seq = in_seq
-        self._metrics.snapshot_saved()
-        return True
-
     async def _finish(self) -> None:
         """Stop the world's input, append what is decided, snapshot; bounded, because a stop must end."""
         if self._adapter is not None:
@@ -374,8 +336,7 @@ class LiveShell:
             async with asyncio.timeout(STOP_S_MAX / 2):
                 while self._engine.backlog:  # noqa: ASYNC110  (the appending task empties it)
                     await asyncio.sleep(0.01)
-        if self._engine.is_quiescent:
-            self._save_snapshot()
+        self._keeper.save()
         self._logger.info("stopped", seq=self._engine.core.memory.in_seq, backlog=self._engine.backlog)
 
     # --- the world ----------------------------------------------------------------------------------------------
@@ -429,40 +390,3 @@ class _Stopped(Exception):
 def _kind(subject: str) -> str:
     """The subject without its instrument: a label with few values."""
     return ".".join(token for token in subject.split(".") if "-" not in token)
-
-
-def run(
-    contract: Contract,
-    machine_class: type[Machine],
-    settings_class: type[ServiceSettings],
-    *,
-    adapter: AdapterFactory | None = None,
-    seal: Callable[[Any], Seal] | None = None,
-) -> NoReturn:
-    """Run one service until SIGTERM or SIGINT; exits 0, 70 (a defect), 75 (try again) or 78 (bad settings)."""
-    settings = settings_or_exit(settings_class)
-    sys.exit(uvloop.run(_run(contract, machine_class, settings, adapter, seal)))
-
-
-async def _run(
-    contract: Contract,
-    machine_class: type[Machine],
-    settings: ServiceSettings,
-    adapter: AdapterFactory | None,
-    seal: Callable[[Any], Seal] | None,
-) -> int:
-    shell = LiveShell(contract, machine_class, settings, adapter=adapter, seal=seal(settings) if seal else None)
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, shell.stop)
-    logger = logs.configure(contract.service, settings.log_level)
-    exit_code = EX_OK
-    try:
-        await shell.run()
-    except* BusError as group:
-        logger.error("ended", reason=[str(error) for error in group.exceptions])
-        exit_code = EX_TEMPFAIL
-    except* Exception as group:  # crash-only: whatever it was, it is told in full and the process ends
-        logger.error("crashed", exc_info=group)
-        exit_code = EX_SOFTWARE
-    return exit_code

@@ -22,7 +22,7 @@ from libs.runtime.engine import Append, Engine
 from libs.runtime.machine import Machine
 from libs.runtime.recovery import Restart, restart
 from libs.runtime.simulated_log import MILLISECOND, Faults, Scheduler, SimulatedLog
-from libs.runtime.snapshots import Snapshot
+from libs.runtime.snapshots import Snapshot, snapshot_of
 
 STREAM = "TRADING_0001"
 
@@ -296,16 +296,7 @@ class _Incarnation:
             or node.scheduler.random.random() > node.faults.snapshot_per_step
         ):
             return
-        engine, in_seq = self.engine, self.engine.core.memory.in_seq
-        node.snapshot = Snapshot(
-            writer=node.member.contract.writer,
-            stream=STREAM,
-            code_version="simulated",
-            in_seq=in_seq,
-            out_index=engine.done.out_index if engine.done.in_seq == in_seq else 0,
-            tail_seq=engine.tail_seq,
-            core=engine.core.snapshot(),
-        )
+        node.snapshot = snapshot_of(self.engine, STREAM)
 
     def _might_crash(self) -> bool:
         random, faults = self.node.scheduler.random, self.node.faults

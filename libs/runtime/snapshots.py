@@ -7,11 +7,19 @@ events, and no service may write into it.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+
+from libs.runtime.engine import Engine
+
+SNAPSHOT_EVERY_S = 15.0
+WATERMARK_EVERY_S = 1.0
 
 
 class Snapshot(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,3 +91,48 @@ class SnapshotFolder:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def snapshot_of(engine: Engine, stream: str) -> Snapshot:
+    """The engine's memory; only meaningful while it is quiescent."""
+    in_seq = engine.core.memory.in_seq
+    return Snapshot(
+        writer=engine.core.writer,
+        stream=stream,
+        code_version=engine.code_version,
+        in_seq=in_seq,
+        out_index=engine.done.out_index if engine.done.in_seq == in_seq else 0,
+        tail_seq=engine.tail_seq,
+        core=engine.core.snapshot(),
+    )
+
+
+class SnapshotKeeper:
+    """Writes the watermark each second and a snapshot now and then, while the engine lives."""
+
+    def __init__(self, folder: SnapshotFolder, engine: Engine, stream: str, saved: Callable[[], None]):
+        self._folder = folder
+        self._engine = engine
+        self._stream = stream
+        self._saved = saved
+        self._saved_seq = 0
+
+    async def keep(self) -> None:
+        """For ever."""
+        saved_at = time.monotonic()
+        while True:
+            await asyncio.sleep(WATERMARK_EVERY_S)
+            seq = max(self._engine.tail_seq, self._engine.core.memory.in_seq)
+            await asyncio.to_thread(self._folder.save_watermark, self._stream, seq)
+            if time.monotonic() - saved_at > SNAPSHOT_EVERY_S and self.save():
+                saved_at = time.monotonic()
+
+    def save(self) -> bool:
+        """Write a snapshot, if everything decided is in the log and something has happened since the last."""
+        if not self._engine.is_quiescent or self._engine.core.memory.in_seq == self._saved_seq:
+            return False
+        snapshot = snapshot_of(self._engine, self._stream)
+        self._folder.save(snapshot)
+        self._saved_seq = snapshot.in_seq
+        self._saved()
+        return True

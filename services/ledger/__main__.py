@@ -1,6 +1,6 @@
 """`python -m services.ledger`."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.ledger.adapters.follower import SqlProjection
 from services.ledger.contract import CONTRACT
 from services.ledger.machine import LedgerMachine

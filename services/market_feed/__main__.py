@@ -1,6 +1,6 @@
 """Runs the market feed."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.market_feed.adapters.ccxt_feed import CcxtFeed
 from services.market_feed.contract import CONTRACT
 from services.market_feed.machine import MarketFeedMachine

@@ -1,6 +1,6 @@
 """Runs the notifier."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.notifier.adapters.console import ConsoleAdapter
 from services.notifier.contract import CONTRACT
 from services.notifier.machine import NotifierMachine

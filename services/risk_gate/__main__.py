@@ -1,6 +1,6 @@
 """Runs the risk gate."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.risk_gate.contract import CONTRACT
 from services.risk_gate.machine import RiskMachine
 from services.risk_gate.settings import Settings

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import signal
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 from typing import Any, Protocol
 
 import psutil
 import pytest
 from sqlalchemy import URL, create_engine, make_url, select, text
+from sqlalchemy.exc import OperationalError
 
 from libs.runtime.adapter import LogEntry
 from services.ledger.adapters.database import open_engine
 from services.ledger.adapters.tables import METADATA, PROJECTION_POSITION
+
+RECOVERY_S_MAX = 60.0
 
 
 class Databases(Protocol):
@@ -39,7 +44,7 @@ class SqliteFiles:
 
 
 class Postgres:
-    """A database in a running server, for each one asked for."""
+    """A database in a running server, for each one asked for; the one before is dropped, so that recovery stays short."""
 
     def __init__(self, admin: URL):
         self.admin = admin
@@ -47,13 +52,16 @@ class Postgres:
 
     def new(self) -> URL:
         """A database of its own."""
-        self._made += 1
-        name = f"book_{os.getpid()}_{self._made}"
+        before, self._made = f"book_{self._made}", self._made + 1
+        self._run(f"DROP DATABASE IF EXISTS {before} WITH (FORCE)")
+        self._run(f"CREATE DATABASE book_{self._made}")
+        return self.admin.set(database=f"book_{self._made}")
+
+    def _run(self, statement: str) -> None:
         engine = create_engine(self.admin, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
-            connection.execute(text(f"CREATE DATABASE {name}"))
+            connection.execute(text(statement))
         engine.dispose()
-        return self.admin.set(database=name)
 
 
 class LocalPostgres(Postgres):
@@ -71,9 +79,17 @@ class LocalPostgres(Postgres):
         server.wait(20)
 
     def start(self) -> None:
-        """Start the killed server on its old files."""
-        with self._server._lock:
+        """Start the killed server on its old files and wait until it has recovered."""
+        with self._server._lock, contextlib.suppress(subprocess.TimeoutExpired):  # it starts on, however long it takes
             self._server.ensure_postgres_running()
+        deadline = time.monotonic() + RECOVERY_S_MAX
+        while True:
+            try:
+                return self._run("SELECT 1")
+            except OperationalError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.1)
 
     def close(self) -> None:
         """Stop the server and delete its files."""

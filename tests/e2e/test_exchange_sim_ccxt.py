@@ -118,8 +118,7 @@ async def test_market_order_from_submission_to_balance(venue) -> None:
     assert (await exchange.fetch_balance())["USDT"]["free"] == 10_000
     watching = asyncio.ensure_future(exchange.watch_orders())
     balances = asyncio.ensure_future(exchange.watch_balance())
-    while not venue.server.hub._users:
-        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.3)
     made = await exchange.create_order(PAIR, "market", "buy", 0.01, None, {"clientOrderId": cl_ord_id("a")})
     assert (made["status"], made["filled"], made["clientOrderId"]) == ("closed", 0.01, cl_ord_id("a"))
     assert made["fees"] == [{"currency": "BTC", "cost": 0.00001}]
@@ -172,7 +171,7 @@ async def test_a_stop_fires_when_the_market_reaches_it(venue) -> None:
     quote = (await exchange.fetch_bids_asks([PAIR]))[PAIR]
     just_below = float(exchange.price_to_precision(PAIR, quote["bid"] - 1))
     watching = asyncio.ensure_future(exchange.watch_orders())
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.3)
     stop = await exchange.create_order(PAIR, "STOP_LOSS", "sell", 0.009, None, {"stopPrice": just_below})
     told = await asyncio.wait_for(watching, 5)
     assert told[-1]["status"] == "open"
@@ -213,11 +212,11 @@ async def test_refusals_become_ccxts_errors(venue) -> None:
     await exchange.create_order(PAIR, "limit", "buy", 0.01, 1000.0, open_id)
     with pytest.raises(ccxt.InvalidOrder, match=r"-2010.*Duplicate order sent"):
         await exchange.create_order(PAIR, "limit", "buy", 0.01, 1000.0, open_id)
-    with pytest.raises(ccxt.InsufficientFunds, match="-2010"):
+    with pytest.raises(ccxt.InsufficientFunds, match="insufficient balance"):
         await exchange.create_order(PAIR, "market", "buy", 10)
-    with pytest.raises(ccxt.InvalidOrder, match=r"-1013.*NOTIONAL"):
+    with pytest.raises(ccxt.BadRequest, match=r"-1013.*NOTIONAL"):
         await exchange.create_order(PAIR, "market", "buy", 0.00001)
-    with pytest.raises(ccxt.OrderImmediatelyFillable, match=r"-2010.*trigger immediately"):
+    with pytest.raises(ccxt.OrderImmediatelyFillable, match="trigger immediately"):
         await exchange.create_order(PAIR, "STOP_LOSS", "sell", 0.01, None, {"stopPrice": 1_000_000.0})
     with pytest.raises(ccxt.OrderNotFound, match="-2013"):
         await exchange.fetch_order(None, PAIR, {"origClientOrderId": cl_ord_id("z")})

@@ -426,12 +426,12 @@ async def test_a_killed_database_is_waited_for_and_caught_up(
     url, growing, lines = local_postgres.new(), FollowableLog(log[:100]), Lines()
     async with following(url, growing, monkeypatch, lines, projection_batch_max=10) as adapter:
         await until(lambda: adapter.lag().position == log[99].seq)
-        local_postgres.kill()
+        await asyncio.to_thread(local_postgres.kill)
         growing.extend(log[100:300])
         await until(lambda: adapter.lag().state == "DOWN")
         await asyncio.sleep(1.0)  # several attempts
         assert adapter.lag().state == "DOWN"
-        local_postgres.start()
+        await asyncio.to_thread(local_postgres.start)
         growing.extend(log[300:])
         await until(lambda: adapter.lag().position == log[-1].seq)
     assert len(lines.said("projection down")) == 1

@@ -12,6 +12,7 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,9 @@ from nats.aio.client import Client
 from rich.console import Console
 
 from libs.runtime import logs
+from libs.runtime.bus import BusError
 from libs.runtime.nats_config import connect_options
+from services.cli import console
 from services.cli import supervisor as supervising
 from services.cli.child import Child, ChildSpec
 from services.cli.genesis import GenesisError, declare_genesis
@@ -249,15 +252,22 @@ async def test_a_clock_that_says_no_time_is_told(run: Callable[..., Running], mo
     assert "no time from the venue clock" in stack.screen.getvalue()
 
 
-async def test_losing_sight_of_the_log_stops_nobody(run: Callable[..., Running]) -> None:
-    """The console's durable is gone: it is said, and the services run on."""
+async def test_losing_sight_of_the_log_stops_nobody(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is said, tried again, and the services run on."""
+    follow, tries = console.follow, []
+
+    async def follow_at_the_second_try(*args: Any) -> None:
+        tries.append(args)
+        if len(tries) == 1:
+            raise BusError("no such durable")
+        await follow(*args)
+
+    monkeypatch.setattr(console, "follow", follow_at_the_second_try)
     stack = run(spec("a", OBEDIENT))
     await stack.until(lambda: "begins" in stack.screen.getvalue())
-    client = Client()
-    await client.connect(**connect_options(stack.home, "admin", stack.ports.nats_url))
-    await client.request("$JS.API.CONSUMER.DELETE.TRADING_0001.console", b"")
-    await client.close()
-    await stack.until(lambda: "cannot show the log" in stack.screen.getvalue())
+    assert "cannot show the log: no such durable; trying again" in stack.screen.getvalue()
     assert not stack.task.done()
 
 

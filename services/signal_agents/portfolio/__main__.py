@@ -1,6 +1,6 @@
 """Runs the portfolio."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.signal_agents.portfolio.contract import CONTRACT
 from services.signal_agents.portfolio.machine import PortfolioMachine
 from services.signal_agents.portfolio.settings import Settings

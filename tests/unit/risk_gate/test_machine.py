@@ -349,6 +349,7 @@ def test_quarantine_ends_when_every_unknown_order_is_known() -> None:
         book.tell(InstrumentQuarantined(instrument=BTC, cl_ord_id=order, reason="time-out")).expect()
     book.tell(InstrumentReleased(instrument=BTC, cl_ord_id="c1", reason="found")).expect()
     assert book.tell(entry("i1")).only(OrderDenied).reasons == ("QUARANTINED",)
+    assert book.machine.state.quarantined == {BTC: ["c2"]}
     book.tell(InstrumentReleased(instrument=BTC, cl_ord_id="c2", reason="found"))
     book.tell(entry("i2")).expect(like(OrderApproved))
     book.tell(InstrumentReleased(instrument=ETH, cl_ord_id="c9", reason="found")).expect()
