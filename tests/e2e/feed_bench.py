@@ -23,6 +23,7 @@ from libs.runtime.adapter import AdapterContext
 from libs.runtime.clock import VenueClock
 from services.exchange_sim.server import ExchangeServer
 from services.exchange_sim.settings import Settings as VenueSettings
+from services.exchange_sim.sockets import Socket
 from services.market_feed.adapters.ccxt_feed import CcxtFeed
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.settings import Settings as FeedSettings
@@ -31,43 +32,105 @@ INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
 SETTLED_S_MAX = 20.0
 
 
+class Wire:
+    """The network between feed and venue: a TCP relay whose connections can be cut without a goodbye."""
+
+    def __init__(self) -> None:
+        self.to_port = 0
+        self.port = 0
+        self._server: asyncio.Server
+        self._connections: dict[asyncio.StreamWriter, bool] = {}
+
+    async def open(self) -> None:
+        """Relay from `port` to `to_port`."""
+        self._server = await asyncio.start_server(self._relay, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+
+    async def close(self) -> None:
+        """Cut everything, listen no more."""
+        self._server.close()
+        self.cut()
+
+    def cut(self, *, sockets_only: bool = False, every: int = 1) -> int:
+        """Reset connections; what was on its way is lost. Returns how many were cut."""
+        cut = [writer for writer, is_socket in self._connections.items() if is_socket or not sockets_only][::every]
+        for writer in cut:
+            writer.transport.abort()
+        return len(cut)
+
+    async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._connections[writer] = False
+        try:
+            there, back = await asyncio.open_connection("127.0.0.1", self.to_port)
+            await asyncio.gather(self._pump(reader, back, writer), self._pump(there, writer))
+        except OSError:
+            writer.transport.abort()
+        finally:
+            self._connections.pop(writer, None)
+
+    async def _pump(
+        self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asker: asyncio.StreamWriter | None = None
+    ) -> None:
+        try:
+            while chunk := await source.read(65536):
+                if asker in self._connections and chunk.startswith(b"GET /stream"):
+                    self._connections[asker] = True
+                sink.write(chunk)
+                await sink.drain()
+        finally:
+            sink.transport.abort() if sink.is_closing() else sink.close()
+
+
 class Venue:
     """exchange_sim, and its clock as a feed follows it."""
 
     def __init__(self, folder: Path, **settings: Any):
         self._settings = VenueSettings(home=folder, **{"sim_instruments": ",".join(INSTRUMENTS), **settings})
         self.server = ExchangeServer(self._settings)
+        self.wire = Wire()
         self.clock: VenueClock
-        self.url = ""
+        self._own_url = ""
 
     async def __aenter__(self) -> Venue:
-        port = await self.server.start()
-        self.url = f"http://127.0.0.1:{port}"
-        self.clock = VenueClock(f"ws://127.0.0.1:{port}/sim/clock")
+        await self.return_()
+        await self.wire.open()
+        self.clock = VenueClock(self._own_url.replace("http", "ws") + "/sim/clock")
         await self.clock.connect()
         return self
 
     async def __aexit__(self, *exc: object) -> None:
         await self.clock.close()
+        await self.wire.close()
         await self.server.stop()
+
+    @property
+    def url(self) -> str:
+        """Where a feed finds it: at the other end of the wire."""
+        return f"http://127.0.0.1:{self.wire.port}"
+
+    async def leave(self) -> None:
+        """The venue is gone."""
+        self.wire.cut()
+        await self.server.stop()
+
+    async def return_(self) -> None:
+        """The venue is there (again), at the time and in the state in which it left."""
+        self.server = ExchangeServer(self._settings)
+        self.wire.to_port = await self.server.start()
+        self._own_url = f"http://127.0.0.1:{self.wire.to_port}"
+
+    def sockets_of(self, stream: str) -> list[Socket]:
+        """The connections that listen to a stream like `btcusdt@trade`."""
+        return [each for each in self.server.hub.sockets if stream in self.server.hub.subscriptions(each)]
 
     async def advance(self, to: int) -> None:
         """Let a standing venue play everything up to `to`; returns when its clock has been heard to say so."""
         async with (
             aiohttp.ClientSession() as session,
-            session.post(f"{self.url}/sim/advance", json={"to": to}) as reply,
+            session.post(f"{self._own_url}/sim/advance", json={"to": to}) as reply,
         ):
             reply.raise_for_status()
         await self.clock.sleep_until(to)
-
-    async def drop_sockets(self, *, every: int = 1) -> None:
-        """Cut market connections as a network does: no goodbye, whatever was on its way is lost."""
-        clocks = self.server.control._watchers
-        cut = [socket for socket in self.server.hub.sockets if socket not in clocks]
-        for socket in cut[::every]:
-            transport = socket.ws._req.transport if socket.ws._req is not None else None
-            if transport is not None:
-                transport.abort()
 
     def quotes(self) -> dict[str, tuple[float, float]]:
         """The best bid and offer of each instrument now."""

@@ -104,8 +104,10 @@ class Running:
         return path.read_text() if path.exists() else ""
 
     async def stopped(self) -> int:
-        async with asyncio.timeout(15):
-            return await self.task
+        done, _ = await asyncio.wait([self.task], timeout=20)
+        waiting = [f"{task.get_name()}: {task.get_stack(limit=1)}" for task in asyncio.all_tasks()]
+        assert done, "\n".join([self.screen.getvalue(), *waiting])
+        return self.task.result()
 
 
 @pytest.fixture

@@ -76,11 +76,15 @@ class CcxtFeed:
         self._asked_since: dict[str, tuple[int, float]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._ended = asyncio.Event()
+        self._is_open = self._is_closed = False
 
     # --- the port -----------------------------------------------------------------------------------------------
 
     async def open(self, context: AdapterContext) -> None:
         """Feed until `close`: returns only then, so that whoever awaits it sees what ends the feed."""
+        if self._is_closed:
+            return
+        self._is_open = True
         settings = self.settings
         self._context = context
         self._record = msgspec.convert(msgspec.to_builtins(context.state()), FeedRecord)
@@ -107,9 +111,10 @@ class CcxtFeed:
 
     async def close(self) -> None:
         """Stop reading, close every connection."""
-        if self._tasks:
-            for task in self._tasks:
-                task.cancel()
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        if self._is_open:
             await self._ended.wait()
 
     async def _live(self, group: asyncio.TaskGroup, watches: list[Watch]) -> None:

@@ -1,4 +1,4 @@
-"""A process that stores a log and dies on command: `python -m tests.e2e.ledger_victim <how> <n>`; the URL comes by stdin.
+"""A process that stores a log and dies on command: `python -m tests.e2e.ledger.victim <how> <n>`; the URL comes by stdin.
 
 `before_commit n` kills itself (SIGKILL) when the n-th batch's commit is about to be sent, `after_commit n` when it has been
 acknowledged but nothing remembers it yet, `run 0` never (whoever started it kills it, after the line `ready`).
@@ -13,7 +13,7 @@ import sys
 from sqlalchemy import Engine, event, make_url
 
 from services.ledger.adapters.projection import Projection
-from tests.e2e.ledger_log import a_log
+from tests.e2e.ledger.followable_log import a_log
 
 BATCH = 7
 CYCLES = 60

@@ -13,6 +13,7 @@ from libs.common.codec import encode
 from libs.common.messages import (
     AgentSignals,
     Check,
+    EquityChanged,
     Message,
     OrderApproved,
     OrderDenied,
@@ -103,6 +104,35 @@ def _cycle(writer: LogWriter, number: int) -> None:
 
 def _but(fields: dict[str, Any], **changes: Any) -> dict[str, Any]:
     return {**fields, **changes}
+
+
+def poisons() -> list[LogEntry]:
+    """Events that cannot be stored, each between two that can; `seq` from 1 on."""
+    equity = EquityChanged(
+        balance=D(1),
+        equity=D(1),
+        realized_pnl=D(0),
+        unrealized_pnl=D(0),
+        high_water_mark=D(1),
+        drawdown=D(0),
+        producer="ledger",
+    )
+    denied = OrderDenied(
+        intent_id="i", instrument="BTC-USDT", side="BUY", order_qty=D(1), reasons=(), checks=(), producer="risk"
+    )
+    events = [
+        ("ledger.equity", encode(msgspec.structs.replace(equity, balance=D("1E+999999")))),
+        ("ledger.equity", encode(msgspec.structs.replace(equity, ts_event=2**70))),
+        ("risk.denied.BTC-USDT", encode(msgspec.structs.replace(denied, ts_event=-(2**64)))),
+        ("ledger.equity", b'{"type":"equity_changed.v1"}'),
+        ("ledger.equity", b"\xff\x00"),
+        ("ledger.position.BTC-USDT", encode(equity)),
+    ]
+    entries = []
+    for index, (subject, payload) in enumerate(events):
+        entries.append(LogEntry(2 * index + 1, subject, payload))
+        entries.append(LogEntry(2 * index + 2, "ledger.equity", encode(equity)))
+    return entries
 
 
 class FollowableLog:

@@ -17,6 +17,7 @@ from sqlalchemy.exc import OperationalError
 
 from libs.runtime.adapter import LogEntry
 from services.ledger.adapters.database import open_engine
+from services.ledger.adapters.projection import Projection
 from services.ledger.adapters.tables import METADATA, PROJECTION_POSITION
 
 RECOVERY_S_MAX = 60.0
@@ -85,11 +86,14 @@ class LocalPostgres(Postgres):
         deadline = time.monotonic() + RECOVERY_S_MAX
         while True:
             try:
-                return self._run("SELECT 1")
+                self._run("SELECT 1")
+                break
             except OperationalError:
                 if time.monotonic() > deadline:
                     raise
                 time.sleep(0.1)
+        with self._server._lock:
+            self._server.ensure_postgres_running()  # finds it running, and remembers its process
 
     def close(self) -> None:
         """Stop the server and delete its files."""
@@ -109,6 +113,14 @@ def container_or_skip() -> Any:
         return PostgresContainer("postgres:17-alpine", driver="psycopg").start()
     except docker.errors.APIError as error:
         pytest.skip(f"the Docker engine has no postgres image and cannot get one: {type(error).__name__}")
+
+
+def store(url: URL, entries: list[LogEntry], *, batch: int) -> None:
+    """One life of the projection: open, apply `entries` in batches, close."""
+    projection = Projection.open(url)
+    for start in range(0, len(entries), batch):
+        projection.apply(entries[start : start + batch])
+    projection.close()
 
 
 def content(url: URL) -> dict[str, list[tuple[Any, ...]]]:

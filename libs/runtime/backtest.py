@@ -1,0 +1,179 @@
+"""The backtest shell: every machine in one process over a log in memory, history in, no NATS, no waiting.
+
+The machines, their settings and their order of work are those of the live system; what differs is that nothing takes time. A
+source event is appended, everything that follows from it happens, and only then comes the next one. Timers that are due
+before a source event fire first, in order of their due times. The log that results is an ordinary log: it replays.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
+
+import msgspec
+
+from libs.common.codec import encode
+from libs.common.ids import derive_id
+from libs.common.messages import Answer, Message, RequestExpired, ServiceStarted, TimerFired
+from libs.common.subjects import subject_matches, subject_of
+from libs.runtime.adapter import LogEntry
+from libs.runtime.contract import Contract
+from libs.runtime.core import Asked, ContractBroken, Core
+from libs.runtime.machine import Machine
+
+Emit = Callable[[Message], None]
+
+
+class World(Protocol):
+    """The edge of one service: answers its requests at once, and may tell further source events of that writer."""
+
+    def perform(self, asked: Asked, now: int, emit: Emit) -> Answer:
+        """Perform a request at `now` (ns). What the world says by itself goes to `emit`, behind the answer."""
+        ...
+
+
+class Player(msgspec.Struct, frozen=True):
+    """One service of a backtest."""
+
+    contract: Contract
+    machine_class: type[Machine]
+    settings: Any
+    world: World | None = None
+    seal: Callable[[Message], Message] | None = None
+
+
+class _Seat:
+    """A player at work: its core, and its position for the source events it says."""
+
+    def __init__(self, player: Player):
+        self.player = player
+        self.writer = player.contract.writer
+        self.core = Core(self.writer, player.machine_class, player.settings)
+        self.tail_seq = 0
+        self.done = (0, 0)
+
+
+class Backtest:
+    """A log in memory and everybody who reads and writes it."""
+
+    def __init__(self, players: Iterable[Player], *, code_version: str, begin: int):
+        self.entries: list[LogEntry] = []
+        self.now = begin
+        self._seats = {player.contract.writer: _Seat(player) for player in players}
+        self._hearers: dict[str, list[_Seat]] = {}
+        self._waiting: deque[tuple[int, Message]] = deque()
+        for seat in self._seats.values():
+            started = ServiceStarted(
+                instance="backtest",
+                code_version=code_version,
+                settings=msgspec.to_builtins(seat.player.settings),
+                state_digest=seat.core.digest(),
+                ts_event=begin,
+                ts_init=begin,
+            )
+            self._append_source(seat, started)
+        self._drain()
+
+    def tell(self, writer: str, message: Message) -> None:
+        """A source event of `writer` (a price, a command) at its `ts_init`; returns once all that follows has happened."""
+        self.advance(message.ts_init)
+        self._say(writer, message)
+        self._drain()
+
+    def advance(self, now: int) -> None:
+        """Let time pass until `now` (ns): fire every timer that is due by then, earliest first."""
+        while (earliest := self._earliest_timer(now)) is not None:
+            due, name, seat = earliest
+            self.now = max(self.now, due)
+            self._append_source(seat, TimerFired(name=name, due=due, ts_event=due, ts_init=self.now))
+            self._drain()
+        self.now = max(self.now, now)
+
+    def state_of(self, writer: str) -> Any:
+        """A machine's state, read-only."""
+        return self._seats[writer].core.machine.state
+
+    # --- inside -------------------------------------------------------------------------------------------------
+
+    def _earliest_timer(self, until: int) -> tuple[int, str, _Seat] | None:
+        due = [
+            (at, name, order, seat)
+            for order, seat in enumerate(self._seats.values())
+            for name, at in seat.core.memory.timers.items()
+            if at <= until
+        ]
+        if not due:
+            return None
+        at, name, _, seat = min(due, key=lambda each: (each[0], each[2], each[1]))
+        return at, name, seat
+
+    def _say(self, writer: str, message: Message) -> None:
+        seat = self._seats.get(writer)
+        if seat is not None:
+            self._append_source(seat, message)
+        else:  # an operator: a writer without a machine
+            message_id = message.id or derive_id(writer, "source", len(self.entries))
+            self._append(
+                msgspec.structs.replace(
+                    message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer
+                )
+            )
+
+    def _append_source(self, seat: _Seat, message: Message) -> None:
+        message_id = message.id or derive_id(seat.writer, "source", seat.tail_seq)
+        complete = msgspec.structs.replace(
+            message,
+            id=message_id,
+            correlation_id=message.correlation_id or message_id,
+            done_in_seq=seat.done[0],
+            done_out_index=seat.done[1],
+            producer=seat.writer,
+        )
+        seat.tail_seq = self._append(complete)
+
+    def _append(self, message: Message) -> int:
+        seq = len(self.entries) + 1
+        self.entries.append(LogEntry(seq, subject_of(message), encode(message)))
+        self._waiting.append((seq, message))
+        return seq
+
+    def _drain(self) -> None:
+        while self._waiting:
+            seq, message = self._waiting.popleft()
+            for seat in self._hearers_of(self.entries[seq - 1].subject):
+                self._step(seat, seq, message)
+
+    def _step(self, seat: _Seat, seq: int, message: Message) -> None:
+        place = 0
+        for result in seat.core.step(seq, message):
+            if isinstance(result, Asked):
+                self._perform(seat, result)
+                continue
+            output = seat.player.seal(result.message) if seat.player.seal else result.message
+            place = output.done_out_index
+            seat.done = (seq, place)
+            seat.tail_seq = self._append(output)
+        seat.done = (seq, place)
+
+    def _perform(self, seat: _Seat, asked: Asked) -> None:
+        if seat.player.world is None:
+            raise ContractBroken(f"{seat.writer} asks the world but has none")
+        spoken: list[Message] = []
+        if self.now > asked.request.valid_until:
+            answer: Answer = RequestExpired(request_id=asked.request_id, ts_event=self.now, ts_init=self.now)
+        else:
+            answer = seat.player.world.perform(asked, self.now, spoken.append)
+        answer = msgspec.structs.replace(answer, correlation_id=asked.correlation_id, causation_id=asked.causation_id)
+        for message in (answer, *spoken):
+            self._append_source(seat, message)
+
+    def _hearers_of(self, subject: str) -> list[_Seat]:
+        known = self._hearers.get(subject)
+        if known is None:
+            known = self._hearers[subject] = [
+                seat
+                for seat in self._seats.values()
+                if any(subject_matches(each, subject) for each in seat.player.contract.filters)
+            ]
+        return known

@@ -1,0 +1,10 @@
+"""Runs the order executor."""
+
+from libs.runtime.live import run
+from services.order_executor.adapters.ccxt_venue import CcxtVenue
+from services.order_executor.contract import CONTRACT
+from services.order_executor.machine import OrderExecutorMachine
+from services.order_executor.settings import Settings
+
+if __name__ == "__main__":
+    run(CONTRACT, OrderExecutorMachine, Settings, adapter=CcxtVenue)

@@ -1,0 +1,99 @@
+"""Did it happen? What a request's outcome proves, from what went over the wire rather than from the class of an exception.
+
+ccxt maps many raw answers onto few exceptions, loses the code of some (it matches texts first) and calls a revoked key
+throttling, so an outcome is judged by three facts: whether the request left at all, the HTTP status, and Binance's own code.
+
+    never left, or no connection was made          REJECTED  NEVER_SENT
+    4xx with a code of ours to judge               REJECTED  <code>       (UNDECIDED codes: UNKNOWN)
+    4xx without one (a firewall, a rate limiter)   REJECTED  HTTP_<status> (408: UNKNOWN)
+    5xx, any other status, a broken connection,
+    a time-out, a 200 that is no answer            UNKNOWN
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Literal
+
+import aiohttp
+import msgspec
+
+from services.order_executor.requests import NEVER_SENT
+
+UNDECIDED = (-1000, -1001, -1006, -1007, -1008, -1016)
+"""Codes by which Binance says that it does not know itself, or is not well: the order may exist."""
+
+NO_SUCH_ORDER = -2013
+ORDER_REFUSED = -2010
+DUPLICATE = "Duplicate order sent."
+REQUEST_TIMEOUT = 408
+PAUSED = (418, 429)
+
+
+class Heard(msgspec.Struct):
+    """What one request heard from the wire. `status` 0: no HTTP answer."""
+
+    sent: bool = False
+    status: int = 0
+    body: str = ""
+    retry_after_s: float = 0.0
+
+
+class Outcome(msgspec.Struct, frozen=True):
+    """What is proved. `detail` has no secrets in it: the venue's own text, or the name of what broke."""
+
+    verdict: Literal["REJECTED", "UNKNOWN"]
+    code: str
+    detail: str
+
+
+class _Refusal(msgspec.Struct):
+    code: int
+    msg: str = ""
+
+
+def outcome_of(heard: Heard, error: BaseException | None) -> Outcome:
+    """What a request that did not end in a good answer proves; `error` is what the client raised, if anything."""
+    if not heard.sent or _is_unconnected(error):
+        return Outcome("REJECTED", NEVER_SENT, _named(error))
+    if heard.status == 0:
+        return Outcome("UNKNOWN", "NO_ANSWER", _named(error))
+    if not 400 <= heard.status < 500:
+        code = "BAD_ANSWER" if heard.status < 400 else f"HTTP_{heard.status}"
+        return Outcome("UNKNOWN", code, f"status {heard.status}: {_named(error)}")
+    refusal = refusal_of(heard)
+    if refusal is None:
+        verdict: Literal["REJECTED", "UNKNOWN"] = "UNKNOWN" if heard.status == REQUEST_TIMEOUT else "REJECTED"
+        return Outcome(verdict, f"HTTP_{heard.status}", f"status {heard.status} without a code")
+    exists = refusal.code == ORDER_REFUSED and refusal.msg == DUPLICATE
+    return Outcome(
+        "UNKNOWN" if exists or refusal.code in UNDECIDED else "REJECTED", str(refusal.code), refusal.msg[:200]
+    )
+
+
+def is_not_found(heard: Heard) -> bool:
+    """Whether the venue says, in so many words, that it has no such order."""
+    refusal = refusal_of(heard)
+    return refusal is not None and 400 <= heard.status < 500 and refusal.code == NO_SUCH_ORDER
+
+
+def refusal_of(heard: Heard) -> _Refusal | None:
+    """Binance's `{"code": ..., "msg": ...}`, if the body is one."""
+    try:
+        return msgspec.json.decode(heard.body, type=_Refusal)
+    except msgspec.DecodeError:
+        return None
+
+
+def _is_unconnected(error: BaseException | None) -> bool:
+    """Whether no connection was made: refused, unreachable, no such name, a certificate that is not the venue's."""
+    causes = (error, getattr(error, "__cause__", None))
+    return any(isinstance(cause, aiohttp.ClientConnectorError | socket.gaierror) for cause in causes)
+
+
+def _named(error: BaseException | None) -> str:
+    """The names of an error and its cause; never their texts, which carry signed addresses."""
+    if error is None:
+        return "not an answer"
+    cause = error.__cause__
+    return type(error).__name__ + (f" ({type(cause).__name__})" if cause is not None else "")

@@ -1,0 +1,131 @@
+"""What the order executor is told from outside."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import AliasChoices, Field, field_validator
+from pydantic_settings import NoDecode
+
+from libs.common.subjects import TOKEN
+from libs.runtime.settings import ServiceSettings, read_secret_file
+from services.order_executor.machine import OrderExecutorMachine
+
+Delays = Annotated[tuple[int, ...], NoDecode]
+
+
+class Settings(ServiceSettings):
+    """Which venue, whose approvals, which limits of our own, and how stubbornly to ask."""
+
+    instruments: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=("BTC-USDT", "ETH-USDT"),
+        min_length=1,
+        max_length=100,
+        description="the only instruments that may be bought, separated by commas",
+    )
+    exec_gate_public_key: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="the risk gate's Ed25519 public key, 64 hex characters"
+    )
+    exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
+    exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
+    exec_venue: str = Field(
+        default="binance", pattern=r"^[a-z0-9_-]{0,32}$", description="whose trading rules count; empty: anybody's"
+    )
+    exec_venue_url: str = Field(
+        default="http://127.0.0.1:4202",
+        pattern=r"^https?://[^@]+$",
+        validation_alias=AliasChoices("exec_venue_url", "BULKHEAD_EXEC_VENUE_URL", "BULKHEAD_VENUE_URL"),
+        description="the venue's REST root; sockets are on the same host",
+    )
+    exec_deadline_ms: int = Field(
+        default=5_000, ge=100, le=60_000, description="a request without an answer for so long (wall time) is UNKNOWN"
+    )
+    exec_recv_window_ms: int = Field(
+        default=5_000, ge=500, le=60_000, description="the venue refuses requests that arrive later than this"
+    )
+    exec_finality_margin_ms: int = Field(
+        default=1_000, ge=0, le=60_000, description="added to the above before 'not found' means anything"
+    )
+    exec_notional_max: Decimal = Field(
+        default=Decimal(50_000), gt=0, le=10**12, description="largest entry, in quote currency"
+    )
+    exec_price_band_bps: int = Field(
+        default=500, ge=1, le=10_000, description="an entry's price may be so far from the mark"
+    )
+    exec_mark_age_ms_max: int = Field(default=60_000, ge=100, le=3_600_000, description="older marks stop entries")
+    exec_protect_ttl_ms: int = Field(
+        default=10_000, ge=500, le=600_000, description="a stop or emergency exit older than this is not sent"
+    )
+    exec_ask_ttl_ms: int = Field(
+        default=30_000, ge=500, le=600_000, description="a question older than this is asked anew"
+    )
+    exec_reconcile_interval_ms: int = Field(
+        default=60_000, ge=1_000, le=3_600_000, description="how often books and venue are compared"
+    )
+    exec_lookup_delays_ms: Delays = Field(
+        default=(200, 500, 1_000, 2_000, 5_000), description="between look-ups, separated by commas; the last repeats"
+    )
+    exec_retry_delays_ms: Delays = Field(
+        default=(0, 1_000, 2_000, 5_000, 10_000, 30_000),
+        description="between failed attempts to protect a position or to read the account; the last repeats",
+    )
+    exec_base_tolerance: Decimal = Field(
+        default=Decimal("0.00000001"), ge=0, le=1, description="largest unexplained difference of a base balance"
+    )
+    exec_quote_tolerance: Decimal = Field(
+        default=Decimal("0.01"), ge=0, le=1_000, description="largest unexplained difference of a quote balance"
+    )
+
+    @field_validator("instruments", "exec_lookup_delays_ms", "exec_retry_delays_ms", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("instruments")
+    @classmethod
+    def _are_instruments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for instrument in value:
+            base, _, quote = instrument.partition("-")
+            if not (base and quote and TOKEN.fullmatch(instrument)):
+                raise ValueError("want instruments like BTC-USDT, separated by commas")
+        return value
+
+    @field_validator("exec_lookup_delays_ms", "exec_retry_delays_ms")
+    @classmethod
+    def _are_delays(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if not value or min(value) < 0 or value[-1] < 100:
+            raise ValueError("want milliseconds separated by commas, the last at least 100")
+        return value
+
+    def credentials(self) -> tuple[str, str]:
+        """The API key and its secret; from now on redacted wherever they might be printed.
+
+        Raises:
+            SettingsError: a file is missing, or others may read it.
+        """
+        return (
+            read_secret_file(self.exec_api_key_file, "BULKHEAD_EXEC_API_KEY_FILE"),
+            read_secret_file(self.exec_api_secret_file, "BULKHEAD_EXEC_API_SECRET_FILE"),
+        )
+
+    def machine(self) -> OrderExecutorMachine.Settings:
+        """The part that can change a decision."""
+        return OrderExecutorMachine.Settings(
+            gate_public_key=self.exec_gate_public_key,
+            instruments=self.instruments,
+            venue=self.exec_venue,
+            notional_max=self.exec_notional_max,
+            price_band_bps=self.exec_price_band_bps,
+            mark_age_ms_max=self.exec_mark_age_ms_max,
+            recv_window_ms=self.exec_recv_window_ms,
+            finality_margin_ms=self.exec_finality_margin_ms,
+            protect_ttl_ms=self.exec_protect_ttl_ms,
+            ask_ttl_ms=self.exec_ask_ttl_ms,
+            reconcile_interval_ms=self.exec_reconcile_interval_ms,
+            lookup_delays_ms=self.exec_lookup_delays_ms,
+            retry_delays_ms=self.exec_retry_delays_ms,
+            base_tolerance=self.exec_base_tolerance,
+            quote_tolerance=self.exec_quote_tolerance,
+        )

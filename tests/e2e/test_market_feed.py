@@ -1,0 +1,278 @@
+"""The feed on a real venue server through unmodified ccxt: whatever happens to processes and wires, the same bars leave."""
+
+from __future__ import annotations
+
+import os
+import random
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from libs.common.messages import FeedBars, FeedMarks, FeedStatus, QuoteChanged, TradePrinted
+from libs.common.timeframe import MILLISECOND, MINUTE, SECOND, TIMEFRAMES, bar_open
+from services.market_feed.adapters.rest import RestVenue, UnknownInstrument
+from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
+
+DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "binance_spot_raw"
+BTC = INSTRUMENTS[0]
+
+
+async def begun(feed: Feed, log: Log) -> None:
+    """The feed has declared itself and published its history."""
+    await settled(lambda: len(log.history) >= len(INSTRUMENTS) * len(TIMEFRAMES), "history", feed)
+
+
+async def lock_step(folder: Path, minutes: int, chance: random.Random | None) -> tuple[Log, dict[str, int]]:
+    """Step a market minute by minute; with `chance`, the feed is killed and its wires are cut between any two moments."""
+    done = {"kills": 0, "cuts": 0}
+    async with Venue(folder, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+
+        async def maybe_something_happens() -> None:
+            nonlocal feed
+            what = chance.random() if chance else 1.0
+            if what < 0.25:
+                await feed.kill()
+                feed = Feed(venue, log)
+                done["kills"] += 1
+            elif what < 0.5:
+                done["cuts"] += venue.wire.cut(sockets_only=True, every=chance.choice((1, 2)) if chance else 1)
+
+        for minute in range(1, minutes + 1):
+            end = start + minute * MINUTE
+            await maybe_something_happens()
+            await venue.advance(end - MILLISECOND)
+            await maybe_something_happens()
+            await settled(lambda: log.marks() == venue.quotes(), f"marks before minute {minute}", feed)
+            await maybe_something_happens()
+            await venue.advance(end)
+            await maybe_something_happens()
+            await settled(lambda end=end: bool(log.bars) and log.bars[-1].end_ts == end, f"bars of {minute}", feed)  # type: ignore[misc]
+        await feed.close()
+    return log, done
+
+
+async def test_kills_and_cut_wires_change_no_bar(tmp_path: Path) -> None:
+    """A feed that is killed and cut off at random moments says the same history and the same bars as an undisturbed one."""
+    minutes = 16
+    undisturbed, _ = await lock_step(tmp_path / "a", minutes, None)
+    disturbed, done = await lock_step(tmp_path / "b", minutes, random.Random(11))
+    assert done["kills"] >= 5
+    assert done["cuts"] >= 5
+    assert disturbed.bars == undisturbed.bars
+    assert disturbed.history == undisturbed.history
+    assert [each.end_ts for each in disturbed.bars] == [
+        undisturbed.machine.state.since + n * MINUTE for n in range(1, minutes + 1)
+    ]
+    assert set(undisturbed.statuses) | set(disturbed.statuses) == {"LIVE"}
+    assert undisturbed.statuses == ["LIVE"]
+
+
+async def test_an_undisturbed_hour_of_messages(tmp_path: Path) -> None:
+    """Specs, prices, history, then bars that equal the venue's own, each after the marks of its instant."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+        await begun(feed, log)
+        await venue.advance(start + 61 * MINUTE)
+        await settled(lambda: bool(log.bars) and log.bars[-1].end_ts == start + 61 * MINUTE, "an hour", feed)
+        rest = RestVenue(feed.adapter._rest.exchange, "binance", INSTRUMENTS)
+        for instrument in INSTRUMENTS:
+            for timeframe in ("1m", "15m", "1h"):
+                said = [b for m in log.bars for b in m.bars if (b.instrument, b.timeframe) == (instrument, timeframe)]
+                own = await rest.history(instrument, timeframe, start, bar_open(start + 61 * MINUTE, timeframe))
+                assert said == own
+        await feed.close()
+    kinds = [type(message) for message in log.messages]
+    assert kinds[0] is FeedStatus
+    assert kinds[1] is FeedMarks
+    first = log.of(FeedStatus)[0]
+    assert [spec.instrument for spec in first.specs] == list(INSTRUMENTS)
+    assert all(spec.px_tick > 0 and spec.qty_step > 0 and spec.taker_fee >= 0 for spec in first.specs)
+    assert {(each.instrument, each.timeframe): len(each.bars) for each in log.history} == {
+        (instrument, timeframe): 5 if timeframe == "1w" else 40
+        for instrument in INSTRUMENTS
+        for timeframe in TIMEFRAMES
+    }
+    for each in log.history:
+        assert all(older.ts_close == newer.ts_open for older, newer in pairwise(each.bars))
+        assert each.bars[-1].ts_close == bar_open(start, each.timeframe)
+    assert [b.timeframe for b in log.bars[59].bars][:4] == ["1h", "1h", "15m", "15m"]
+    told = log.of(TradePrinted) or [each for each in log.market if isinstance(each, TradePrinted)]
+    ids = [int(each.trade_id) for each in told if each.instrument == BTC]
+    assert ids == list(range(ids[0], ids[0] + len(ids)))
+    assert any(isinstance(each, QuoteChanged) for each in log.market)
+
+
+async def test_an_outage_of_the_feed_is_made_up_for(tmp_path: Path) -> None:
+    """Twenty minutes without a feed: after its return the log has every instant once, in order."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+        await begun(feed, log)
+        await venue.advance(start + 2 * MINUTE)
+        await settled(lambda: len(log.bars) == 2, "two minutes", feed)
+        await feed.close()
+        await venue.advance(start + 22 * MINUTE + 30 * SECOND)
+        feed = Feed(venue, log)
+        await settled(lambda: len(log.bars) == 22, "twenty more", feed)
+        await venue.advance(start + 23 * MINUTE)
+        await settled(lambda: len(log.bars) == 23, "and on", feed)
+        await feed.close()
+    assert [each.end_ts for each in log.bars] == [start + n * MINUTE for n in range(1, 24)]
+    assert len(log.history) == len(INSTRUMENTS) * len(TIMEFRAMES)
+    assert log.bars[14].bars[0].timeframe == "15m"
+
+
+async def test_a_stream_that_falls_silent_is_found_out(tmp_path: Path) -> None:
+    """The venue answers pings but sends no trades: the bars are right by REST, and the socket is renewed."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log, feed_grace_ms=0)
+        await begun(feed, log)
+        await venue.advance(start + MINUTE)
+        await settled(lambda: len(log.bars) == 1, "a first minute", feed)
+        (socket,) = venue.sockets_of("btcusdt@trade")
+        venue.server.hub.unsubscribe(socket, "btcusdt@trade")
+        await venue.advance(start + 3 * MINUTE)
+        await settled(lambda: len(log.bars) == 3, "the silent minutes", feed)
+        await settled(lambda: venue.sockets_of("btcusdt@trade") not in ([], [socket]), "a new socket", feed)
+        own = await feed.adapter._rest.history(BTC, "1m", start, start + 3 * MINUTE)
+        await feed.close()
+    assert [each.bars[0] for each in log.bars] == own
+
+
+async def test_silence_is_stale_and_reconnection_ends_it(tmp_path: Path) -> None:
+    """No frame on any socket while time goes on: STALE, new connections, LIVE."""
+    async with Venue(tmp_path, sim_mode="free", sim_speed=10) as venue:
+        log = Log()
+        feed = Feed(venue, log, feed_staleness_ms_max=4_000, feed_trade_silence_ms_max=4_000)
+        await begun(feed, log)
+        for stream in [f"{symbol}@{kind}" for symbol in ("btcusdt", "ethusdt") for kind in ("trade", "bookTicker")]:
+            for socket in venue.sockets_of(stream):
+                venue.server.hub.unsubscribe(socket, stream)
+        await settled(lambda: log.statuses == ["LIVE", "STALE", "LIVE"], "STALE, then LIVE", feed)
+        await feed.close()
+    assert log.of(FeedStatus)[1].reason == "SILENT"
+
+
+async def test_a_frame_that_kills_the_receive_loop_costs_a_reconnection(tmp_path: Path) -> None:
+    """ccxt dies silently of a truncated frame: every connection is renewed at once, and no bar is lost."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+        await begun(feed, log)
+        (socket,) = venue.sockets_of("btcusdt@trade")
+        socket.send('{"e":"trade","s":"BTCUS')
+        await settled(lambda: venue.sockets_of("btcusdt@trade") not in ([], [socket]), "a new socket", feed)
+        await venue.advance(start + 2 * MINUTE)
+        await settled(lambda: len(log.bars) == 2, "two minutes", feed)
+        await feed.close()
+
+
+async def test_frames_nobody_may_believe_are_dropped_and_counted(tmp_path: Path) -> None:
+    """A crossed book, a trade without price and a repeated trade reach neither the log nor MARKET."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+        await begun(feed, log)
+        await venue.advance(start + 30 * SECOND)
+        await settled(lambda: log.marks() == venue.quotes(), "quotes", feed)
+        last = venue.server.exchange.last_trades[BTC]
+        (trades,), (quotes,) = venue.sockets_of("btcusdt@trade"), venue.sockets_of("btcusdt@bookTicker")
+        ms = last.ts // MILLISECOND
+        seen = len(log.market)
+        trades.send(f'{{"e":"trade","E":{ms},"s":"BTCUSDT","t":{last.trade_id + 1},"q":"1.0","T":{ms},"m":false}}')
+        trades.send(
+            f'{{"e":"trade","E":{ms},"s":"BTCUSDT","t":{last.trade_id},"p":"{last.px}","q":"1.0","T":{ms},"m":true}}'
+        )
+        quotes.send('{"u":1,"s":"BTCUSDT","b":"90000.0","B":"1.0","a":"10.0","A":"1.0"}')
+        counts = feed.adapter.counts
+        await settled(lambda: {"TRADE_BAD_PRICE", "DUPLICATE", "QUOTE_CROSSED_BOOK"} <= set(counts), "counts", feed)
+        assert len(log.market) == seen
+        assert log.marks() == venue.quotes()
+        await feed.close()
+
+
+async def test_a_venue_that_is_away_is_down_until_it_returns(tmp_path: Path) -> None:
+    """At the start and in the middle: DOWN, then LIVE, and the minutes in between are not lost."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        await venue.leave()
+        feed = Feed(venue, log, feed_down_ms_max=200)
+        await settled(lambda: log.statuses == ["DOWN"], "DOWN", feed)
+        await venue.return_()
+        await settled(lambda: log.statuses == ["DOWN", "LIVE"], "LIVE", feed)
+        await begun(feed, log)
+        await venue.advance(start + MINUTE)
+        await settled(lambda: len(log.bars) == 1, "a first minute", feed)
+        await venue.leave()
+        await settled(lambda: log.statuses[-1] == "DOWN", "DOWN again", feed)
+        await venue.return_()
+        await venue.advance(start + 3 * MINUTE)
+        await settled(lambda: log.statuses[-1] == "LIVE", "LIVE again", feed)
+        await settled(lambda: len(log.bars) == 3, "the minutes in between", feed)
+        await feed.close()
+    assert log.of(FeedStatus)[0].specs == ()
+    assert log.of(FeedStatus)[0].reason == "UNREACHABLE"
+    assert log.of(FeedStatus)[2].reason == "DISCONNECTED"
+
+
+async def test_an_instrument_the_venue_does_not_list_ends_the_feed(tmp_path: Path) -> None:
+    """The error names it and the variable to correct."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        feed = Feed(venue, Log(), instruments=(BTC, "DOGE-USDT"))
+        with pytest.raises(ExceptionGroup) as caught:
+            await feed.task
+        (error,) = caught.value.exceptions
+        assert isinstance(error, UnknownInstrument)
+        assert "DOGE-USDT" in str(error)
+        assert "BULKHEAD_INSTRUMENTS" in str(error)
+
+
+async def test_a_feed_closed_before_it_began_never_begins(tmp_path: Path) -> None:
+    """A stop that comes between creation and start is a stop."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log = Log()
+        feed = Feed(venue, log)
+        await feed.close()
+        with pytest.raises(NotImplementedError):
+            await feed.adapter.perform(Any)  # type: ignore[arg-type]
+    assert log.messages == []
+
+
+async def test_time_that_runs(tmp_path: Path) -> None:
+    """At sixty times wall time, with a kill and a cut: every minute once, marks never closer than their gap."""
+    async with Venue(tmp_path, sim_mode="free", sim_speed=60) as venue:
+        log = Log()
+        feed = Feed(venue, log)
+        await settled(lambda: len(log.bars) >= 2, "two minutes", feed)
+        venue.wire.cut(sockets_only=True)
+        await settled(lambda: len(log.bars) >= 3, "a third", feed)
+        await feed.kill()
+        feed = Feed(venue, log)
+        await settled(lambda: len(log.bars) >= 5, "two more", feed)
+        ends = [each.end_ts for each in log.bars]
+        own = await feed.adapter._rest.history(BTC, "1m", ends[0] - MINUTE, ends[-1])
+        await feed.close()
+    assert all(later - earlier == MINUTE for earlier, later in pairwise(ends))
+    assert [each.bars[0] for each in log.bars] == own
+    assert all(isinstance(each, FeedBars) and each.end_ts <= each.ts_init for each in log.of(FeedBars))
+    assert all(set(each.alive) <= set(INSTRUMENTS) for each in log.of(FeedMarks))
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded frames in {DATA} (BULKHEAD_DATA_DIR)")
+async def test_recorded_frames_give_the_venues_bars(tmp_path: Path) -> None:
+    """Two minutes of August 2024, BTC and ETH, as they were sent."""
+    async with Venue(tmp_path, sim_mode="free", sim_speed=30, sim_data=DATA) as venue:
+        log = Log()
+        feed = Feed(venue, log)
+        await settled(lambda: len(log.bars) >= 2, "two recorded minutes", feed)
+        for index, instrument in enumerate(INSTRUMENTS):
+            said = [each.bars[index] for each in log.bars]
+            own = await feed.adapter._rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
+            assert said == own
+        await feed.close()
