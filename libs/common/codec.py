@@ -17,8 +17,8 @@ from libs.common.subjects import may_say, subject_of
 PAYLOAD_BYTES_MAX = 480 * 1024
 """Below the log's limit of 512 KiB a message, which counts headers too."""
 
-_NOT_FINITE = re.compile(rb'"[+-]?(?:s?nan[0-9]*|inf(?:inity)?|[0-9.]+e[+-]?[0-9]{3,})"', re.IGNORECASE)
-"""A Decimal may be NaN, infinite or have an exponent of a million: valid, and poison to every comparison after it."""
+_NOT_FINITE = re.compile(rb'"-?(?:s?NaN[0-9]*|Infinity|[0-9.]+E[+-][0-9]{3,})"')
+"""How Decimal writes what is not a number or beyond all measure: valid, and poison to every comparison after it."""
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(Union[ALL])  # type: ignore[valid-type]  # noqa: UP007
 
@@ -41,13 +41,12 @@ def decode(payload: bytes) -> Message:
     """The message in `payload`.
 
     Raises:
-        BadEvent: TOO_LARGE, NOT_FINITE, MALFORMED (not JSON, wrong field types, unknown fields), UNKNOWN_TYPE (no such type or version), NOT_CANONICAL (two ways to write one
-            message would be two digests of one fact, and a way around every check of its bytes).
+        BadEvent: TOO_LARGE; MALFORMED (not JSON, wrong field types, unknown fields); UNKNOWN_TYPE (no such type or version);
+            NOT_CANONICAL (two spellings of one fact would be two digests, and a way around every check of bytes);
+            NOT_FINITE.
     """
     if len(payload) > PAYLOAD_BYTES_MAX:
         raise BadEvent("TOO_LARGE", f"{len(payload)} bytes, at most {PAYLOAD_BYTES_MAX}")
-    if _NOT_FINITE.search(payload):
-        raise BadEvent("NOT_FINITE", "a number is NaN, infinite or beyond all measure")
     try:
         message = _decoder.decode(payload)
     except msgspec.ValidationError as error:
@@ -59,6 +58,8 @@ def decode(payload: bytes) -> Message:
         raise BadEvent(
             "NOT_CANONICAL", "decodes, but is not how this message is written: escapes, doubled keys, odd numbers"
         )
+    if _NOT_FINITE.search(payload):
+        raise BadEvent("NOT_FINITE", "a number is NaN, infinite or beyond all measure")
     return message
 
 

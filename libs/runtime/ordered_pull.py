@@ -22,6 +22,8 @@ from libs.runtime.bus import Bus, BusError
 
 PULL_BATCH = 500
 HEARTBEAT_S = 1.0
+PULL_S = 3.0
+"""How long one pull request stands. A frozen predecessor's pull swallows messages until it runs out: keep it short."""
 SECOND_NS = 1_000_000_000
 
 
@@ -35,11 +37,15 @@ class Pulled(msgspec.Struct, frozen=True):
 class OrderedPull:
     """Reads a durable in order from `start_seq`, each message once, through reconnects, gaps and takeovers."""
 
-    def __init__(self, bus: Bus, durable: str, start_seq: int, *, heartbeat_s: float = HEARTBEAT_S):
+    def __init__(
+        self, bus: Bus, durable: str, start_seq: int, *, heartbeat_s: float = HEARTBEAT_S, batch: int = PULL_BATCH
+    ):
         self._bus = bus
         self._durable = durable
         self._next_seq = start_seq
         self._heartbeat_s = heartbeat_s
+        self._batch = batch
+        self._inbox = ""
         self._consumer_seq = 0
         self._wanted = 0
         self._buffer: deque[Msg] = deque()
@@ -99,11 +105,11 @@ class OrderedPull:
         self.scanned_seq = max(self.scanned_seq, int(answer["delivered"]["stream_seq"]))
         self._consumer_seq = 0
         self.resets += 1
-        inbox = self._bus.client.new_inbox()
+        self._inbox = self._bus.client.new_inbox()
         self._subscription = await self._bus.client.subscribe(
-            inbox, cb=self._arrive, pending_msgs_limit=-1, pending_bytes_limit=-1
+            self._inbox, cb=self._arrive, pending_msgs_limit=-1, pending_bytes_limit=-1
         )
-        await self._ask(inbox)
+        await self._ask()
 
     async def _retry_reset(self) -> dict[str, Any]:
         """CONSUMER.RESET; a bus that does not answer is waited for: reading can be repeated without harm."""
@@ -112,35 +118,48 @@ class OrderedPull:
             try:
                 answer = await self._bus.api(f"CONSUMER.RESET.{self._bus.stream}.{self._durable}", seq=self._next_seq)
             except BusError:
+                await self._must_exist()
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 1.0)
                 continue
-            if "error" in answer:
-                raise BusError(
-                    f"cannot read the log as {self._durable}: {answer['error']['description']} (was it provisioned?)"
-                )
-            return answer
+            if "error" not in answer:
+                return answer
+            raise BusError(f"cannot read the log as {self._durable}: {answer['error']['description']}")
 
-    async def _ask(self, inbox: str) -> None:
-        self._wanted = PULL_BATCH
+    async def _must_exist(self) -> None:
+        """A reset of a durable that is not there gets no answer at all; its info does."""
+        try:
+            answer = await self._bus.api(f"CONSUMER.INFO.{self._bus.stream}.{self._durable}")
+        except BusError:  # the bus is away
+            return
+        if "error" in answer:
+            what = f"{self._durable} of {self._bus.stream}"
+            raise BusError(f"cannot read the log as {what}: {answer['error']['description']} (was it provisioned?)")
+
+    async def _ask(self) -> None:
+        self._wanted = self._batch
         request = {
-            "batch": PULL_BATCH,
-            "expires": int(30 * SECOND_NS),
+            "batch": self._batch,
+            "expires": int(PULL_S * SECOND_NS),
             "idle_heartbeat": int(self._heartbeat_s * SECOND_NS),
         }
         subject = f"{self._bus.api_root}.CONSUMER.MSG.NEXT.{self._bus.stream}.{self._durable}"
         try:
-            await self._bus.client.publish(subject, json.dumps(request).encode(), reply=inbox)
+            await self._bus.client.publish(subject, json.dumps(request).encode(), reply=self._inbox)
         except NatsError:  # disconnected between two lines: the reconnect count has changed, so `next` resets
             self._is_broken = True
 
     async def _arrive(self, message: Msg) -> None:
+        status = message.headers.get("Status") if message.headers else None
+        if status == "408":  # the request has run its time, nothing is lost
+            await self._ask()
+            return
         self._buffer.append(message)
         self._arrived.set()
-        if message.headers is None or "Status" not in message.headers:
+        if status is None:
             self._wanted -= 1
             if self._wanted == 0:
-                await self._ask(message._sub.subject)
+                await self._ask()
 
     def _take(self, message: Msg) -> Pulled | None:
         status = message.headers.get("Status") if message.headers else None

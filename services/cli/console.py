@@ -196,4 +196,4 @@ def _order(side: str, qty: Decimal, instrument: str) -> Text:
 
 
 def _money(value: Decimal | None) -> str:
-    return "-" if value is None else f"{value.normalize():,f}"
+    return "-" if value is None else f"{round(value, 8).normalize():,f}"

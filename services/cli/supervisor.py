@@ -17,8 +17,9 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import msgspec
 from nats.aio.client import Client
@@ -137,9 +138,7 @@ class Supervisor:
             if work[0].done():
                 work[0].result()
         finally:
-            for task in work:
-                task.cancel()
-            await asyncio.gather(*work, return_exceptions=True)
+            await _end(work)
             await self._take_down()
         return EX_OK
 
@@ -231,9 +230,7 @@ class Supervisor:
             for task in done:
                 task.result()
         finally:
-            for other in others:
-                other.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
+            await _end(others)
 
     async def _show_log(self) -> None:
         """Show what the services write from now on; losing sight of the log is no reason to stop them."""
@@ -279,9 +276,7 @@ class Supervisor:
         await self._stop_all([self._venue] if self._venue else [], STOP_S_MAX["venue"])
         await self._stop_all([self._bus] if self._bus else [], STOP_S_MAX["bus"])
         await asyncio.wait(self._tasks.values(), timeout=0.5)  # the last words are still being written down
-        for task in self._tasks.values():
-            task.cancel()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await _end(self._tasks.values())
         (self._settings.home / "stack.json").unlink(missing_ok=True)
 
     async def _stop_all(self, children: Sequence[Child], deadline_s: float) -> None:
@@ -289,6 +284,17 @@ class Supervisor:
         for child, by_itself in zip(children, ended, strict=True):
             if not by_itself:
                 self._say(f"{child.spec.name} did not end within {deadline_s:g} s and was killed")
+
+
+async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel until every task has ended: a cancellation that meets nats-py in `wait_for` was seen to be swallowed."""
+    ending = set(tasks)
+    waiting = ending
+    while waiting:
+        for task in waiting:
+            task.cancel()
+        _, waiting = await asyncio.wait(waiting, timeout=0.2)
+    await asyncio.gather(*ending, return_exceptions=True)  # what they raised has been told, or is a cancellation
 
 
 def observer_command(settings: StackSettings) -> str:

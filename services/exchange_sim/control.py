@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -101,7 +100,7 @@ class Control:
             "balances": {held.asset: {"free": held.free, "locked": held.locked} for held in venue.balances()},
             "seen_cl_ord_ids": self._exchange.seen,
         }
-        return reply(msgspec.to_builtins(body, builtin_types=(), enc_hook=_as_text))
+        return reply(body)
 
     async def faults(self, request: web.Request) -> web.Response:
         """GET faults: what is still to strike."""
@@ -151,9 +150,3 @@ class Control:
             "market": self._exchange.market.identity,
             "instruments": instruments,
         }
-
-
-def _as_text(value: Any) -> str:
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    raise TypeError(f"cannot show a {type(value).__name__}")

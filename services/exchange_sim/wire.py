@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from libs.common.messages import Balance, VenueFill
+from libs.common.messages import Balance, InstrumentSpec, VenueFill
 from libs.common.timeframe import MILLISECOND
 from libs.trading.venue import BookedOrder, VenueUpdate
 from services.exchange_sim.listing import Listing, symbol_of
@@ -63,33 +63,37 @@ def _symbol(listing: Listing) -> Json:
         "cancelReplaceAllowed": False,
         "isSpotTradingAllowed": True,
         "isMarginTradingAllowed": False,
-        "filters": [
-            {
-                "filterType": "PRICE_FILTER",
-                "minPrice": amount(spec.px_tick),
-                "maxPrice": MAX_PX,
-                "tickSize": amount(spec.px_tick),
-            },
-            {
-                "filterType": "LOT_SIZE",
-                "minQty": amount(spec.qty_min),
-                "maxQty": MAX_QTY,
-                "stepSize": amount(spec.qty_step),
-            },
-            {
-                "filterType": "NOTIONAL",
-                "minNotional": amount(spec.notional_min),
-                "applyMinToMarket": True,
-                "maxNotional": MAX_QTY,
-                "applyMaxToMarket": False,
-                "avgPriceMins": 0,
-            },
-        ],
+        "filters": _filters(spec),
         "permissions": [],
         "permissionSets": [["SPOT"]],
         "defaultSelfTradePreventionMode": "NONE",
         "allowedSelfTradePreventionModes": ["NONE"],
     }
+
+
+def _filters(spec: InstrumentSpec) -> list[Json]:
+    return [
+        {
+            "filterType": "PRICE_FILTER",
+            "minPrice": amount(spec.px_tick),
+            "maxPrice": MAX_PX,
+            "tickSize": amount(spec.px_tick),
+        },
+        {
+            "filterType": "LOT_SIZE",
+            "minQty": amount(spec.qty_min),
+            "maxQty": MAX_QTY,
+            "stepSize": amount(spec.qty_step),
+        },
+        {
+            "filterType": "NOTIONAL",
+            "minNotional": amount(spec.notional_min),
+            "applyMinToMarket": True,
+            "maxNotional": MAX_QTY,
+            "applyMaxToMarket": False,
+            "avgPriceMins": 0,
+        },
+    ]
 
 
 def order_shown(booked: BookedOrder) -> Json:

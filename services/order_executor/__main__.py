@@ -1,6 +1,6 @@
 """Runs the order executor."""
 
-from libs.runtime.live import run
+from libs.runtime.process import run
 from services.order_executor.adapters.ccxt_venue import CcxtVenue
 from services.order_executor.contract import CONTRACT
 from services.order_executor.machine import OrderExecutorMachine

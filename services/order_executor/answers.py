@@ -39,7 +39,6 @@ def looked_up(turn: Turn, order: Order, answer: OrderLookedUp) -> None:
     """The venue's answer to a look-up: found is a fact, not found a hint, failed is nothing."""
     asked_at, order.looked_at = order.looked_at, 0
     inquiry = order.inquiry
-    turn.touched[order.instrument] = None
     if answer.outcome == "FOUND" and answer.order is not None:
         if inquiry is not None:
             inquiry.needs_word = False

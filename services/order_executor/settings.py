@@ -6,7 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AliasChoices, Field, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from libs.common.subjects import TOKEN
@@ -97,6 +97,12 @@ class Settings(ServiceSettings):
     def _are_delays(cls, value: tuple[int, ...]) -> tuple[int, ...]:
         if not value or min(value) < 0 or value[-1] < 100:
             raise ValueError("want milliseconds separated by commas, the last at least 100")
+        return value
+
+    @field_validator("exec_api_key_file", "exec_api_secret_file")
+    @classmethod
+    def _is_readable(cls, value: Path, info: ValidationInfo) -> Path:
+        read_secret_file(value, f"BULKHEAD_{info.field_name}".upper())
         return value
 
     def credentials(self) -> tuple[str, str]:

@@ -19,6 +19,7 @@ NUMBER_MIN = Decimal("1E-12")
 NUMBER_MAX = Decimal("1E+15")
 DIGITS_MAX = 28
 MISSING = "missing"
+ABSURD = "out of range"
 
 
 def is_sane(number: Decimal | None) -> bool:
@@ -34,10 +35,8 @@ def shown(number: Decimal | int | None) -> str:
         return MISSING
     if isinstance(number, int):
         return str(number)
-    if not number.is_finite():
-        return "not finite"  # not "NaN": a verdict must be able to stand in the log
-    if abs(number.adjusted()) > DIGITS_MAX:
-        return str(number)[:40]
+    if not number.is_finite() or abs(number.adjusted()) > DIGITS_MAX:
+        return ABSURD  # not the number itself: a verdict must be able to stand in the log
     return f"{plain(number):f}"
 
 

@@ -40,6 +40,7 @@ class Wire:
         self.port = 0
         self._server: asyncio.Server
         self._connections: dict[asyncio.StreamWriter, bool] = {}
+        self._relays: set[asyncio.Task[None]] = set()
 
     async def open(self) -> None:
         """Relay from `port` to `to_port`."""
@@ -49,7 +50,9 @@ class Wire:
     async def close(self) -> None:
         """Cut everything, listen no more."""
         self._server.close()
-        self.cut()
+        for relay in self._relays:
+            relay.cancel()
+        await asyncio.gather(*self._relays)
 
     def cut(self, *, sockets_only: bool = False, every: int = 1) -> int:
         """Reset connections; what was on its way is lost. Returns how many were cut."""
@@ -60,13 +63,15 @@ class Wire:
 
     async def _relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections[writer] = False
+        self._relays.add(relay := asyncio.current_task())  # type: ignore[arg-type]
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.to_port)
             await asyncio.gather(self._pump(reader, back, writer), self._pump(there, writer))
-        except OSError:
+        except (OSError, asyncio.CancelledError):  # cancelled only by `close`
             writer.transport.abort()
         finally:
-            self._connections.pop(writer, None)
+            del self._connections[writer]
+            self._relays.discard(relay)  # type: ignore[arg-type]
 
     async def _pump(
         self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, asker: asyncio.StreamWriter | None = None
@@ -78,7 +83,7 @@ class Wire:
                 sink.write(chunk)
                 await sink.drain()
         finally:
-            sink.transport.abort() if sink.is_closing() else sink.close()
+            sink.close()
 
 
 class Venue:
@@ -117,6 +122,7 @@ class Venue:
         """The venue is there (again), at the time and in the state in which it left."""
         self.server = ExchangeServer(self._settings)
         self.wire.to_port = await self.server.start()
+        self._settings = self._settings.model_copy(update={"sim_port": self.wire.to_port})
         self._own_url = f"http://127.0.0.1:{self.wire.to_port}"
 
     def sockets_of(self, stream: str) -> list[Socket]:
@@ -130,7 +136,8 @@ class Venue:
             session.post(f"{self._own_url}/sim/advance", json={"to": to}) as reply,
         ):
             reply.raise_for_status()
-        await self.clock.sleep_until(to)
+        async with asyncio.timeout(SETTLED_S_MAX):
+            await self.clock.sleep_until(to)
 
     def quotes(self) -> dict[str, tuple[float, float]]:
         """The best bid and offer of each instrument now."""

@@ -149,7 +149,7 @@ async def test_silence_is_stale_and_reconnection_ends_it(tmp_path: Path) -> None
     """No frame on any socket while time goes on: STALE, new connections, LIVE."""
     async with Venue(tmp_path, sim_mode="free", sim_speed=10) as venue:
         log = Log()
-        feed = Feed(venue, log, feed_staleness_ms_max=4_000, feed_trade_silence_ms_max=4_000)
+        feed = Feed(venue, log)
         await begun(feed, log)
         for stream in [f"{symbol}@{kind}" for symbol in ("btcusdt", "ethusdt") for kind in ("trade", "bookTicker")]:
             for socket in venue.sockets_of(stream):

@@ -113,7 +113,7 @@ class Projection:
     def _commit(self, last: LogEntry, rows: Iterable[TableRow], skipped: Sequence[Skipped]) -> None:
         place = Place(last.seq, _digest(last.payload))
         with self._engine.begin() as connection:
-            if False:
+            if self._read_place(connection) != self._place:
                 raise PositionMoved(f"expected {self._place.seq}")
             self._write(connection, [*rows, *(_skipped_row(each) for each in skipped)])
             statement = self._insert(PROJECTION_POSITION)

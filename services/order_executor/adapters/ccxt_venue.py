@@ -86,6 +86,7 @@ class CcxtVenue:
         self._context: AdapterContext
         self._exchange: Any = None
         self._stream: asyncio.Task[None] | None = None
+        self._opened = asyncio.Event()
 
     async def open(self, context: AdapterContext) -> None:
         """Start reading the user stream. A venue that is down is no reason not to start."""
@@ -94,6 +95,7 @@ class CcxtVenue:
         _listen_in(self._exchange)
         stream = UserStream(self._client, self._symbols, context)
         self._stream = asyncio.create_task(stream.run(), name="user stream")
+        self._opened.set()
 
     async def close(self) -> None:
         """Stop reading and disconnect."""
@@ -104,11 +106,12 @@ class CcxtVenue:
             await self._exchange.close()
 
     async def perform(self, asked: Asked) -> Answer:
-        """Carry out one request.
+        """Carry out one request (the shell may ask while it is still opening us).
 
         Raises:
             TypeError: the machine asked for something this venue cannot do (a defect).
         """
+        await self._opened.wait()
         match asked.request:
             case SubmitOrder() as request:
                 answer: Answer = await self._submit(asked.request_id, request)

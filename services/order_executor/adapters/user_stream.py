@@ -28,7 +28,7 @@ CLOSE_S_MAX = 1.0
 
 
 class StreamLost(Exception):
-    """The venue ended our subscription without a word to the watchers."""
+    """There is no stream to read: the venue ended our subscription without a word to the watchers, or lists nothing."""
 
 
 class UserStream:
@@ -61,10 +61,12 @@ class UserStream:
 
     async def _subscribe(self, exchange: Any) -> None:
         async with asyncio.timeout(CONNECT_S_MAX):
-            if self._markets is None:
-                self._markets = list((await exchange.load_markets()).values())
-            else:
+            if self._markets:
                 exchange.set_markets(self._markets)
+            else:
+                self._markets = list((await exchange.load_markets()).values())
+            if not self._markets:
+                raise StreamLost("the venue lists no markets")
             await exchange.authenticate({"type": "spot"})
         self._say(connected=True, reason="subscribed")
 
@@ -120,11 +122,10 @@ async def _watch_over(exchange: Any) -> None:
 
 
 async def _closed(exchange: Any) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_S_MAX):
-            await exchange.close()
-    except Exception:  # noqa: BLE001  the connection is being thrown away; how it dies decides nothing
-        return
+    """Throw the connection away. How it dies decides nothing; should we be cancelled meanwhile, it dies all the same."""
+    dying = asyncio.ensure_future(exchange.close())
+    dying.add_done_callback(lambda done: done.cancelled() or done.exception())
+    await asyncio.wait({dying}, timeout=CLOSE_S_MAX)
 
 
 def _reason_of(error: BaseException) -> str:

@@ -17,14 +17,14 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import URL, func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from libs.common.codec import encode
 from libs.common.messages import OrderDenied
 from libs.runtime.adapter import LogEntry
 from services.ledger.adapters.database import downgrade, migrate, open_engine
 from services.ledger.adapters.projection import PositionMoved, Projection, WrongLog
-from services.ledger.adapters.tables import EQUITY, METADATA, ORDERS
+from services.ledger.adapters.tables import EQUITY, METADATA, ORDERS, PROJECTION_POSITION
 from tests.e2e.ledger.databases import Databases, LocalPostgres, SqliteFiles, content, position, store
 from tests.e2e.ledger.followable_log import poisons
 from tests.e2e.ledger.victim import BATCH
@@ -96,6 +96,21 @@ def test_applied_twice_books_nothing_twice(
     store(url, log[100:150], batch=50)
     assert content(url) == expected(log[199].seq)
     store(url, log, batch=64)
+    assert content(url) == expected(log[-1].seq)
+
+
+def test_a_lost_position_turns_nothing_back(
+    databases: Databases, log: list[LogEntry], expected: Callable[[int], Any]
+) -> None:
+    """Somebody deletes only the position: while the log is read again, no order and no position falls back to an older state."""
+    url = databases.new()
+    store(url, log, batch=100)
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(PROJECTION_POSITION.delete())
+    engine.dispose()
+    store(url, log[:100], batch=10)
+    assert position(url) == log[99].seq
     assert content(url) == expected(log[-1].seq)
 
 
@@ -211,7 +226,7 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, log: list[LogEntry], expected
     projection.apply(log[:10])
     with projection._engine.connect() as connection:
         pages = connection.exec_driver_sql("PRAGMA page_count").scalar_one()
-        connection.exec_driver_sql(f"PRAGMA max_page_count={pages}")
+        connection.exec_driver_sql(f"PRAGMA max_page_count={pages + 3}")
     with pytest.raises(OperationalError, match="full"):
         projection.apply(log[10:])
     assert content(url) == expected(log[9].seq)
@@ -220,6 +235,21 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, log: list[LogEntry], expected
     projection.apply(log[10:])
     projection.close()
     assert content(url) == expected(log[-1].seq)
+
+
+def test_a_missing_table_is_an_outage(databases: Databases, log: list[LogEntry]) -> None:
+    """Somebody dropped a table: no event is blamed for it and passed over; the position stays where it is."""
+    url = databases.new()
+    projection = Projection.open(url)
+    projection.apply(log[:10])
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        EQUITY.drop(connection)
+    engine.dispose()
+    with pytest.raises(DBAPIError, match="equity"):
+        projection.apply(log[10:])
+    projection.close()
+    assert position(url) == log[9].seq
 
 
 # --- what dies -----------------------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ def foreign(desk: Desk) -> VenueOrder:
 
 
 def test_genesis_reads_the_account_and_takes_its_balances_as_the_opening():
+    """Genesis reads the account and takes its balances as the opening."""
     desk = Desk(opened=False).tell(GENESIS)
     assert desk.request(ReadAccount).instruments == (BTC, ETH)
     desk.account(usdt="1000", btc="2")
@@ -50,11 +51,13 @@ def test_genesis_reads_the_account_and_takes_its_balances_as_the_opening():
 
 
 def test_before_genesis_a_start_reads_nothing():
+    """Before genesis a start reads nothing."""
     Desk(opened=False).tell(STARTED).expect()
     Desk(opened=False).tell(UserStreamChanged(connected=True, reason="")).expect()
 
 
 def test_every_start_reads_the_account_and_every_minute_does():
+    """Every start reads the account and every minute does."""
     desk = Desk().tell(STARTED)
     desk.expect(SetTimer("reconcile", desk.now + 60 * SECOND), desk.effects[1])
     assert desk.asked() == ["account"]
@@ -64,12 +67,14 @@ def test_every_start_reads_the_account_and_every_minute_does():
 
 
 def test_a_reconnected_user_stream_reads_the_account_and_a_lost_one_says_nothing():
+    """A reconnected user stream reads the account and a lost one says nothing."""
     desk = Desk().tell(UserStreamChanged(connected=False, reason="reset"))
     desk.expect()
     assert desk.tell(UserStreamChanged(connected=True, reason="")).asked() == ["account"]
 
 
 def test_a_reading_asked_for_during_another_follows_it():
+    """A reading asked for during another follows it."""
     desk = Desk().tell(STARTED).tell(UserStreamChanged(connected=True, reason=""))
     desk.expect()
     assert desk.account().asked() == ["account"]
@@ -77,12 +82,14 @@ def test_a_reading_asked_for_during_another_follows_it():
 
 
 def test_an_interrupted_or_outdated_reading_is_asked_again():
+    """An interrupted or outdated reading is asked again."""
     desk = Desk().tell(STARTED).interrupt("account")
     assert desk.asked() == ["account"]
     assert desk.expire("account").asked() == ["account"]
 
 
 def test_a_failed_reading_says_nothing_and_is_repeated_more_and_more_slowly():
+    """A failed reading says nothing and is repeated more and more slowly."""
     desk = Desk().tell(STARTED)
     waits = []
     for _ in range(7):
@@ -94,6 +101,7 @@ def test_a_failed_reading_says_nothing_and_is_repeated_more_and_more_slowly():
 
 
 def test_history_before_genesis_is_nobodys_and_later_readings_begin_behind_it():
+    """History before genesis is nobody's and later readings begin behind it."""
     desk = Desk(opened=False).tell(GENESIS).account(fill("9", "web", "1"), fill("10", "web", "1"), usdt="1000")
     assert desk.alerts() == []
     desk.fire("reconcile")
@@ -102,12 +110,14 @@ def test_history_before_genesis_is_nobodys_and_later_readings_begin_behind_it():
 
 
 def test_a_position_explained_by_our_fills_is_clean():
+    """A position explained by our fills is clean."""
     desk = Desk().covered()
     desk.fire("reconcile").account(usdt="999500", btc="0.01", orders=(desk.shown(STOP),))
     assert desk.only(Reconciled).clean
 
 
 def test_fees_are_part_of_what_is_expected():
+    """Fees are part of what is expected."""
     desk = Desk().tell(approval())
     paid = fill("1", ENTRY, "0.01", commission=D("0.00001"), commission_asset="BTC")
     desk.confirm(ENTRY, paid, status="FILLED").confirm(STOP)
@@ -116,6 +126,7 @@ def test_fees_are_part_of_what_is_expected():
 
 
 def test_a_difference_is_said_only_when_it_is_seen_twice_and_paged_once():
+    """A difference is said only when it is seen twice and paged once."""
     desk = Desk().fire("reconcile").account(btc="0.5")
     assert desk.published(Reconciled) == []
     assert desk.timers["reconcile"] == desk.now + 200 * MS
@@ -131,11 +142,13 @@ def test_a_difference_is_said_only_when_it_is_seen_twice_and_paged_once():
 
 
 def test_a_difference_that_goes_away_is_never_mentioned():
+    """A difference that goes away is never mentioned."""
     desk = Desk().fire("reconcile").account(btc="0.5").fire("reconcile").account()
     assert desk.only(Reconciled).clean
 
 
 def test_a_foreign_open_order_is_a_ticket_and_a_mismatch():
+    """A foreign open order is a ticket and a mismatch."""
     desk = Desk()
     desk.fire("reconcile").account(orders=(foreign(desk),))
     assert desk.alerts() == [("FOREIGN_ORDER", "ticket")]
@@ -144,6 +157,7 @@ def test_a_foreign_open_order_is_a_ticket_and_a_mismatch():
 
 
 def test_a_foreign_execution_is_a_ticket_once():
+    """A foreign execution is a ticket once."""
     desk = Desk().fire("reconcile").account(fill("9", "web", "0.5", venue_order_id="v-web"), btc="0.5")
     assert desk.alerts() == [("FOREIGN_FILL", "ticket")]
     desk.fire("reconcile").account(fill("9", "web", "0.5", venue_order_id="v-web"), btc="0.5")
@@ -151,6 +165,7 @@ def test_a_foreign_execution_is_a_ticket_once():
 
 
 def test_a_missed_fill_is_booked_and_the_account_read_again_before_anything_is_said():
+    """A missed fill is booked and the account read again before anything is said."""
     desk = Desk().covered().fire("reconcile")
     desk.account(desk.sold("s", STOP, "0.01"), usdt="999990", btc="0")
     assert desk.reports() == [("STOP", "TRADE", "FILLED")]
@@ -160,6 +175,7 @@ def test_a_missed_fill_is_booked_and_the_account_read_again_before_anything_is_s
 
 
 def test_nothing_is_compared_while_an_order_is_under_way():
+    """Nothing is compared while an order is under way."""
     desk = Desk().tell(approval()).tell(STARTED)
     for _ in range(3):
         desk.account()
@@ -168,6 +184,7 @@ def test_nothing_is_compared_while_an_order_is_under_way():
 
 
 def test_what_moved_during_the_reading_is_not_compared():
+    """What moved during the reading is not compared."""
     desk = Desk().tell(STARTED)
     desk.bought().confirm(STOP).account()
     assert desk.published(Reconciled) == []
@@ -175,6 +192,7 @@ def test_what_moved_during_the_reading_is_not_compared():
 
 
 def test_an_order_the_venue_does_not_list_is_asked_about_and_never_guessed():
+    """An order the venue does not list is asked about and never guessed."""
     desk = Desk().covered().fire("reconcile").account(usdt="999500", btc="0.01")
     assert desk.reports() == []
     assert f"look:{STOP}" in desk.timers
@@ -184,6 +202,7 @@ def test_an_order_the_venue_does_not_list_is_asked_about_and_never_guessed():
 
 
 def test_an_order_the_venue_has_lost_is_given_up_only_with_the_same_proof_as_an_unknown_one():
+    """An order the venue has lost is given up only with the same proof as an unknown one."""
     desk = Desk().covered().after(60).fire("reconcile").account(usdt="999500", btc="0.01")
     desk.fire(f"look:{STOP}").look(STOP, "NOT_FOUND").fire(f"look:{STOP}").look(STOP, "NOT_FOUND")
     assert desk.asked() == ["account"]
@@ -194,6 +213,7 @@ def test_an_order_the_venue_has_lost_is_given_up_only_with_the_same_proof_as_an_
 
 
 def test_an_order_closed_here_and_open_there_is_a_mismatch():
+    """An order closed here and open there is a mismatch."""
     desk = Desk().covered()
     shown = desk.shown(STOP)
     desk.stream(desk.shown(STOP, "CANCELED")).confirm(order("STOP", attempt=1))
@@ -204,23 +224,27 @@ def test_an_order_closed_here_and_open_there_is_a_mismatch():
 
 
 def test_an_unknown_order_seen_open_in_the_account_is_known():
+    """An unknown order seen open in the account is known."""
     desk = Desk().uncertain().fire("reconcile")
     desk.account(orders=(desk.shown(ENTRY),))
     assert desk.reports() == [("ENTRY", "NEW", "NEW")]
 
 
 def test_an_instrument_off_the_list_is_still_read_while_it_is_remembered():
+    """An instrument off the list is still read while it is remembered."""
     desk = Desk().covered()
     desk.machine.settings = msgspec.structs.replace(desk.machine.settings, instruments=(ETH,))
     assert desk.fire("reconcile").request(ReadAccount).instruments == (ETH, BTC)
 
 
 def test_a_second_genesis_does_not_move_the_opening():
+    """A second genesis does not move the opening."""
     desk = Desk().tell(GENESIS).account(btc="1").fire("reconcile").account(btc="1")
     assert desk.state.opening["BTC"] == 0
     assert not desk.only(Reconciled).clean
 
 
 def test_rejecting_approvals_is_no_activity():
+    """Rejecting approvals is no activity."""
     desk = Desk().tell(STARTED)
     assert desk.tell(approval(valid_until=1)).account().only(Reconciled).clean

@@ -32,6 +32,7 @@ def refused(desk: Desk) -> str:
 
 
 def test_an_approved_entry_is_written_ahead_and_then_sent_once():
+    """An approved entry is written ahead and then sent once."""
     desk = Desk().tell(approval())
     desk.expect(
         like(
@@ -50,10 +51,12 @@ def test_an_approved_entry_is_written_ahead_and_then_sent_once():
 
 
 def test_the_same_approval_again_is_ignored():
+    """The same approval again is ignored."""
     Desk().tell(approval()).tell(approval()).expect()
 
 
 def test_an_intent_with_another_content_is_poison_and_touches_nothing():
+    """An intent with another content is poison and touches nothing."""
     desk = Desk().tell(approval()).tell(approval(order_qty=D("0.02")))
     assert refused(desk) == "INTENT_CHANGED"
     assert len(desk.effects) == 1
@@ -68,6 +71,7 @@ def test_an_intent_with_another_content_is_poison_and_touches_nothing():
     ids=["another key", "altered after signing"],
 )
 def test_an_approval_that_the_gate_did_not_sign_is_poison_and_says_nothing_of_the_intent(forged):
+    """An approval that the gate did not sign is poison and says nothing of the intent."""
     desk = Desk().tell(forged)
     assert refused(desk) == "BAD_SIGNATURE"
     assert len(desk.effects) == 1
@@ -75,6 +79,7 @@ def test_an_approval_that_the_gate_did_not_sign_is_poison_and_says_nothing_of_th
 
 
 def test_an_approval_that_arrives_too_late_is_reported_expired_and_never_sent():
+    """An approval that arrives too late is reported expired and never sent."""
     desk = Desk().after(11).tell(approval())
     desk.expect(
         like(ExecutionReport, cl_ord_id=order("ENTRY"), exec_type="EXPIRED", ord_status="EXPIRED", leaves_qty=D(0))
@@ -99,6 +104,7 @@ def test_an_approval_that_arrives_too_late_is_reported_expired_and_never_sent():
     ],
 )
 def test_an_entry_beyond_the_executors_own_limits_is_poison_and_ends_its_intent(changes, reason):
+    """An entry beyond the executor's own limits is poison and ends its intent."""
     desk = Desk(notional_max=D(100_000)).tell(approval(**changes))
     assert refused(desk) == reason
     assert desk.reports() == [("ENTRY", "REJECTED", "REJECTED")]
@@ -114,12 +120,14 @@ def test_an_entry_beyond_the_executors_own_limits_is_poison_and_ends_its_intent(
     ],
 )
 def test_an_exit_must_make_sense_too(changes, reason):
+    """An exit must make sense too."""
     desk = Desk().covered().tell(exit_approval(**changes))
     assert refused(desk) == reason
     assert desk.asked() == []
 
 
 def test_nothing_is_bought_before_books_and_venue_were_seen_to_agree():
+    """Nothing is bought before books and venue were seen to agree."""
     desk = Desk(opened=False)
     desk.tell(FeedStatus(venue="binance", state="LIVE", reason="", specs=SPECS)).tell(marks()).tell(approval())
     desk.expect(like(ExecutionReport, exec_type="REJECTED", ord_status="REJECTED"))
@@ -127,6 +135,7 @@ def test_nothing_is_bought_before_books_and_venue_were_seen_to_agree():
 
 
 def test_nothing_is_bought_without_a_recent_mark():
+    """Nothing is bought without a recent mark."""
     desk = Desk(mark_age_ms_max=5_000).after(6).tell(approval())
     assert "NO_MARK" in desk.only(ExecutionReport).reason
     desk = Desk(mark_age_ms_max=5_000).after(6)
@@ -135,11 +144,13 @@ def test_nothing_is_bought_without_a_recent_mark():
 
 
 def test_the_rules_of_another_venue_are_not_ours():
+    """The rules of another venue are not ours."""
     desk = Desk(venue="kraken").tell(approval())
     assert "NO_SPEC" in desk.only(ExecutionReport).reason
 
 
 def test_quantity_and_limit_are_put_on_the_venues_grid_never_beyond_what_was_approved():
+    """Quantity and limit are put on the venue's grid never beyond what was approved."""
     desk = Desk().tell(
         approval(ord_type="LIMIT", time_in_force="IOC", limit_px=D("49999.999"), order_qty=D("0.010009"))
     )
@@ -148,6 +159,7 @@ def test_quantity_and_limit_are_put_on_the_venues_grid_never_beyond_what_was_app
 
 
 def test_an_instrument_taken_off_the_list_may_still_be_left():
+    """An instrument taken off the list may still be left."""
     desk = Desk().covered()
     desk.machine.settings = type(desk.machine.settings)(
         gate_public_key=desk.machine.settings.gate_public_key, instruments=(ETH,)

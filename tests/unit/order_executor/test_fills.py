@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 from typing import get_args
 
+import msgspec
 import pytest
 
 from libs.common.messages import ExecutionReport, OrdStatus
@@ -30,6 +31,7 @@ def sources(desk: Desk) -> list:
 
 @pytest.mark.parametrize("first", range(5))
 def test_an_execution_is_booked_once_whoever_tells_it_first(first):
+    """An execution is booked once whoever tells it first."""
     desk = Desk().tell(approval())
     ways = sources(desk)
     trades = 0
@@ -43,13 +45,22 @@ def test_an_execution_is_booked_once_whoever_tells_it_first(first):
     assert desk.state.holdings[BTC].qty == D("0.004")
 
 
+def test_an_execution_told_twice_in_one_breath_is_booked_once():
+    """An execution told twice in one breath is booked once."""
+    desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.004"), fill("1", ENTRY, "0.004"))
+    assert desk.reports() == [("ENTRY", "NEW", "NEW"), ("ENTRY", "TRADE", "PARTIALLY_FILLED")]
+    assert desk.state.holdings[BTC].qty == D("0.004")
+
+
 def test_an_execution_may_be_told_without_the_order_and_by_the_venues_id_alone():
+    """An execution may be told without the order and by the venue's id alone."""
     desk = Desk().tell(approval()).confirm(ENTRY)
     desk.stream(None, fill("1", "", "0.01", venue_order_id="v-" + ENTRY[:6]))
     assert desk.reports() == [("ENTRY", "TRADE", "FILLED")]
 
 
 def test_an_end_the_venue_declares_is_believed_only_with_all_its_executions():
+    """An end the venue declares is believed only with all its executions."""
     desk = Desk().tell(approval()).confirm(ENTRY)
     desk.stream(desk.shown(ENTRY, "CANCELED", "0.006"), fill("2", ENTRY, "0.002"))
     assert desk.reports() == [("ENTRY", "TRADE", "PARTIALLY_FILLED")]
@@ -58,6 +69,7 @@ def test_an_end_the_venue_declares_is_believed_only_with_all_its_executions():
 
 
 def test_missing_executions_are_asked_for():
+    """Missing executions are asked for."""
     desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", status="FILLED", cum="0.01")
     assert desk.reports() == [("ENTRY", "NEW", "NEW")]
     desk.fire(f"look:{ENTRY}").look(ENTRY, "FOUND", fill("1", ENTRY, "0.01"), status="FILLED", cum="0.01")
@@ -66,12 +78,14 @@ def test_missing_executions_are_asked_for():
 
 
 def test_an_incomplete_look_up_is_repeated():
+    """An incomplete look up is repeated."""
     desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", status="FILLED", cum="0.01")
     desk.fire(f"look:{ENTRY}").look(ENTRY, "FOUND", fill("1", ENTRY, "0.004"), status="FILLED", cum="0.01")
     assert f"look:{ENTRY}" in desk.timers
 
 
 def test_a_fill_after_a_cancel_is_booked_although_the_order_stays_canceled():
+    """A fill after a cancel is booked although the order stays canceled."""
     desk = Desk().tell(approval()).confirm(ENTRY, status="CANCELED")
     desk.stream(None, fill("1", ENTRY, "0.004"))
     assert desk.reports() == [("ENTRY", "TRADE", "CANCELED")]
@@ -79,6 +93,7 @@ def test_a_fill_after_a_cancel_is_booked_although_the_order_stays_canceled():
 
 
 def test_a_market_order_that_ran_out_of_liquidity_expires_with_what_it_got():
+    """A market order that ran out of liquidity expires with what it got."""
     desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.004"), status="EXPIRED")
     assert desk.reports()[-1] == ("ENTRY", "EXPIRED", "EXPIRED")
     assert desk.published(ExecutionReport)[-2].leaves_qty == D("0.006")
@@ -86,11 +101,13 @@ def test_a_market_order_that_ran_out_of_liquidity_expires_with_what_it_got():
 
 
 def test_a_venue_that_calls_less_than_asked_filled_leaves_nothing_open():
+    """A venue that calls less than asked filled leaves nothing open."""
     desk = Desk().tell(approval()).answer(ENTRY, "CONFIRMED", fill("1", ENTRY, "0.004"), status="FILLED", cum="0.004")
     assert desk.reports()[-1] == ("ENTRY", "EXPIRED", "EXPIRED")
 
 
 def test_more_than_was_asked_for_is_booked_and_paged():
+    """More than was asked for is booked and paged."""
     desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.01"), status="FILLED")
     desk.stream(None, fill("2", ENTRY, "0.001"))
     assert ("OVERFILLED", "page") in desk.alerts()
@@ -99,6 +116,7 @@ def test_more_than_was_asked_for_is_booked_and_paged():
 
 @pytest.mark.parametrize("changes", [{"side": "SELL"}, {"instrument": ETH}, {"px": D(0)}])
 def test_an_execution_that_contradicts_its_order_is_paged_and_not_booked(changes):
+    """An execution that contradicts its order is paged and not booked."""
     desk = Desk().tell(approval()).confirm(ENTRY)
     desk.stream(desk.shown(ENTRY), fill("1", ENTRY, "0.01", **changes))
     assert desk.alerts() == [("CONTRADICTORY_FILL", "page")]
@@ -106,22 +124,22 @@ def test_an_execution_that_contradicts_its_order_is_paged_and_not_booked(changes
 
 
 def test_a_stranger_at_our_venue_is_told_once_and_never_booked():
+    """A stranger at our venue is told once and never booked."""
     desk = Desk().tell(approval()).confirm(ENTRY)
     mine = desk.shown(ENTRY)
-    theirs = type(mine)(
-        **{name: getattr(mine, name) for name in mine.__struct_fields__}
-        | {"cl_ord_id": "web", "venue_order_id": "v-web"}
-    )
+    theirs = msgspec.structs.replace(mine, cl_ord_id="web", venue_order_id="v-web")
     desk.stream(theirs, fill("9", "web", "0.5", venue_order_id="v-web"))
     assert desk.alerts() == [("FOREIGN_FILL", "ticket"), ("FOREIGN_ORDER", "ticket")]
     desk.stream(theirs, fill("9", "web", "0.5", venue_order_id="v-web")).expect()
 
 
 def test_before_the_book_is_open_strangers_are_nobodys_business():
+    """Before the book is open strangers are nobody's business."""
     Desk(opened=False).stream(None, fill("9", "web", "0.5")).expect()
 
 
 def test_two_instruments_may_use_the_same_trade_id():
+    """Two instruments may use the same trade id."""
     desk = Desk().tell(approval()).confirm(ENTRY, fill("7", ENTRY, "0.01"), status="FILLED")
     other = order("ENTRY", "a2")
     desk.tell(approval("a2", instrument=ETH, ref_px=D(2_000), stop_px=D(1_900), order_qty=D(1)))
@@ -130,12 +148,14 @@ def test_two_instruments_may_use_the_same_trade_id():
 
 
 def test_every_status_answers_every_fill():
+    """Every status answers every fill."""
     for status in get_args(OrdStatus):
         assert (status, Fact.PART_FILLED) in TRANSITIONS
         assert (status, Fact.ALL_FILLED) in TRANSITIONS
 
 
 def test_a_closed_order_reopens_only_for_what_the_venue_proves():
+    """A closed order reopens only for what the venue proves."""
     reopening = {Fact.SURFACED, Fact.PART_FILLED}
     for (old, fact), new in TRANSITIONS.items():
         if old in CLOSED and new not in CLOSED:
@@ -144,12 +164,14 @@ def test_a_closed_order_reopens_only_for_what_the_venue_proves():
 
 
 def test_nothing_but_a_fill_makes_an_order_filled():
+    """Nothing but a fill makes an order filled."""
     for (old, fact), new in TRANSITIONS.items():
         if new == "FILLED" and old != "FILLED":
             assert fact == Fact.ALL_FILLED
 
 
 def test_old_closed_orders_are_forgotten_and_their_executions_are_not():
+    """Old closed orders are forgotten and their executions are not."""
     desk = Desk(orders_kept=2)
     for number in range(4):
         name = f"n{number}"

@@ -21,6 +21,7 @@ def through_not_found(desk: Desk, name: str = ENTRY) -> Desk:
 
 
 def test_a_confirmed_market_order_is_reported_new_and_then_once_for_every_fill():
+    """A confirmed market order is reported new and then once for every fill."""
     desk = Desk().tell(approval())
     desk.confirm(ENTRY, fill("1", ENTRY, "0.004"), fill("2", ENTRY, "0.006", px=D(50_010)), status="FILLED")
     assert desk.reports() == [
@@ -34,6 +35,7 @@ def test_a_confirmed_market_order_is_reported_new_and_then_once_for_every_fill()
 
 
 def test_a_fill_carries_its_commission():
+    """A fill carries its commission."""
     desk = Desk().tell(approval())
     desk.confirm(ENTRY, fill("1", ENTRY, "0.01", commission=D("0.00001"), commission_asset="BTC"), status="FILLED")
     trade = desk.published(ExecutionReport)[-1]
@@ -41,6 +43,7 @@ def test_a_fill_carries_its_commission():
 
 
 def test_a_rejected_entry_is_reported_with_the_venues_words():
+    """A rejected entry is reported with the venue's words."""
     desk = Desk().tell(approval()).answer(ENTRY, "REJECTED", code="-2010")
     assert desk.reports() == [("ENTRY", "REJECTED", "REJECTED")]
     assert desk.only(ExecutionReport).reason == "-2010: as the test wants"
@@ -49,6 +52,7 @@ def test_a_rejected_entry_is_reported_with_the_venues_words():
 
 @pytest.mark.parametrize("silence", ["answered unknown", "interrupted"])
 def test_silence_quarantines_the_instrument_pages_a_person_and_starts_looking(silence):
+    """Silence quarantines the instrument pages a person and starts looking."""
     desk = Desk().tell(approval())
     if silence == "interrupted":
         desk.interrupt(f"submit:{ENTRY}")
@@ -62,6 +66,7 @@ def test_silence_quarantines_the_instrument_pages_a_person_and_starts_looking(si
 
 
 def test_an_unknown_order_bars_entries_of_its_instrument_only():
+    """An unknown order bars entries of its instrument only."""
     desk = Desk().uncertain().tell(approval("a2"))
     assert "QUARANTINED" in desk.only(ExecutionReport).reason
     desk.tell(approval("a3", instrument=ETH, ref_px=D(2_000), stop_px=D(1_900)))
@@ -69,6 +74,7 @@ def test_an_unknown_order_bars_entries_of_its_instrument_only():
 
 
 def test_looking_backs_off_and_a_failed_question_decides_nothing():
+    """Looking backs off and a failed question decides nothing."""
     desk = Desk().uncertain()
     waits = []
     for _ in range(6):
@@ -79,6 +85,7 @@ def test_looking_backs_off_and_a_failed_question_decides_nothing():
 
 
 def test_an_unknown_order_that_is_found_is_booked_and_its_instrument_released():
+    """An unknown order that is found is booked and its instrument released."""
     desk = Desk().uncertain().fire(f"look:{ENTRY}")
     desk.look(ENTRY, "FOUND", fill("1", ENTRY, "0.01"), status="FILLED", cum="0.01")
     assert desk.reports() == [("ENTRY", "NEW", "NEW"), ("ENTRY", "TRADE", "FILLED")]
@@ -88,6 +95,7 @@ def test_an_unknown_order_that_is_found_is_booked_and_its_instrument_released():
 
 
 def test_the_user_stream_may_answer_before_the_look_up():
+    """The user stream may answer before the look up."""
     desk = Desk().uncertain()
     desk.stream(desk.shown(ENTRY))
     assert desk.reports() == [("ENTRY", "NEW", "NEW")]
@@ -96,6 +104,7 @@ def test_the_user_stream_may_answer_before_the_look_up():
 
 
 def test_not_found_means_nothing_while_the_order_may_still_arrive():
+    """Not found means nothing while the order may still arrive."""
     desk = Desk().uncertain()
     for _ in range(4):
         desk.fire(f"look:{ENTRY}").look(ENTRY, "NOT_FOUND")
@@ -103,7 +112,17 @@ def test_not_found_means_nothing_while_the_order_may_still_arrive():
     assert desk.state.orders[ENTRY].inquiry.not_found == 0
 
 
+def test_a_question_that_failed_is_never_counted_as_not_found():
+    """A question that failed is never counted as not found."""
+    desk = Desk().uncertain().after(17)
+    for _ in range(4):
+        desk.fire(f"look:{ENTRY}").look(ENTRY, "FAILED")
+        assert desk.asked() == []
+    assert desk.state.orders[ENTRY].inquiry.not_found == 0
+
+
 def test_not_found_is_final_after_a_second_one_and_an_account_that_does_not_show_it():
+    """Not found is final after a second one and an account that does not show it."""
     desk = through_not_found(Desk().uncertain())
     assert desk.asked() == ["account"]
     desk.account()
@@ -114,6 +133,7 @@ def test_not_found_is_final_after_a_second_one_and_an_account_that_does_not_show
 
 
 def test_an_account_that_cannot_be_read_is_no_proof():
+    """An account that cannot be read is no proof."""
     desk = through_not_found(Desk().uncertain()).account(ok=False)
     desk.expect(SetTimer("reconcile", desk.now + SECOND))
     assert desk.state.orders[ENTRY].status == "UNKNOWN"
@@ -122,6 +142,7 @@ def test_an_account_that_cannot_be_read_is_no_proof():
 
 
 def test_an_account_reading_that_began_before_the_second_look_is_no_proof():
+    """An account reading that began before the second look is no proof."""
     desk = Desk().uncertain().after(17).fire("reconcile")
     desk.fire(f"look:{ENTRY}").look(ENTRY, "NOT_FOUND")
     desk.fire(f"look:{ENTRY}").look(ENTRY, "NOT_FOUND")
@@ -134,6 +155,7 @@ def test_an_account_reading_that_began_before_the_second_look_is_no_proof():
 
 
 def test_an_account_that_shows_the_order_after_all_overrules_not_found():
+    """An account that shows the order after all overrules not found."""
     desk = through_not_found(Desk().uncertain())
     desk.account(fill("1", ENTRY, "0.01"), usdt="999500", btc="0.01")
     assert desk.state.orders[ENTRY].status == "FILLED"
@@ -141,12 +163,14 @@ def test_an_account_that_shows_the_order_after_all_overrules_not_found():
 
 
 def test_found_again_starts_the_count_anew():
+    """Found again starts the count anew."""
     desk = Desk().uncertain().after(17).fire(f"look:{ENTRY}").look(ENTRY, "NOT_FOUND")
     desk.fire(f"look:{ENTRY}").look(ENTRY, "FOUND")
     assert desk.state.orders[ENTRY].status == "NEW"
 
 
 def test_a_look_up_that_was_interrupted_or_outdated_is_simply_asked_again():
+    """A look up that was interrupted or outdated is simply asked again."""
     desk = Desk().uncertain().fire(f"look:{ENTRY}")
     desk.interrupt(f"lookup:{ENTRY}")
     assert desk.asked() == [f"lookup:{ENTRY}"]
@@ -155,12 +179,14 @@ def test_a_look_up_that_was_interrupted_or_outdated_is_simply_asked_again():
 
 
 def test_a_submission_that_was_too_old_to_send_is_expired_without_any_doubt():
+    """A submission that was too old to send is expired without any doubt."""
     desk = Desk().tell(approval()).expire(f"submit:{ENTRY}")
     assert desk.reports() == [("ENTRY", "EXPIRED", "EXPIRED")]
     assert desk.published(InstrumentQuarantined) == []
 
 
 def test_a_time_out_after_the_user_stream_has_shown_the_order_is_no_quarantine():
+    """A time out after the user stream has shown the order is no quarantine."""
     desk = Desk().tell(approval())
     desk.stream(desk.shown(ENTRY)).answer(ENTRY, "UNKNOWN")
     assert desk.reports() == []
@@ -168,6 +194,7 @@ def test_a_time_out_after_the_user_stream_has_shown_the_order_is_no_quarantine()
 
 
 def test_a_refusal_of_what_the_user_stream_has_shown_is_looked_up():
+    """A refusal of what the user stream has shown is looked up."""
     desk = Desk().tell(approval())
     desk.stream(desk.shown(ENTRY)).answer(ENTRY, "REJECTED", code="-2010")
     assert desk.state.orders[ENTRY].status == "NEW"
@@ -175,6 +202,7 @@ def test_a_refusal_of_what_the_user_stream_has_shown_is_looked_up():
 
 
 def test_two_unknown_orders_release_their_instrument_once_when_both_are_known():
+    """Two unknown orders release their instrument once when both are known."""
     desk = Desk().bought().answer(order("STOP"), "UNKNOWN")
     first = desk.only(InstrumentQuarantined).cl_ord_id
     desk.tell(approval("a2"))
@@ -184,6 +212,7 @@ def test_two_unknown_orders_release_their_instrument_once_when_both_are_known():
 
 
 def test_an_order_declared_never_sent_that_the_venue_shows_is_taken_back_and_paged():
+    """An order declared never sent that the venue shows is taken back and paged."""
     desk = Desk().tell(approval()).answer(ENTRY, "REJECTED", code=NEVER_SENT)
     desk.stream(None, fill("1", ENTRY, "0.004"))
     assert desk.alerts() == [("ORDER_SURFACED", "page")]
@@ -192,6 +221,7 @@ def test_an_order_declared_never_sent_that_the_venue_shows_is_taken_back_and_pag
 
 
 def test_a_report_that_cannot_be_is_told_and_changes_nothing():
+    """A report that cannot be is told and changes nothing."""
     desk = Desk().tell(approval()).confirm(ENTRY)
     desk.expire(f"submit:{ENTRY}")
     assert desk.alerts() == [("IMPOSSIBLE_REPORT", "page")]
@@ -199,6 +229,7 @@ def test_a_report_that_cannot_be_is_told_and_changes_nothing():
 
 
 def test_an_answer_about_an_order_nobody_made_is_poison():
+    """An answer about an order nobody made is poison."""
     stray = OrderAnswered(
         request_id="submit:nobody",
         instrument=BTC,
@@ -213,4 +244,5 @@ def test_an_answer_about_an_order_nobody_made_is_poison():
 
 
 def test_a_withdrawn_question_about_nothing_we_know_is_ignored():
+    """A withdrawn question about nothing we know is ignored."""
     Desk().interrupt("submit:nobody").expect()

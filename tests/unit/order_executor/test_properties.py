@@ -19,6 +19,7 @@ ENTRY = order("ENTRY")
 @given(parts=st.lists(st.integers(1, 5), min_size=1, max_size=6), data=st.data())
 @settings(max_examples=60, deadline=None)
 def test_any_interleaving_of_repeated_and_reordered_reports_books_each_execution_once(parts, data):
+    """Any interleaving of repeated and reordered reports books each execution once."""
     total = sum(parts)
     desk = Desk().tell(approval(order_qty=D(total) / 1000))
     news, cum = [("ack", desk.shown(ENTRY), None)], ZERO
@@ -41,6 +42,7 @@ def test_any_interleaving_of_repeated_and_reordered_reports_books_each_execution
 @given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), min_size=5, max_size=60))
 @settings(max_examples=80, deadline=None)
 def test_a_random_walk_never_sells_what_is_not_held_and_ends_with_books_that_agree(steps):
+    """A random walk never sells what is not held and ends with books that agree."""
     world = World()
     for kind, number in steps:
         world.step(kind, number)

@@ -113,6 +113,7 @@ ROWS = [
 
 @pytest.mark.parametrize(("state", "read", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
 def test_a_reading_differs_from_our_view_in_exactly_this(state, read, expected):
+    """A reading differs from our view in exactly this."""
     assert differ(read, state) == expected
 
 
@@ -129,6 +130,7 @@ def test_a_reading_differs_from_our_view_in_exactly_this(state, read, expected):
     ],
 )
 def test_balances_are_what_opening_and_fills_lead_to(assets, expected):
+    """Balances are what opening and fills lead to."""
     state = State(opening={"BTC": D(1), "USDT": D(100)}, flows={"BTC": D(1), "USDT": D(-50)})
     assert mismatches_of(reading(**assets), state, policy()) == expected
 
@@ -146,10 +148,12 @@ def test_balances_are_what_opening_and_fills_lead_to(assets, expected):
     ],
 )
 def test_balances_are_compared_only_in_quiet(state, quiet):
+    """Balances are compared only in quiet."""
     assert is_quiet(state) is quiet
 
 
 def test_watermarks_grow_by_number_not_by_spelling():
+    """Watermarks grow by number not by spelling."""
     read = reading(fills=(fill("9", "o", "1"), fill("10", "o", "1"), fill("8", "o", "1")))
     assert watermarks_of(read, {ETH: "3"}) == {ETH: "3", BTC: "10"}
     assert watermarks_of(read, {BTC: "11"}) == {BTC: "11"}

@@ -202,6 +202,32 @@ def test_a_position_may_be_a_fifth_of_equity_in_the_worst_case() -> None:
     assert (over.passed, over.value, over.limit) == (False, "1800", "1799")
 
 
+def test_a_sale_is_valued_at_its_own_worst() -> None:
+    """Selling 0.03 of 0.02 held would leave 0.01 short, so 0.02 held is the worst; flat, the short itself is."""
+    sale = entry(side="SELL", order_qty=D("0.03"), stop_px=D(61_200))
+    assert judged(sale)["MAX_POSITION"].value == "1800"
+    seen = view()
+    seen.on_position(position("0.02"))
+    assert judged(sale, seen)["MAX_POSITION"].value == "1200"
+    assert judged(sale, priced(59_900.0))["MAX_ORDER_VALUE"].value == "1797"
+    assert judged(sale, priced(60_100.0))["MAX_ORDER_VALUE"].value == "1800"
+
+
+def test_a_position_is_valued_at_the_worst_price_known() -> None:
+    """The mark has fallen to 59000, an approved entry may still pay 60000: what it becomes is valued at that."""
+    seen = opened().tell(limit_entry("i0")).machine.state
+    seen.on_marks(marks(mark(px=59_000.0)))
+    assert judged(limit_entry(px="58000"), seen)["MAX_POSITION"].value == "2400"
+
+
+def test_a_free_venue_has_rules_too() -> None:
+    """No fee and no smallest value are rules like any other."""
+    seen = view()
+    seen.on_feed_status(status("LIVE", spec(taker_fee=D(0), notional_min=D(0), qty_min=D(0))), "")
+    assert failed(entry(), seen) == []
+    assert judged(entry(), seen)["RISK_PER_TRADE"].value == "24"
+
+
 def test_gross_exposure_adds_all_instruments_at_their_worst() -> None:
     """1200 of BTC wished and 1500 of ETH held are 2700."""
     seen = view()

@@ -189,6 +189,14 @@ def test_the_price_of_a_fill_stays_reserved_until_the_balance_has_paid_it() -> N
     assert reserved == [D("1201.20"), D("1201.20"), D("1201.20"), 0]
 
 
+def test_a_sale_reserves_no_cash() -> None:
+    """Selling what is held, as an exit or not, takes nothing from the balance."""
+    book = opened().tell(position("0.03"))
+    book.tell(entry("s1", side="SELL", order_qty=D("0.01"), stop_px=D(60_900))).expect(like(OrderApproved))
+    book.tell(exit_("x1")).expect(like(OrderApproved))
+    assert book.machine.state.reserved() == 0
+
+
 @pytest.mark.parametrize("ord_status", ["CANCELED", "REJECTED", "EXPIRED"])
 def test_a_closed_order_frees_what_it_did_not_fill(ord_status: str) -> None:
     """A quarter was filled, the rest will not be: 300 remain."""

@@ -1,0 +1,186 @@
+"""Reading the log as a person may: with the read-only observer identity, from the beginning to where it ends now.
+
+There is one durable for people. Two commands that read through it at once would take turns at resetting it, so they
+queue: whoever reads holds a lock on the observer's key file, which the kernel releases however the command ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+from nats.errors import Error as NatsError
+
+from libs.runtime.adapter import LogEntry
+from libs.runtime.bus import Bus, BusError
+from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options, key_file
+from libs.runtime.ordered_pull import OrderedPull
+from services.cli.exit_codes import NOT_YET, UNAVAILABLE, Failure
+from services.cli.place import Place
+
+CONNECT_S_MAX = 3.0
+SILENCE_S_MAX = 10.0
+TURN_S_MAX = 60.0
+ASKED_AT_ONCE = 32
+SECOND_NS = 1_000_000_000
+
+
+class LogSize(msgspec.Struct, frozen=True):
+    """How much stands in the log."""
+
+    stream: str
+    first_seq: int
+    last_seq: int
+    messages: int
+    bytes: int
+
+
+@asynccontextmanager
+async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
+    """A connection to the stack's bus as `user`, given up quickly when there is none.
+
+    Raises:
+        Failure: nobody is there. KeysError: this user's key is missing or readable by others.
+    """
+    down = Failure(
+        UNAVAILABLE,
+        f"no stack runs in {place.home}: nobody answers at {place.nats_url}",
+        "start one with `bulkhead up`, or name another with --home",
+    )
+    if not await _somebody_listens(place.nats_url):
+        raise down
+    options = connect_options(place.home, user, place.nats_url) | {"allow_reconnect": False}
+    try:
+        async with asyncio.timeout(CONNECT_S_MAX):
+            bus = await Bus.connect(options, place.stream, api=api)
+    except (NatsError, OSError, TimeoutError) as error:
+        raise Failure(
+            UNAVAILABLE,
+            f"the bus at {place.nats_url} does not accept {user}: {error or type(error).__name__}",
+            "is it the bus of this state folder? Look at `bulkhead doctor`",
+        ) from error
+    try:
+        yield bus
+    finally:
+        await bus.close()
+
+
+async def _somebody_listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        async with asyncio.timeout(CONNECT_S_MAX):
+            _, writer = await asyncio.open_connection(address.hostname, address.port or 4222)
+    except (OSError, TimeoutError):
+        return False
+    writer.close()
+    return True
+
+
+class Observer:
+    """A connection that can only look."""
+
+    def __init__(self, bus: Bus):
+        self._bus = bus
+
+    async def size(self) -> LogSize:
+        """How much stands in the log now."""
+        answer = await self._bus.api(f"STREAM.INFO.{self._bus.stream}")
+        if "error" in answer:
+            raise BusError(f"cannot read the log {self._bus.stream}: {answer['error']['description']}")
+        state = answer["state"]
+        return LogSize(self._bus.stream, state["first_seq"], state["last_seq"], state["messages"], state["bytes"])
+
+    async def entry_at(self, seq: int) -> LogEntry | None:
+        """One entry."""
+        return await self._bus.entry_at(seq)
+
+    async def entries(self, from_seq: int, to_seq: int) -> AsyncIterator[LogEntry]:
+        """Every entry from `from_seq` to `to_seq`, which must be in the log already.
+
+        Raises:
+            BusError: the bus fell silent.
+        """
+        if from_seq > to_seq:
+            return
+        pull = OrderedPull(self._bus, OBSERVER_USER, from_seq)
+        try:
+            while True:
+                pulled = await self._next(pull)
+                if pulled is None:
+                    continue
+                yield pulled.entry
+                if pulled.entry.seq >= to_seq:
+                    return
+        finally:
+            with suppress(NatsError):
+                await pull.close()
+
+    async def _next(self, pull: OrderedPull) -> Any:
+        try:
+            async with asyncio.timeout(SILENCE_S_MAX):
+                return await pull.next()
+        except TimeoutError:
+            raise BusError(f"the bus fell silent while the log was read, at entry {pull.scanned_seq}") from None
+
+    async def stored_at(self, seqs: Iterable[int]) -> dict[int, int]:
+        """When the log itself stored these entries (ns UTC, by the server's clock)."""
+        room = asyncio.Semaphore(ASKED_AT_ONCE)
+
+        async def ask(seq: int) -> tuple[int, int]:
+            async with room:
+                answer = await self._bus.api(f"STREAM.MSG.GET.{self._bus.stream}", seq=seq)
+            return seq, _nanoseconds(answer["message"]["time"]) if "message" in answer else 0
+
+        return dict(await asyncio.gather(*(ask(seq) for seq in seqs)))
+
+
+@asynccontextmanager
+async def observing(place: Place) -> AsyncIterator[Observer]:
+    """The log of a stack, for one reader at a time.
+
+    Raises:
+        Failure: no stack, or another command reads for too long. KeysError: the observer's key cannot be used.
+    """
+    async with connected(place, OBSERVER_USER, GUEST_API) as bus, _turn(place):
+        yield Observer(bus)
+
+
+@asynccontextmanager
+async def _turn(place: Place) -> AsyncIterator[None]:
+    descriptor = os.open(key_file(place.home, OBSERVER_USER), os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        await _lock(descriptor)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+async def _lock(descriptor: int) -> None:
+    waited_s = 0.0
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            if waited_s >= TURN_S_MAX:
+                raise Failure(
+                    NOT_YET,
+                    f"another bulkhead command has been reading the log for {TURN_S_MAX:g} s",
+                    "wait for it, or end it; then try again",
+                ) from None
+        await asyncio.sleep(0.05)
+        waited_s += 0.05
+
+
+def _nanoseconds(text: str) -> int:
+    """RFC 3339 with up to nine digits: `2026-01-05T00:00:00.123456789Z`."""
+    whole, _, fraction = text.removesuffix("Z").partition(".")
+    seconds = int(datetime.fromisoformat(f"{whole}+00:00").timestamp())
+    return seconds * SECOND_NS + int(fraction.ljust(9, "0")[:9] or 0)

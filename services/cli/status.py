@@ -1,0 +1,234 @@
+"""`bulkhead status`: the services' own words about their readiness, and the log's about everything else.
+
+The log is folded once; what was learnt is kept in the state folder with a digest of the entry it ends at, so that the next
+call reads on from there. A log that does not hold that entry is another log, and is read from its beginning.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from contextlib import suppress
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from libs.common.codec import BadEvent, decode_from
+from libs.common.messages import TradingState
+from libs.runtime.adapter import LogEntry
+from libs.runtime.code_version import code_version
+from libs.runtime.readiness import Readiness
+from libs.runtime.registry import contract_of
+from services.cli.observer import LogSize, Observer, observing
+from services.cli.place import Place, processes_of
+from services.cli.status_view import (
+    NOISE,
+    Books,
+    Facts,
+    OrderCounts,
+    PositionLine,
+    Quarantine,
+    StatusView,
+    Uncovered,
+)
+
+PROBE_S_MAX = 2.0
+KEPT_FILE = "status.view.json"
+
+
+class ServiceLine(msgspec.Struct, kw_only=True):
+    """One service. `up`: its health page answers. `phase`: live, or in words what it waits for. `pid` 0: not known here."""
+
+    name: str
+    url: str
+    up: bool
+    ready: bool
+    phase: str
+    reasons: list[str] = []
+    lag: int = 0
+    processed_seq: int = 0
+    outbox: int = 0
+    pending_requests: int = 0
+    quiescent: bool = False
+    code_version: str = ""
+    starts: int = 0
+    pid: int = 0
+
+
+class Status(msgspec.Struct, kw_only=True):
+    """The whole answer. Money in quote currency; `equity` is None before the ledger has spoken."""
+
+    home: str
+    book: str
+    mode: str
+    as_of: int
+    services: dict[str, ServiceLine]
+    processes: dict[str, int]
+    orders: OrderCounts
+    positions: dict[str, PositionLine]
+    equity: str | None
+    books: Books | None
+    trading_state: TradingState
+    trading_reason: str
+    reconciled: bool | None
+    mismatches: tuple[str, ...]
+    feed: dict[str, str]
+    quarantined: list[Quarantine]
+    uncovered: list[Uncovered]
+    log: LogSize
+    findings: list[str] = []
+
+
+class _Kept(msgspec.Struct):
+    """What a status before this one had learnt, by this code, up to the entry `seq`."""
+
+    stream: str
+    code: str
+    seq: int
+    digest: str
+    facts: Facts
+
+
+async def gather(place: Place) -> Status:
+    """Ask everybody.
+
+    Raises:
+        Failure, KeysError, BusError.
+    """
+    async with observing(place) as observer:
+        size = await observer.size()
+        view = await _read(place, observer, size)
+    lines = await probe(place.services)
+    return _status(place, size, view, lines)
+
+
+def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, ServiceLine]) -> Status:
+    facts, pids = view.facts, processes_of(place)
+    for name, line in lines.items():
+        line.starts = facts.starts.get(contract_of(name).writer, 0)
+        line.pid = pids.get(name, 0)
+    status = Status(
+        home=str(place.home),
+        book=facts.book,
+        mode=facts.mode,
+        as_of=facts.as_of,
+        services=lines,
+        processes={"supervisor": place.supervisor_pid, **pids} if place.is_supervised else {},
+        orders=view.orders,
+        positions=dict(sorted(facts.positions.items())),
+        equity=None if facts.books is None else str(facts.books.equity),
+        books=facts.books,
+        trading_state=facts.trading_state,
+        trading_reason=facts.trading_reason,
+        reconciled=facts.reconciled,
+        mismatches=facts.mismatches,
+        feed={"state": facts.feed_state, "venue": facts.feed_venue},
+        quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
+        uncovered=view.uncovered,
+        log=size,
+    )
+    status.findings = findings_of(status)
+    return status
+
+
+def findings_of(status: Status) -> list[str]:
+    """What a person should look at, in words; empty when all is well."""
+    found = [f"{line.name} is not ready: {line.phase}" for line in status.services.values() if not line.ready]
+    if status.trading_state != "ACTIVE":
+        found.append(f"trading is {status.trading_state}: {status.trading_reason}")
+    if status.reconciled is False:
+        found.append(f"the books do not agree with the venue: {'; '.join(status.mismatches)}")
+    if status.feed["state"] not in ("", "LIVE"):
+        found.append(f"the feed of {status.feed['venue']} is {status.feed['state']}")
+    found += [
+        f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined
+    ]
+    found += [
+        f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered
+    ]
+    return found
+
+
+# --- the log ------------------------------------------------------------------------------------------------------
+
+
+async def _read(place: Place, observer: Observer, size: LogSize) -> StatusView:
+    path = place.home / KEPT_FILE
+    kept = await _still_true(_load(path), observer, size)
+    view, seq = StatusView(kept.facts if kept else None), kept.seq if kept else 0
+    last: LogEntry | None = None
+    async for entry in observer.entries(seq + 1, size.last_seq):
+        take_entry(view, entry)
+        last = entry
+    if last is not None:
+        _keep(path, _Kept(size.stream, _code(), last.seq, _digest(last), view.facts))
+    return view
+
+
+def take_entry(view: StatusView, entry: LogEntry) -> None:
+    """Let the view learn an entry; what is not an event is told by whoever it was meant for (`EventRejected`), not here."""
+    if entry.subject.startswith(NOISE):
+        return
+    with suppress(BadEvent):
+        view.take(decode_from(entry.subject, entry.payload))
+
+
+async def _still_true(kept: _Kept | None, observer: Observer, size: LogSize) -> _Kept | None:
+    if kept is None or kept.stream != size.stream or not 0 < kept.seq <= size.last_seq:
+        return None
+    entry = await observer.entry_at(kept.seq)
+    return kept if entry is not None and _digest(entry) == kept.digest else None
+
+
+def _load(path: Path) -> _Kept | None:
+    try:
+        kept = msgspec.json.decode(path.read_bytes(), type=_Kept)
+    except (OSError, msgspec.MsgspecError):  # none yet, or of other code: the log has it all
+        return None
+    return kept if kept.code == _code() else None
+
+
+def _keep(path: Path, kept: _Kept) -> None:
+    draft = path.with_name(f"{path.name}.draft")
+    with suppress(OSError):  # a state folder that is read-only here: the next call reads everything again
+        draft.write_bytes(msgspec.json.encode(kept))
+        draft.replace(path)
+
+
+def _digest(entry: LogEntry) -> str:
+    return hashlib.blake2b(entry.subject.encode() + b"\n" + entry.payload, digest_size=16).hexdigest()
+
+
+def _code() -> str:
+    return code_version("services.cli.status_view")
+
+
+# --- the services -------------------------------------------------------------------------------------------------
+
+
+async def probe(services: dict[str, str]) -> dict[str, ServiceLine]:
+    """What each service's `/readyz` says, all asked at once; `services` are health pages' roots by name."""
+    timeout = aiohttp.ClientTimeout(total=PROBE_S_MAX)
+    async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
+        lines = await asyncio.gather(*(_ask(session, name, url) for name, url in services.items()))
+    return {line.name: line for line in lines}
+
+
+async def _ask(session: aiohttp.ClientSession, name: str, url: str) -> ServiceLine:
+    try:
+        async with session.get(f"{url}/readyz") as answer:
+            said = msgspec.json.decode(await answer.read(), type=Readiness)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        phase = f"does not answer at {url} ({type(error).__name__})"
+        return ServiceLine(name=name, url=url, up=False, ready=False, phase=phase, reasons=[phase])
+    except msgspec.MsgspecError:
+        phase = f"somebody else answers at {url}"
+        return ServiceLine(name=name, url=url, up=False, ready=False, phase=phase, reasons=[phase])
+    return ServiceLine(
+        name=name,
+        url=url,
+        up=True,
+        phase="live" if said.ready else ", ".join(said.reasons) or "not ready",
+        **msgspec.structs.asdict(said),
+    )

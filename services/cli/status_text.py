@@ -1,0 +1,121 @@
+"""How things stand, for people: a few tables, and at the end what they should look at."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from services.cli.status import ServiceLine, Status
+
+SECOND_NS = 1_000_000_000
+_STATE_STYLE = {"ACTIVE": "bold green", "REDUCING": "bold yellow"}
+
+
+def status_text(status: Status) -> RenderableType:
+    """Everything in one screen."""
+    return Group(
+        _head(status),
+        Text(""),
+        _services(list(status.services.values())),
+        Text(""),
+        _orders(status),
+        _positions(status) if status.positions else Text("positions  none yet", style="dim"),
+        Text(""),
+        *_findings(status),
+    )
+
+
+def _head(status: Status) -> Text:
+    at = datetime.fromtimestamp(status.as_of // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    size = status.log
+    book = f"book {status.book} ({status.mode})" if status.book else "no book yet"
+    return Text.assemble(
+        (book, "bold"),
+        f" in {status.home} as of {at}\n",
+        ("log        ", "cyan"),
+        f"{size.stream}: {size.last_seq:,} events, {size.bytes / 1e6:,.1f} MB\n",
+        ("trading    ", "cyan"),
+        (status.trading_state, _STATE_STYLE.get(status.trading_state, "bold red")),
+        f" {status.trading_reason}\n",
+        ("feed       ", "cyan"),
+        f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}\n",
+        ("reconciled ", "cyan"),
+        {True: "yes", False: "NO", None: "not yet"}[status.reconciled],
+    )
+
+
+def _services(lines: list[ServiceLine]) -> Table:
+    table = _table("service", "phase", "lag", "at seq", "outbox", "starts", "pid", "code", right=(2, 3, 4, 5, 6))
+    for line in lines:
+        style = "green" if line.ready else "bold red"
+        table.add_row(
+            line.name,
+            Text(line.phase, style=style),
+            str(line.lag),
+            f"{line.processed_seq:,}",
+            str(line.outbox),
+            str(line.starts),
+            str(line.pid or "-"),
+            line.code_version[:8] or "-",
+        )
+    return table
+
+
+def _orders(status: Status) -> Text:
+    orders = status.orders
+    text = Text.assemble(
+        ("intents    ", "cyan"),
+        f"{orders.intents} wished, {orders.approved} approved, {orders.denied} denied\n",
+        ("orders     ", "cyan"),
+        f"{orders.filled} filled, {orders.open} open, {orders.pending} pending, ",
+        (f"{orders.unknown} UNKNOWN", "bold red" if orders.unknown else ""),
+        f", {orders.canceled} canceled, {orders.rejected} rejected, {orders.expired} expired; {orders.fills} fills\n",
+        ("equity     ", "cyan"),
+    )
+    books = status.books
+    if books is None:
+        return text.append("not yet known\n")
+    earned = _signed(books.realized_pnl + books.unrealized_pnl)
+    return text.append(
+        f"{books.equity:,.2f} (cash {books.balance:,.2f}, profit {earned}, drawdown {books.drawdown:.2%})\n"
+    )
+
+
+def _positions(status: Status) -> Table:
+    table = _table("position", "quantity", "entry", "realised", "fees", "stopped", right=(1, 2, 3, 4))
+    uncovered = {each.instrument: each for each in status.uncovered}
+    for instrument, line in status.positions.items():
+        stop = uncovered.get(instrument)
+        is_flat = line.signed_qty == 0
+        stopped = Text("-" if is_flat else "yes") if stop is None else Text(f"{stop.stopped_qty}", style="bold red")
+        table.add_row(
+            instrument,
+            "flat" if is_flat else f"{line.signed_qty:f}",
+            "-" if is_flat else f"{line.avg_entry_px:,.2f}",
+            _signed(line.realized_pnl),
+            f"{line.commission:,.2f}",
+            stopped,
+            style="dim" if is_flat else "",
+        )
+    return table
+
+
+def _findings(status: Status) -> list[Text]:
+    if not status.findings:
+        return [Text("all is well", style="bold green")]
+    return [Text(f"! {finding}", style="bold yellow") for finding in status.findings]
+
+
+def _signed(value: Decimal) -> str:
+    return f"{value:+,.2f}"
+
+
+def _table(*names: str, right: tuple[int, ...] = ()) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="cyan")
+    for index, name in enumerate(names):
+        table.add_column(name, justify="right" if index in right else "left", overflow="fold")
+    return table

@@ -1,0 +1,246 @@
+"""What a log says about how things stand: a fold over its events, pure, so that it can be tested and continued.
+
+`take` one event after the other, in order; `facts` is the whole memory and survives a round trip through JSON, so that the next
+`bulkhead status` reads only what is new.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.messages import (
+    EquityChanged,
+    ExecutionReport,
+    FeedStatus,
+    GenesisDeclared,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    InstrumentSpec,
+    Message,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    OrderSubmitting,
+    PositionChanged,
+    Reconciled,
+    ServiceStarted,
+    TradingState,
+    TradingStateChanged,
+)
+from libs.common.money import ZERO, floor_to_step
+
+NOISE = ("feed.marks", "feed.bars", "feed.history.", "exec.timer", "exec.account", "notify.timer")
+"""Subjects nothing here is read from; most of a log."""
+
+_OPEN = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL")
+_GROUP = {
+    "PENDING_NEW": "pending",
+    "NEW": "open",
+    "PARTIALLY_FILLED": "open",
+    "PENDING_CANCEL": "open",
+    "FILLED": "filled",
+    "CANCELED": "canceled",
+    "REJECTED": "rejected",
+    "EXPIRED": "expired",
+    "UNKNOWN": "unknown",
+}
+
+
+class OrderLine(msgspec.Struct):
+    """Where one order stands."""
+
+    status: str
+    role: str
+    instrument: str
+    leaves_qty: Decimal = ZERO
+
+
+class OrderCounts(msgspec.Struct, kw_only=True):
+    """How many intents were judged, and how many orders stand where. `fills` are executions, not orders."""
+
+    intents: int = 0
+    approved: int = 0
+    denied: int = 0
+    pending: int = 0
+    open: int = 0
+    filled: int = 0
+    canceled: int = 0
+    rejected: int = 0
+    expired: int = 0
+    unknown: int = 0
+    fills: int = 0
+
+
+class PositionLine(msgspec.Struct):
+    """Where we stand in one instrument; quantities in base, money in quote currency."""
+
+    signed_qty: Decimal
+    avg_entry_px: Decimal
+    realized_pnl: Decimal
+    commission: Decimal
+
+
+class Books(msgspec.Struct):
+    """The last word of the ledger about all of it, in quote currency."""
+
+    balance: Decimal
+    equity: Decimal
+    realized_pnl: Decimal
+    unrealized_pnl: Decimal
+    high_water_mark: Decimal
+    drawdown: Decimal
+
+
+class Quarantine(msgspec.Struct):
+    """An order whose fate nobody knows keeps its instrument from trading."""
+
+    instrument: str
+    cl_ord_id: str
+    reason: str
+
+
+class Uncovered(msgspec.Struct):
+    """A position larger than its open stops."""
+
+    instrument: str
+    signed_qty: Decimal
+    stopped_qty: Decimal
+
+
+class Facts(msgspec.Struct, kw_only=True):
+    """Everything the fold remembers. Times are ns UTC of the clock the stack follows."""
+
+    book: str = ""
+    mode: str = ""
+    as_of: int = 0
+    trading_state: TradingState = "ACTIVE"
+    trading_reason: str = ""
+    reconciled: bool | None = None
+    mismatches: tuple[str, ...] = ()
+    feed_state: str = ""
+    feed_venue: str = ""
+    intents: int = 0
+    approved: int = 0
+    denied: int = 0
+    fills: int = 0
+    orders: dict[str, OrderLine] = {}
+    positions: dict[str, PositionLine] = {}
+    books: Books | None = None
+    quarantined: dict[str, Quarantine] = {}
+    specs: dict[str, InstrumentSpec] = {}
+    starts: dict[str, int] = {}
+    code_versions: dict[str, str] = {}
+
+
+class StatusView:
+    """How things stand after the events taken so far."""
+
+    def __init__(self, facts: Facts | None = None):
+        self.facts = facts or Facts()
+
+    def take(self, message: Message) -> None:
+        """Learn one event."""
+        facts = self.facts
+        facts.as_of = max(facts.as_of, message.ts_init)
+        match message:
+            case GenesisDeclared():
+                facts.book, facts.mode = message.book, message.mode
+            case ServiceStarted():
+                facts.starts[message.producer] = facts.starts.get(message.producer, 0) + 1
+                facts.code_versions[message.producer] = message.code_version
+            case FeedStatus():
+                facts.feed_state, facts.feed_venue = message.state, message.venue
+                facts.specs.update({spec.instrument: spec for spec in message.specs})
+            case TradingStateChanged():
+                facts.trading_state, facts.trading_reason = message.state, message.reason
+            case Reconciled():
+                facts.reconciled, facts.mismatches = message.clean, message.mismatches
+            case InstrumentQuarantined():
+                line = Quarantine(message.instrument, message.cl_ord_id, message.reason)
+                facts.quarantined[message.cl_ord_id] = line
+            case InstrumentReleased():
+                facts.quarantined.pop(message.cl_ord_id, None)
+            case OrderIntent() | OrderApproved() | OrderDenied() | OrderSubmitting() | ExecutionReport():
+                self._take_order(message)
+            case PositionChanged() | EquityChanged():
+                self._take_books(message)
+
+    def _take_order(self, message: Message) -> None:
+        facts = self.facts
+        match message:
+            case OrderIntent():
+                facts.intents += 1
+            case OrderApproved():
+                facts.approved += 1
+            case OrderDenied():
+                facts.denied += 1
+            case OrderSubmitting():
+                new = OrderLine("PENDING_NEW", message.role, message.instrument)
+                facts.orders.setdefault(message.cl_ord_id, new)
+            case ExecutionReport():
+                facts.fills += message.exec_type == "TRADE"
+                facts.orders[message.cl_ord_id] = OrderLine(
+                    message.ord_status, message.role, message.instrument, message.leaves_qty
+                )
+
+    def _take_books(self, message: PositionChanged | EquityChanged) -> None:
+        if isinstance(message, PositionChanged):
+            self.facts.positions[message.instrument] = PositionLine(
+                message.signed_qty, message.avg_entry_px, message.realized_pnl, message.commission
+            )
+        else:
+            self.facts.books = Books(
+                message.balance,
+                message.equity,
+                message.realized_pnl,
+                message.unrealized_pnl,
+                message.high_water_mark,
+                message.drawdown,
+            )
+
+    # --- what follows -------------------------------------------------------------------------------------------
+
+    @property
+    def orders(self) -> OrderCounts:
+        """Orders by where they stand."""
+        facts = self.facts
+        groups = Counter(_GROUP[line.status] for line in facts.orders.values())
+        return OrderCounts(
+            intents=facts.intents, approved=facts.approved, denied=facts.denied, fills=facts.fills, **groups
+        )
+
+    @property
+    def uncovered(self) -> list[Uncovered]:
+        """Positions without open stops of their size. What is too little for an order at this venue is not counted."""
+        found = []
+        for instrument, position in sorted(self.facts.positions.items()):
+            size, stopped = abs(position.signed_qty), self._stopped(instrument)
+            if self._is_tradable(instrument, size, position.avg_entry_px) and self._in_steps(
+                instrument, size - stopped
+            ):
+                found.append(Uncovered(instrument, position.signed_qty, stopped))
+        return found
+
+    def _stopped(self, instrument: str) -> Decimal:
+        stops = (
+            line.leaves_qty
+            for line in self.facts.orders.values()
+            if line.role == "STOP" and line.instrument == instrument and line.status in _OPEN
+        )
+        return sum(stops, ZERO)
+
+    def _is_tradable(self, instrument: str, size: Decimal, px: Decimal) -> bool:
+        spec = self.facts.specs.get(instrument)
+        if spec is None:
+            return size > 0
+        return size >= spec.qty_min and size * px >= spec.notional_min
+
+    def _in_steps(self, instrument: str, qty: Decimal) -> bool:
+        """Whether `qty` holds at least one of the venue's quantity steps."""
+        spec = self.facts.specs.get(instrument)
+        if spec is None or spec.qty_step <= 0:
+            return qty > 0
+        return floor_to_step(qty, spec.qty_step) > 0

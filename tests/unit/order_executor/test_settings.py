@@ -1,0 +1,80 @@
+"""What the executor accepts from outside, and what it refuses to start with."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from libs.runtime.settings import SettingsError, load_settings
+from services.order_executor.machine import OrderExecutorMachine
+from services.order_executor.settings import Settings
+from tests.unit.order_executor.desk import policy
+
+KEY = policy().gate_public_key
+
+
+@pytest.fixture
+def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A complete environment; the folder holds the two secret files."""
+    for name, secret in (("key", "k" * 64), ("secret", "s" * 64)):
+        (tmp_path / name).write_text(secret + "\n")
+        (tmp_path / name).chmod(0o600)
+    monkeypatch.setenv("BULKHEAD_EXEC_GATE_PUBLIC_KEY", KEY)
+    monkeypatch.setenv("BULKHEAD_EXEC_API_KEY_FILE", str(tmp_path / "key"))
+    monkeypatch.setenv("BULKHEAD_EXEC_API_SECRET_FILE", str(tmp_path / "secret"))
+    return tmp_path
+
+
+def test_defaults_make_a_machine_and_the_venues_keys_come_from_files(environment):
+    """Defaults make a machine and the venue's keys come from files."""
+    settings = load_settings(Settings)
+    made = settings.machine()
+    assert isinstance(made, OrderExecutorMachine.Settings)
+    assert (made.gate_public_key, made.instruments, made.venue) == (KEY, ("BTC-USDT", "ETH-USDT"), "binance")
+    assert settings.credentials() == ("k" * 64, "s" * 64)
+
+
+def test_what_is_set_reaches_the_machine(environment, monkeypatch):
+    """What is set reaches the machine."""
+    monkeypatch.setenv("BULKHEAD_INSTRUMENTS", "SOL-USDT, BTC-USDT")
+    monkeypatch.setenv("BULKHEAD_EXEC_LOOKUP_DELAYS_MS", "100,300")
+    monkeypatch.setenv("BULKHEAD_EXEC_NOTIONAL_MAX", "1234.5")
+    monkeypatch.setenv("BULKHEAD_VENUE_URL", "http://venue:1")
+    settings = load_settings(Settings)
+    made = settings.machine()
+    assert made.instruments == ("SOL-USDT", "BTC-USDT")
+    assert made.lookup_delays_ms == (100, 300)
+    assert made.notional_max == Decimal("1234.5")
+    assert settings.exec_venue_url == "http://venue:1"
+
+
+@pytest.mark.parametrize("variable", ["BULKHEAD_EXEC_API_KEY_FILE", "BULKHEAD_EXEC_API_SECRET_FILE"])
+def test_a_secret_that_others_can_read_is_refused_by_name(environment, variable):
+    """A secret that others can read is refused by name."""
+    path = environment / ("key" if "API_KEY" in variable else "secret")
+    path.chmod(0o640)
+    with pytest.raises(SettingsError, match=f"(?s){variable}.*0640") as caught:
+        load_settings(Settings)
+    assert "kkkk" not in str(caught.value)
+    assert "ssss" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("BULKHEAD_EXEC_GATE_PUBLIC_KEY", "abc"),
+        ("BULKHEAD_INSTRUMENTS", "BTCUSDT"),
+        ("BULKHEAD_INSTRUMENTS", "BTC-USDT,ETH USDT-"),
+        ("BULKHEAD_EXEC_RETRY_DELAYS_MS", "0"),
+        ("BULKHEAD_EXEC_LOOKUP_DELAYS_MS", "-5,200"),
+        ("BULKHEAD_EXEC_NOTIONAL_MAX", "0"),
+        ("BULKHEAD_EXEC_VENUE_URL", "http://user:pass@venue"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(environment, monkeypatch, variable, value):
+    """A bad setting is refused by name."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable):
+        load_settings(Settings)
