@@ -38,6 +38,7 @@ class AdapterContext(msgspec.Struct):
     `emit` queues a source event for the log (the adapter sets `ts_event`, `ts_init = clock.now()` and, for facts that must
     be recognised when told twice, a derived `id`). `publish_market` sends to the MARKET stream: best effort, bounded, never
     waits. `read_log(durable, from_seq)` follows the log for a projection (a `Reader` of the contract), in order, for ever.
+    `registry` is where prometheus series of its own belong (None: nowhere).
     `state` returns the machine's state, read-only. `logger` is structlog's.
     """
 
@@ -48,6 +49,7 @@ class AdapterContext(msgspec.Struct):
     logger: Any
     holds_lease: Callable[[], Awaitable[bool]]
     read_log: Callable[[str, int], AsyncIterator[LogEntry]]
+    registry: Any = None
 
 
 class Adapter(Protocol):

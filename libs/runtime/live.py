@@ -78,6 +78,7 @@ class LiveShell:
         self._timers_changed = asyncio.Event()
         self._market: MarketOutlet
         self._running = 0
+        self._is_adapter_open = False
         self._group: asyncio.TaskGroup
         self._phase = "starting"
         self._trouble: BusError | None = None
@@ -328,7 +329,7 @@ class LiveShell:
 
     async def _finish(self) -> None:
         """Stop the world's input, append what is decided, snapshot; bounded, because a stop must end."""
-        if self._adapter is not None:
+        if self._adapter is not None and self._is_adapter_open:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(STOP_S_MAX / 2):
                     await self._adapter.close()
@@ -352,8 +353,10 @@ class LiveShell:
                 logger=self._logger,
                 holds_lease=self._lease.is_held,
                 read_log=self._read_log,
+                registry=self._metrics.registry,
             )
             await self._adapter.open(context)
+            self._is_adapter_open = True
 
     def _emit(self, message: Message) -> None:
         self._engine.source(message)
@@ -361,10 +364,13 @@ class LiveShell:
 
     async def _read_log(self, durable: str, from_seq: int) -> AsyncIterator[LogEntry]:
         pull = OrderedPull(self._bus, durable, from_seq)
-        while True:
-            pulled = await pull.next()
-            if pulled is not None:
-                yield pulled.entry
+        try:
+            while True:
+                pulled = await pull.next()
+                if pulled is not None:
+                    yield pulled.entry
+        finally:
+            await pull.close()
 
     def _readiness(self) -> Readiness:
         engine = getattr(self, "_engine", None)

@@ -8,6 +8,7 @@ from decimal import Decimal
 from functools import singledispatch
 from pathlib import Path
 
+import msgspec
 from rich.text import Text
 
 from libs.common.codec import BadEvent, decode_from
@@ -55,20 +56,38 @@ async def follow(home: Path, nats_url: str, show: Callable[[Text], None], from_s
     bus = await Bus.connect(connect_options(home, OBSERVER_USER, nats_url), TRADING, api=GUEST_API)
     try:
         pull = OrderedPull(bus, "console", from_seq or await bus.last_seq() + 1)
+        narrator = Narrator()
         while True:
             pulled = await pull.next()
-            line = _line_at(pulled.entry.subject, pulled.entry.payload) if pulled else None
+            line = narrator.line_at(pulled.entry.subject, pulled.entry.payload) if pulled else None
             if line is not None:
                 show(line)
     finally:
         await bus.close()
 
 
-def _line_at(subject: str, payload: bytes) -> Text | None:
-    try:
-        return line_of(decode_from(subject, payload))
-    except BadEvent as error:
-        return Text(f"not an event, on {subject}: {error}", style="bold red")
+class Narrator:
+    """Tells the log line by line, and an opinion only when it has changed: agents repeat themselves with every bar."""
+
+    def __init__(self) -> None:
+        self._stances: dict[tuple[str, str, str], str] = {}
+
+    def line_at(self, subject: str, payload: bytes) -> Text | None:
+        """What to print for the message on `subject`."""
+        try:
+            message = decode_from(subject, payload)
+        except BadEvent as error:
+            return Text(f"not an event, on {subject}: {error}", style="bold red")
+        return line_of(self._news(message) if isinstance(message, AgentSignals) else message)
+
+    def _news(self, message: AgentSignals) -> AgentSignals:
+        changed = []
+        for signal in message.signals:
+            key = (message.agent_id, signal.instrument, signal.timeframe)
+            if signal.ready and self._stances.get(key) != signal.stance:
+                self._stances[key] = signal.stance
+                changed.append(signal)
+        return msgspec.structs.replace(message, signals=tuple(changed))
 
 
 # --- what each kind says --------------------------------------------------------------------------------------------

@@ -197,8 +197,17 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
 
 _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     "agent-trend": {"BULKHEAD_TREND_TIMEFRAME": "1m"},
+    "portfolio": {
+        "BULKHEAD_PORTFOLIO_STOP_ATR": "6",
+        "BULKHEAD_PORTFOLIO_TARGET_ATR": "8",
+        "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "15000",
+        "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "20000",
+    },
+    "risk-gate": {"BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000"},
 }
-"""What a newcomer's stack does otherwise than a deployment: something should happen within the first minute."""
+"""What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
+one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
+processes do, so limits on ages, which are venue time, are wider."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:

@@ -141,9 +141,7 @@ def findings_of(status: Status) -> list[str]:
         found.append(f"the books do not agree with the venue: {'; '.join(status.mismatches)}")
     if status.feed["state"] not in ("", "LIVE"):
         found.append(f"the feed of {status.feed['venue']} is {status.feed['state']}")
-    found += [
-        f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined
-    ]
+    found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]
     found += [
         f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered
     ]

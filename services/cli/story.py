@@ -51,7 +51,8 @@ Relation = Literal["cause", "named", "effect"]
 
 _HUBS = {str(kind.__struct_config__.tag) for kind in (AccountRead, Reconciled)}
 _SUBMITTING = str(OrderSubmitting.__struct_config__.tag)
-_VENUE = str(VenueReported.__struct_config__.tag)
+_OF_ORDERS = {str(kind.__struct_config__.tag) for kind in (VenueReported, InstrumentQuarantined, InstrumentReleased)}
+"""What is said of an order belongs to the story it was sent in, though something else caused it."""
 _ROLES: tuple[tuple[type[Message], str], ...] = (
     (FeedBars, "bars"),
     (FeedMarks, "marks"),
@@ -230,12 +231,11 @@ class _Search:
             return ids.id == target.id
         if target.kind == "correlation" and target.id in (ids.correlation_id, ids.id):
             return True
-        if ids.type == _VENUE and self._orders:
+        if ids.type in _OF_ORDERS and self._orders:
             return not self._orders.isdisjoint(_names(entry))
         return target.kind != "correlation" and self._needle in entry.payload and target in _names(entry)
 
     def _remember_order(self, entry: LogEntry, ids: _Ids) -> None:
-        """What the venue reports of an order belongs to the story the order was sent in."""
         if ids.type == _SUBMITTING and self._target.kind in ("correlation", "intent"):
             self._orders.update(each for each in _names(entry) if each.kind == "order")
 

@@ -12,7 +12,7 @@ from pydantic import Field, field_validator
 from libs.runtime.settings import ServiceSettings
 from services.exchange_sim.listing import Listing, listing_of
 
-SPEED_GENERATED = 60.0
+SPEED_GENERATED = 20.0
 SPEED_RECORDED = 20.0
 
 

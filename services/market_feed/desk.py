@@ -54,13 +54,13 @@ class _Tape:
         trade_id, ts = int(trade.trade_id), trade.ts_event
         if self.last_id is not None and trade_id <= self.last_id and ts <= self.last_ts:
             return Verdict.DUPLICATE
-        follows = self.last_id is not None and trade_id == self.last_id + 1
+        is_first, follows = self.last_id is None, self.last_id is not None and trade_id == self.last_id + 1
         if not follows:  # a lower id at a later time: the venue has begun to count anew
             self.builder.damage(min(self.last_ts or self.builder.closed_until or ts, ts), ts)
         self.last_id, self.last_ts = trade_id, max(ts, self.last_ts)
         if not self.builder.trade(ts, trade.px, trade.qty):
             return Verdict.LATE
-        return Verdict.FOLDED if follows else Verdict.HOLE_BEFORE
+        return Verdict.FOLDED if follows or is_first else Verdict.HOLE_BEFORE
 
 
 class Desk:

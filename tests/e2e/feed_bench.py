@@ -29,7 +29,7 @@ from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.settings import Settings as FeedSettings
 
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
-SETTLED_S_MAX = 20.0
+SETTLED_S_MAX = 30.0
 
 
 class Wire:

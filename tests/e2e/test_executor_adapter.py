@@ -352,14 +352,13 @@ class Stage:
         while queue or self.desk.heard:
             self.seq += 1
             event = queue.pop(0) if queue else self.desk.heard.pop(0)
-                now = self.desk.now()
-            event = type(event)(**{**fields, "ts_init": event.ts_init or now, "producer": event.producer or "exec"})
+            times = {"ts_init": event.ts_init or self.desk.now(), "producer": event.producer or "exec"}
+            event = msgspec.structs.replace(event, **times)
             for result in self.core.step(self.seq, event):
                 if isinstance(result, Output):
                     self.said.append(result.message)
                 else:
-                    answer = await self.desk.adapter.perform(result)
-                    queue.append(answer)
+                    queue.append(await self.desk.adapter.perform(result))
 
     @property
     def state(self) -> Any:

@@ -6,11 +6,10 @@ import os
 import random
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from libs.common.messages import FeedBars, FeedMarks, FeedStatus, QuoteChanged, TradePrinted
+from libs.common.messages import FeedMarks, FeedStatus, QuoteChanged, TradePrinted
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND, TIMEFRAMES, bar_open
 from services.market_feed.adapters.rest import RestVenue, UnknownInstrument
 from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
@@ -101,8 +100,7 @@ async def test_an_undisturbed_hour_of_messages(tmp_path: Path) -> None:
         assert all(older.ts_close == newer.ts_open for older, newer in pairwise(each.bars))
         assert each.bars[-1].ts_close == bar_open(start, each.timeframe)
     assert [b.timeframe for b in log.bars[59].bars][:4] == ["1h", "1h", "15m", "15m"]
-    told = log.of(TradePrinted) or [each for each in log.market if isinstance(each, TradePrinted)]
-    ids = [int(each.trade_id) for each in told if each.instrument == BTC]
+    ids = [int(each.trade_id) for each in log.market if isinstance(each, TradePrinted) and each.instrument == BTC]
     assert ids == list(range(ids[0], ids[0] + len(ids)))
     assert any(isinstance(each, QuoteChanged) for each in log.market)
 
@@ -239,8 +237,6 @@ async def test_a_feed_closed_before_it_began_never_begins(tmp_path: Path) -> Non
         log = Log()
         feed = Feed(venue, log)
         await feed.close()
-        with pytest.raises(NotImplementedError):
-            await feed.adapter.perform(Any)  # type: ignore[arg-type]
     assert log.messages == []
 
 
@@ -260,7 +256,6 @@ async def test_time_that_runs(tmp_path: Path) -> None:
         await feed.close()
     assert all(later - earlier == MINUTE for earlier, later in pairwise(ends))
     assert [each.bars[0] for each in log.bars] == own
-    assert all(isinstance(each, FeedBars) and each.end_ts <= each.ts_init for each in log.of(FeedBars))
     assert all(set(each.alive) <= set(INSTRUMENTS) for each in log.of(FeedMarks))
 
 

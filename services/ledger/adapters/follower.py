@@ -21,7 +21,7 @@ from contextlib import aclosing
 from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
-from prometheus_client import Gauge
+from prometheus_client import CollectorRegistry, Gauge
 from sqlalchemy import URL
 
 from libs.common.messages import Answer
@@ -40,10 +40,18 @@ REASON_CHARS_MAX = 300
 SECOND = 1_000_000_000
 T = TypeVar("T")
 
-UP = Gauge("bulkhead_ledger_projection_up", "1 while the SQL projection follows the log")
-POSITION = Gauge("bulkhead_ledger_projection_position", "seq of the last event committed to SQL")
-LAG_EVENTS = Gauge("bulkhead_ledger_projection_lag_events", "events read from the log and not yet committed to SQL")
-LAG_S = Gauge("bulkhead_ledger_projection_lag_seconds", "age of the oldest event read and not yet committed to SQL")
+
+class _Gauges:
+    """What /metrics says of the projection."""
+
+    def __init__(self, registry: CollectorRegistry | None):
+        def gauge(name: str, text: str) -> Gauge:
+            return Gauge(f"bulkhead_ledger_projection_{name}", text, registry=registry)
+
+        self.up = gauge("up", "1 while the SQL projection follows the log")
+        self.position = gauge("position", "seq of the last event committed to SQL")
+        self.lag_events = gauge("lag_events", "events read from the log and not yet committed to SQL")
+        self.lag_s = gauge("lag_seconds", "age of the oldest event read and not yet committed to SQL")
 
 
 class Lag(msgspec.Struct, frozen=True):
@@ -80,6 +88,7 @@ class SqlProjection:
     async def open(self, context: AdapterContext) -> None:
         """Begin to follow the log. Never fails: a database that is not there is a state, not an error."""
         self._context = context
+        self._gauges = _Gauges(context.registry)
         self._task = asyncio.create_task(self._live(), name="ledger projection")
 
     async def perform(self, asked: Asked) -> Answer:
@@ -174,10 +183,10 @@ class SqlProjection:
 
     def _show(self) -> None:
         lag = self.lag()
-        UP.set(lag.state == "FOLLOWING")
-        POSITION.set(lag.position)
-        LAG_EVENTS.set(lag.events)
-        LAG_S.set(lag.oldest_s)
+        self._gauges.up.set(lag.state == "FOLLOWING")
+        self._gauges.position.set(lag.position)
+        self._gauges.lag_events.set(lag.events)
+        self._gauges.lag_s.set(lag.oldest_s)
 
 
 def _first(group: BaseExceptionGroup[Any]) -> BaseException:

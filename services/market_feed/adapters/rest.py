@@ -2,6 +2,8 @@
 
 ccxt does not notice an answer that is truncated, empty or HTML with status 200: it returns None fields, or raises whatever
 Python raises on nonsense. So every answer passes frames.py or klines.py, and those errors count as the venue's, not ours.
+Bars are asked for by ccxt's raw call, because `fetch_ohlcv` makes an empty list of nonsense, and no bars is an answer to us:
+nobody traded.
 """
 
 from __future__ import annotations
@@ -69,14 +71,17 @@ class RestVenue:
             raise VenueUnavailable(f"fetch_time: {error}: {answer!r}"[:300]) from None
 
     async def quotes(self, now: int) -> list[QuoteChanged]:
-        """The best bid and offer of every instrument; a nonsensical one is left out."""
+        """The best bid and offer of every instrument; an empty or crossed book is left out."""
         symbols = [symbol_of(name) for name in self._instruments]
         tickers = await self._ask("fetch_bids_asks", self.exchange.fetch_bids_asks(symbols))
+        missing = [symbol for symbol in symbols if symbol not in tickers]
+        if missing:
+            raise VenueUnavailable(f"fetch_bids_asks: nothing about {', '.join(missing)}")
         quotes = []
         for name in self._instruments:
             try:
                 quotes.append(quote_of(tickers[symbol_of(name)], name, self._venue, now))
-            except _NONSENSE:
+            except FrameRefused:
                 continue
         return quotes
 
@@ -113,14 +118,19 @@ class RestVenue:
     async def _rows(
         self, instrument: str, timeframe: Timeframe, since: int | None = None, limit: int = PAGE, until: int = 0
     ) -> list[Bar]:
-        params = {"until": until // MILLISECOND - 1} if until else {}
-        start = None if since is None else since // MILLISECOND
-        call = self.exchange.fetch_ohlcv(symbol_of(instrument), timeframe, start, limit, params)
-        rows = await self._ask("fetch_ohlcv", call)
+        params = {"symbol": self.exchange.market_id(symbol_of(instrument)), "interval": timeframe, "limit": limit}
+        if since is not None:
+            params["startTime"] = since // MILLISECOND
+        if until:
+            params["endTime"] = until // MILLISECOND - 1
+        rows = await self._ask("klines", self.exchange.public_get_klines(params))
         try:
-            return bars_of(rows, instrument, self._venue, timeframe)
+            if not isinstance(rows, list):
+                raise FrameRefused("NOT_A_LIST")
+            numbers = ([int(row[0]), *map(float, row[1:6])] for row in rows)
+            return bars_of(numbers, instrument, self._venue, timeframe)
         except _NONSENSE as error:
-            raise VenueUnavailable(f"fetch_ohlcv {instrument} {timeframe}: {error}"[:300]) from None
+            raise VenueUnavailable(f"klines {instrument} {timeframe}: {error}"[:300]) from None
 
     async def _ask(self, name: str, call: Awaitable[T]) -> T:
         try:

@@ -32,7 +32,7 @@ from libs.common.messages import (
     TimerFired,
     TradingStateChanged,
 )
-from services.cli.console import _line_at, line_of
+from services.cli.console import Narrator, line_of
 
 AT = 1_700_000_000_000_000_000
 ORDER: dict[str, Any] = {
@@ -238,6 +238,25 @@ def test_what_a_person_need_not_see_is_silent(kind: type[Message], fields: dict[
 
 def test_what_is_no_event_is_said_loudly() -> None:
     """Somebody has written into the log what no service could have written."""
-    line = _line_at("risk.state", b"{}")
+    line = Narrator().line_at("risk.state", b"{}")
     assert line is not None
     assert line.plain.startswith("not an event, on risk.state: MALFORMED")
+
+
+def test_an_opinion_is_told_when_it_changes() -> None:
+    """An agent that says the same of every bar is heard once."""
+    narrator = Narrator()
+
+    def told(stance: str, number: int) -> str:
+        signal = Signal(
+            instrument="BTC-USDT", timeframe="1m", ready=True, stance=stance, strength=0.5, close_px=1.0, atr=1.0, evidence={}
+        )
+        message = AgentSignals(
+            id=f"s{number}", producer="agent.trend", agent_id="trend", end_ts=number, signals=(signal,)
+        )
+        line = narrator.line_at("agent.trend.signals", encode(message))
+        return line.plain if line else ""
+
+    assert "LONG" in told("LONG", 1)
+    assert told("LONG", 2) == ""
+    assert "SHORT" in told("SHORT", 3)

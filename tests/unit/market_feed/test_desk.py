@@ -59,7 +59,7 @@ def test_before_it_begins_trades_are_prices_only() -> None:
 def test_the_minute_of_the_start_comes_from_the_venue() -> None:
     """What was before the first trade we saw is not ours to say: that minute is wanted once it is over."""
     desk = desk_at(TEN, BTC)
-    assert desk.trade(trade(7, TEN + 20 * SECOND), TEN + 20 * SECOND) is Verdict.HOLE_BEFORE
+    assert desk.trade(trade(7, TEN + 20 * SECOND), TEN + 20 * SECOND) is Verdict.FOLDED
     assert desk.wants(TEN + MINUTE - 1) == []
     assert desk.wants(TEN + MINUTE) == [Want(BTC, TEN, TEN + MINUTE)]
     assert desk.repair(BTC, [bar(TEN, px=55.0)], TEN + MINUTE)

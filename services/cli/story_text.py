@@ -1,0 +1,314 @@
+"""A story as a person reads it: one headline for each event, below it the numbers it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from functools import singledispatch
+
+from rich.text import Text
+
+from libs.common.messages import (
+    AccountRead,
+    AgentSignals,
+    AlertRaised,
+    Answer,
+    Check,
+    EquityChanged,
+    EventRejected,
+    ExecutionReport,
+    FeedBars,
+    FeedMarks,
+    GenesisDeclared,
+    InstrumentQuarantined,
+    InstrumentReleased,
+    JournalPosted,
+    Message,
+    MessageSent,
+    OperatorCommanded,
+    OrderAnswered,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    OrderLookedUp,
+    OrderSubmitting,
+    PersonNotified,
+    PositionChanged,
+    Reconciled,
+    Signal,
+    TimerFired,
+    TradingStateChanged,
+    VenueFill,
+    VenueReported,
+)
+from services.cli.story import Event, Story
+
+MILLISECOND_NS = 1_000_000
+SECOND_NS = 1_000_000_000
+DEPTH_SHOWN_MAX = 6
+_MARGIN = 34
+
+Details = Iterable[str | Text]
+
+
+def story_text(story: Story) -> Iterator[Text]:
+    """Line by line."""
+    target = story.target
+    yield Text.assemble((f"{target.kind} {target.id}", "bold"), f"  {len(story.events)} events", *_about(story))
+    yield Text(f"{'seq':>8}  {'time (UTC)':<12}  {'after':>8}  what", style="cyan")
+    for event in story.events:
+        yield from _event_text(event, story.instruments)
+
+
+def _about(story: Story) -> list[str]:
+    clock = "the log's clock" if any(event.stored_at for event in story.events) else "the events' own clock"
+    about = f" about {', '.join(story.instruments)}" if story.instruments else ""
+    return [f"{about}; `after` is the time since the cause, by {clock}"]
+
+
+def _event_text(event: Event, instruments: tuple[str, ...]) -> Iterator[Text]:
+    headline, details = said(event.message, instruments)
+    indent = "  " * min(event.depth, DEPTH_SHOWN_MAX)
+    style = {"cause": "dim", "effect": ""}.get(event.relation, "bold")
+    yield Text.assemble(
+        f"{event.seq:>8}  ",
+        (_time_of(event.message.ts_init), "dim"),
+        f"  {_latency(event.latency_ns):>8}  {indent}",
+        (f"{event.role} ", "cyan"),
+        Text(headline, style=style),
+    )
+    for detail in details:
+        yield Text.assemble(" " * _MARGIN, f"{indent}    ", detail)
+
+
+def _time_of(ts: int) -> str:
+    at = datetime.fromtimestamp(ts // SECOND_NS, UTC)
+    return f"{at:%H:%M:%S}.{ts % SECOND_NS // MILLISECOND_NS:03d}"
+
+
+def _latency(latency_ns: int | None) -> str:
+    if latency_ns is None:
+        return ""
+    if latency_ns < SECOND_NS:
+        return f"{latency_ns / MILLISECOND_NS:.1f} ms"
+    return f"{latency_ns / SECOND_NS:.1f} s"
+
+
+# --- what each kind says --------------------------------------------------------------------------------------------
+
+
+@singledispatch
+def said(message: Message, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    """A headline, and lines of detail; of `instruments` only, if there are any."""
+    return type(message).__name__, ()
+
+
+@said.register
+def _(message: FeedBars, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    bars = [bar for bar in message.bars if not instruments or bar.instrument in instruments]
+    lines = [
+        f"{bar.instrument} {bar.timeframe} open {bar.open:g} high {bar.high:g} low {bar.low:g} close {bar.close:g}"
+        f" volume {bar.volume:g}"
+        for bar in bars
+    ]
+    return f"{len(message.bars)} bars closed at {_time_of(message.end_ts)}", lines
+
+
+@said.register
+def _(message: FeedMarks, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    marks = [mark for mark in message.marks if not instruments or mark.instrument in instruments]
+    return "prices", [f"{mark.instrument} bid {mark.bid_px:g} ask {mark.ask_px:g}" for mark in marks]
+
+
+@said.register
+def _(message: AgentSignals, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    signals = [signal for signal in message.signals if not instruments or signal.instrument in instruments]
+    return f"{message.agent_id} thinks", [_opinion(signal) for signal in signals]
+
+
+def _opinion(signal: Signal) -> str:
+    if not signal.ready:
+        return f"{signal.instrument} {signal.timeframe} not warm yet"
+    evidence = " ".join(f"{name}={number:.6g}" for name, number in signal.evidence.items())
+    opinion = f"{signal.stance} strength {signal.strength:.3f}"
+    return (
+        f"{signal.instrument} {signal.timeframe} {opinion} close {signal.close_px:g} atr {signal.atr:.6g}  {evidence}"
+    )
+
+
+@said.register
+def _(message: OrderIntent, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    exits = f"stop {_money(message.stop_px)} target {_money(message.target_px)}"
+    terms = f"{message.ord_type} {message.time_in_force} limit {_money(message.limit_px)} near {_money(message.ref_px)}"
+    lines = [f"intent {message.intent_id}", f"{terms} {'reduce only' if message.reduce_only else exits}"]
+    return f"{_order(message.side, message.order_qty, message.instrument)}: {message.reason}", lines
+
+
+@said.register
+def _(message: OrderApproved, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    order = _order(message.side, message.order_qty, message.instrument)
+    signed = f"signed with key {message.key_id}" if message.signature else "not signed"
+    return f"APPROVED {order}, {signed}", [_check(check) for check in message.checks]
+
+
+@said.register
+def _(message: OrderDenied, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    order = _order(message.side, message.order_qty, message.instrument)
+    return f"DENIED {order}: {', '.join(message.reasons)}", [_check(check) for check in message.checks]
+
+
+def _check(check: Check) -> Text:
+    mark = ("passed  ", "green") if check.passed else ("FAILED  ", "bold red")
+    return Text.assemble(mark, f"{check.code:<26} {check.value}  limit {check.limit}")
+
+
+@said.register
+def _(message: OrderSubmitting, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    terms = f"{message.ord_type} {message.time_in_force}"
+    pxs = f"limit {_money(message.limit_px)} stop {_money(message.stop_px)}"
+    order = _order(message.side, message.order_qty, message.instrument)
+    return f"{message.role} {order} {terms}", [f"order {message.cl_ord_id}", pxs]
+
+
+@said.register
+def _(message: ExecutionReport, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    names = f"order {message.cl_ord_id} venue order {message.venue_order_id or '-'}"
+    if message.exec_type == "TRADE" and message.last_qty is not None:
+        fill = _order(message.side, message.last_qty, message.instrument)
+        paid = f"commission {_money(message.commission)} {message.commission_asset} {message.liquidity_side}"
+        headline = f"{message.role} {fill} @ {_money(message.last_px)}, now {message.ord_status}"
+        return headline, [f"{names} exec {message.exec_id}", f"{paid}, {_filled(message)}"]
+    order = _order(message.side, message.order_qty, message.instrument)
+    why = f": {message.reason}" if message.reason else ""
+    return f"{message.exec_type} {message.role} {order}, now {message.ord_status}{why}", [names, _filled(message)]
+
+
+def _filled(message: ExecutionReport) -> str:
+    return f"{_plain(message.cum_qty)} of {_plain(message.order_qty)} filled at {_money(message.avg_px)} on average"
+
+
+@said.register
+def _(message: OrderAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    why = " ".join(part for part in (message.code, message.detail) if part)
+    headline = f"the venue says {message.outcome} to {message.request_id.partition(':')[0]}{': ' + why if why else ''}"
+    return headline, [f"order {message.cl_ord_id}", *(_fill(fill) for fill in message.fills)]
+
+
+@said.register
+def _(message: OrderLookedUp, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    status = f", it is {message.order.ord_status}" if message.order else ""
+    lines = [f"order {message.cl_ord_id} {message.detail}".rstrip(), *(_fill(fill) for fill in message.fills)]
+    return f"looked up: {message.outcome}{status}", lines
+
+
+@said.register
+def _(message: VenueReported, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    lines = [] if message.fill is None else [_fill(message.fill)]
+    if message.order is None:
+        return f"reports on {message.instrument}", lines
+    shown = message.order
+    order = _order(shown.side, shown.order_qty, shown.instrument)
+    named = f"order {shown.cl_ord_id} venue order {shown.venue_order_id}"
+    return f"reports {order} is {shown.ord_status}, {_plain(shown.cum_qty)} filled", [named, *lines]
+
+
+def _fill(fill: VenueFill) -> str:
+    paid = f"{_plain(fill.commission)} {fill.commission_asset}"
+    return f"fill {fill.exec_id}: {_order(fill.side, fill.qty, fill.instrument)} @ {_money(fill.px)} commission {paid}"
+
+
+@said.register
+def _(message: AccountRead, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    if not message.ok:
+        return f"reading the account failed: {message.detail}", ()
+    return f"read: {len(message.open_orders)} open orders, {len(message.fills)} recent fills", ()
+
+
+@said.register
+def _(message: Answer, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    words = {
+        "RequestExpired": "never sent, it was too old",
+        "RequestInterrupted": "interrupted, its outcome is unknown",
+    }
+    return words.get(type(message).__name__, type(message).__name__), [f"request {message.request_id}"]
+
+
+@said.register
+def _(message: JournalPosted, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    lines = [f"{each.account:<22} {each.amount:+f} {each.asset}" for each in message.postings]
+    return f"{message.kind} {message.memo}", lines
+
+
+@said.register
+def _(message: PositionChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    held = "flat" if message.signed_qty == 0 else f"{_plain(message.signed_qty)} @ {_money(message.avg_entry_px)}"
+    return f"{message.instrument} {held}, realised {_money(message.realized_pnl)}", ()
+
+
+@said.register
+def _(message: EquityChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.equity:,.2f} (cash {message.balance:,.2f}, drawdown {message.drawdown:.2%})", ()
+
+
+@said.register
+def _(message: PersonNotified, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.level} to people: {message.text}", ()
+
+
+@said.register
+def _(message: MessageSent, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"by {message.channel}: {'delivered' if message.ok else f'failed, {message.detail}'}", ()
+
+
+@said.register
+def _(message: AlertRaised, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.severity} {message.code}: {message.text}", ()
+
+
+@said.register
+def _(message: EventRejected, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"event {message.rejected_seq} refused, {message.reason}: {message.detail}", ()
+
+
+@said.register(InstrumentQuarantined)
+@said.register(InstrumentReleased)
+def _(message: InstrumentQuarantined | InstrumentReleased, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.instrument}: {message.reason}", [f"order {message.cl_ord_id}"]
+
+
+@said.register
+def _(message: Reconciled, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return "books and venue agree" if message.clean else "books and venue DO NOT AGREE", message.mismatches
+
+
+@said.register
+def _(message: OperatorCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.author} says {message.command}: {message.reason}", ()
+
+
+@said.register
+def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"the book {message.book} begins ({message.mode})", ()
+
+
+@said.register
+def _(message: TradingStateChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"trading is {message.state} (was {message.previous}): {message.reason}", [f"by {message.author}"]
+
+
+@said.register
+def _(message: TimerFired, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return message.name, ()
+
+
+def _order(side: str, qty: Decimal, instrument: str) -> str:
+    return f"{side} {_plain(qty)} {instrument}"
+
+
+def _money(value: Decimal | None) -> str:
+    return "-" if value is None else f"{value.normalize():,f}"
+
+
+def _plain(value: Decimal) -> str:
+    return f"{value.normalize():f}"

@@ -1,0 +1,176 @@
+"""A venue that answers nonsense with status 200 is a venue that is not available: real ccxt, a server that lies."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import ccxt.pro
+import pytest
+from aiohttp import web
+
+from libs.common.timeframe import MINUTE
+from libs.runtime.core import Asked
+from libs.runtime.machine import Request
+from libs.trading.binance_ccxt import ccxt_config
+from services.market_feed.adapters.ccxt_feed import CcxtFeed
+from services.market_feed.adapters.rest import PAGE, RestVenue, VenueUnavailable
+from services.market_feed.settings import Settings
+from tests.unit.market_feed.tape import BTC, T0
+
+GRACE = 500 * 1_000_000
+MS = T0 // 1_000_000
+
+MARKETS = """{"symbols": [{"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT",
+  "baseAssetPrecision": 8, "quotePrecision": 8, "orderTypes": ["LIMIT", "MARKET"], "isSpotTradingAllowed": true,
+  "permissions": ["SPOT"], "filters": [FILTERS]}]}"""
+FILTERS = """{"filterType": "PRICE_FILTER", "minPrice": "0.01", "maxPrice": "1000000", "tickSize": "0.01"},
+  {"filterType": "LOT_SIZE", "minQty": "0.00001", "maxQty": "9000", "stepSize": "0.00001"},
+  {"filterType": "NOTIONAL", "minNotional": "5.0"}"""
+
+
+class Liar:
+    """Answers each path with the text it was told to."""
+
+    def __init__(self) -> None:
+        self.says: dict[str, str] = {"exchangeInfo": MARKETS.replace("FILTERS", FILTERS)}
+        self.asked: list[dict[str, str]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(dict(request.query))
+        text = self.says.get(request.match_info["path"].rpartition("/")[2], "{}")
+        return web.Response(text=text, content_type="application/json")
+
+
+@pytest.fixture
+async def liar() -> AsyncIterator[tuple[Liar, RestVenue]]:
+    server = Liar()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", server.answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    exchange = ccxt.pro.binance(ccxt_config(f"http://127.0.0.1:{runner.addresses[0][1]}"))
+    try:
+        yield server, RestVenue(exchange, "binance", (BTC,))
+    finally:
+        await exchange.close()
+        await runner.cleanup()
+
+
+async def test_the_venues_rules(liar: tuple[Liar, RestVenue]) -> None:
+    """Steps and limits are exact decimals."""
+    (spec,) = await liar[1].specs()
+    assert [str(each) for each in (spec.px_tick, spec.qty_step, spec.qty_min, spec.notional_min)] == [
+        "0.01",
+        "0.00001",
+        "0.00001",
+        "5",
+    ]
+
+
+@pytest.mark.parametrize("text", ["", "<html>", "[1, 2", '{"symbols": 7}'])
+async def test_rules_that_are_none(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """Empty, HTML, truncated or of another shape: try again later (or the instrument is truly not listed)."""
+    server, rest = liar
+    server.says["exchangeInfo"] = text
+    with pytest.raises((VenueUnavailable, ValueError)):
+        await rest.specs()
+
+
+async def test_rules_without_a_step_are_not_guessed(liar: tuple[Liar, RestVenue]) -> None:
+    """An instrument whose quantity step is unknown cannot be traded, so it cannot be told."""
+    server, rest = liar
+    server.says["exchangeInfo"] = MARKETS.replace("FILTERS", "")
+    with pytest.raises(VenueUnavailable, match="load_markets"):
+        await rest.specs()
+
+
+@pytest.mark.parametrize("text", ["{}", '{"serverTime": 12}', '{"serverTime": null}', "<html>"])
+async def test_a_time_that_is_none(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """Without the venue's time nothing can be said to be final."""
+    server, rest = liar
+    server.says["time"] = text
+    with pytest.raises(VenueUnavailable, match="fetch_time"):
+        await rest.now()
+
+
+@pytest.mark.parametrize(
+    "text", ['[{"symbol": "BTCUSDT"}]', '[{"symbol": "BTCUSDT", "bidPrice": "2", "askPrice": "1"}]']
+)
+async def test_a_quote_that_is_none_is_left_out(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """An empty book, or a crossed one: no price is better than a wrong one."""
+    server, rest = liar
+    await rest.specs()
+    server.says["bookTicker"] = text
+    assert await rest.quotes(T0) == []
+
+
+@pytest.mark.parametrize("text", ["[]", "<html>"])
+async def test_quotes_that_name_nobody(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """An answer that leaves out what was asked for is no answer."""
+    server, rest = liar
+    await rest.specs()
+    server.says["bookTicker"] = text
+    with pytest.raises(VenueUnavailable, match="fetch_bids_asks"):
+        await rest.quotes(T0)
+
+
+@pytest.mark.parametrize("text", ["{}", "{}x", "<html>", f'[[{MS + 1}, "1", "1", "1", "1", "1"]]', f'[[{MS}, "1"]]'])
+async def test_bars_that_are_none(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """A bar off its boundary or without fields discredits the whole answer."""
+    server, rest = liar
+    await rest.specs()
+    server.says["klines"] = text
+    with pytest.raises(VenueUnavailable, match="klines"):
+        await rest.history(BTC, "1m", T0, T0 + MINUTE)
+
+
+async def test_a_venue_without_bars_has_no_last_price(liar: tuple[Liar, RestVenue]) -> None:
+    """A new listing nobody has traded yet."""
+    server, rest = liar
+    await rest.specs()
+    server.says["klines"] = "[]"
+    assert await rest.last_px(BTC) is None
+    assert await rest.history(BTC, "1m", T0, T0 + MINUTE) == []
+
+
+async def test_history_is_paged(liar: tuple[Liar, RestVenue]) -> None:
+    """The next page begins behind the last bar of the one before."""
+    server, rest = liar
+    await rest.specs()
+    server.says["klines"] = f'[[{MS}, "1", "1", "1", "1", "1"], [{MS + 60_000}, "1", "1", "1", "1", "1"]]'
+    server.asked.clear()
+    assert len(await rest.history(BTC, "1m", T0, T0 + 2 * MINUTE)) == 2
+    assert [(each["startTime"], each["endTime"], each["limit"]) for each in server.asked] == [
+        (str(MS), str(MS + 2 * 60_000 - 1), str(PAGE))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("venue_ms", "next_volume", "waited", "final"),
+    [
+        (MS + 60_000, "0", False, T0),
+        (MS + 60_000, "0", True, T0 + MINUTE),
+        (MS + 60_000, "1", False, T0 + MINUTE),
+        (MS + 60_499, "0", False, T0),
+        (MS + 60_500, "0", False, T0 + MINUTE),
+        (MS + 59_999, "0", True, T0),
+    ],
+)
+async def test_when_a_minute_is_final(
+    liar: tuple[Liar, RestVenue], venue_ms: int, next_volume: str, waited: bool, final: int
+) -> None:
+    """A later trade, or the venue's clock past the grace, or its end and a long wait; never before its end."""
+    server, rest = liar
+    await rest.specs()
+    server.says["time"] = f'{{"serverTime": {venue_ms}}}'
+    server.says["klines"] = f'[[{MS}, "1", "1", "1", "1", "1"], [{MS + 60_000}, "1", "1", "1", "1", "{next_volume}"]]'
+    _, until = await rest.minutes(BTC, T0, T0 + MINUTE, grace=GRACE, waited=waited)
+    assert until == final
+
+
+async def test_the_feed_performs_no_requests() -> None:
+    """Its machine asks nothing; being asked is a defect."""
+    feed = CcxtFeed(Settings())
+    with pytest.raises(NotImplementedError, match="Request"):
+        await feed.perform(Asked("r", Request(valid_until=0), 1, 0, "c", "c"))
