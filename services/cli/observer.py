@@ -54,7 +54,7 @@ async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
         f"no stack runs in {place.home}: nobody answers at {place.nats_url}",
         "start one with `bulkhead up`, or name another with --home",
     )
-    if not await _somebody_listens(place.nats_url):
+    if not await somebody_listens(place.nats_url):
         raise down
     options = connect_options(place.home, user, place.nats_url) | {"allow_reconnect": False}
     try:
@@ -72,7 +72,8 @@ async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
         await bus.close()
 
 
-async def _somebody_listens(url: str) -> bool:
+async def somebody_listens(url: str) -> bool:
+    """Whether a connection to `url` is accepted at all."""
     address = urlsplit(url)
     try:
         async with asyncio.timeout(CONNECT_S_MAX):

@@ -64,7 +64,9 @@ def dump(place: Place, path: Path) -> int:
             count = asyncio.run(copy_log(place, lambda entry: _write(file, entry)))
         draft.replace(path)
     except OSError as error:
-        raise Failure(CANNOT_WRITE, f"cannot write {path}: {error.strerror}", "name a file that can be written") from error
+        raise Failure(
+            CANNOT_WRITE, f"cannot write {path}: {error.strerror}", "name a file that can be written"
+        ) from error
     finally:
         draft.unlink(missing_ok=True)
     return count
@@ -85,7 +87,9 @@ def prove_dump(path: Path) -> ReplayReport:
     except BadDump as error:
         raise Failure(BAD_DUMP, str(error), "dump the log again: `bulkhead log dump FILE`") from error
     except OSError as error:
-        raise Failure(BAD_DUMP, f"cannot read {path}: {error.strerror}", "name a file made by `bulkhead log dump`") from error
+        raise Failure(
+            BAD_DUMP, f"cannot read {path}: {error.strerror}", "name a file made by `bulkhead log dump`"
+        ) from error
 
 
 def prove_live(place: Place) -> ReplayReport:

@@ -13,10 +13,19 @@ from typing import Literal, get_args
 import msgspec
 
 from libs.common.codec import BadEvent, decode_from
-from libs.common.messages import AccountRead, JournalPosted, Message, VenueFill, VenueOrder
+from libs.common.messages import (
+    AccountRead,
+    ExecutionReport,
+    JournalPosted,
+    Message,
+    OrderIntent,
+    VenueFill,
+    VenueOrder,
+)
 from libs.runtime.adapter import LogEntry
 
 PREFIX_CHARS_MIN = 8
+LATEST = "latest"
 
 Kind = Literal["correlation", "intent", "order", "venue-order", "exec", "message"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -54,6 +63,19 @@ def resolve(log: Iterable[LogEntry], wanted: str) -> list[Target]:
     if not exact and len(text) < PREFIX_CHARS_MIN:
         return []
     return sorted(exact or found) if kind else _most_telling(exact or found)
+
+
+def newest(log: Iterable[LogEntry]) -> list[Target]:
+    """The intent whose order was filled last; while there are no fills, the last intent; at most one."""
+    intent = filled = ""
+    for entry in log:
+        if entry.subject.startswith(("portfolio.intent.", "exec.report.")):
+            match decoded(entry):
+                case OrderIntent(intent_id=intent_id):
+                    intent = intent_id
+                case ExecutionReport(exec_type="TRADE", intent_id=intent_id):
+                    filled = intent_id
+    return [Target("intent", filled or intent)] if filled or intent else []
 
 
 def decoded(entry: LogEntry) -> Message | None:

@@ -15,6 +15,7 @@ from typing import Any
 import aiohttp
 import msgspec
 import structlog
+from prometheus_client import CollectorRegistry
 
 from libs.common.codec import decode_from, encode
 from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus, Message
@@ -210,6 +211,7 @@ class Feed:
             logger=structlog.get_logger("feed"),
             holds_lease=self._holds_lease,
             read_log=lambda durable, seq: aiter(()),  # type: ignore[arg-type,call-overload]
+            registry=CollectorRegistry(),
         )
         self.task = asyncio.create_task(self.adapter.open(self.context))
 

@@ -190,6 +190,8 @@ async def test_frames_nobody_may_believe_are_dropped_and_counted(tmp_path: Path)
         quotes.send('{"u":1,"s":"BTCUSDT","b":"90000.0","B":"1.0","a":"10.0","A":"1.0"}')
         counts = feed.adapter.counts
         await settled(lambda: {"TRADE_BAD_PRICE", "DUPLICATE", "QUOTE_CROSSED_BOOK"} <= set(counts), "counts", feed)
+        crossed = {"reason": "QUOTE_CROSSED_BOOK", "instrument": BTC}
+        assert feed.context.registry.get_sample_value("bulkhead_feed_odd_frames_total", crossed) == 1.0
         assert len(log.market) == seen
         assert log.marks() == venue.quotes()
         await feed.close()

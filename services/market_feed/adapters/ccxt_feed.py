@@ -23,6 +23,7 @@ from typing import Any, TypeVar
 
 import ccxt.pro
 import msgspec
+import prometheus_client
 
 from libs.common.ids import derive_id
 from libs.common.messages import Answer, Bar, FeedHistory, FeedStatus, InstrumentSpec, Message, Timeframe
@@ -63,6 +64,7 @@ class CcxtFeed:
         self.counts: Counter[str] = Counter()
         self._instruments = settings.instruments
         self._context: AdapterContext
+        self._odd_frames: prometheus_client.Counter | None = None
         self._record: FeedRecord
         self._desk: Desk
         self._rest: RestVenue
@@ -87,6 +89,7 @@ class CcxtFeed:
         self._is_open = True
         settings = self.settings
         self._context = context
+        self._odd_frames = _odd_frames(context.registry)
         self._record = msgspec.convert(msgspec.to_builtins(context.state()), FeedRecord)
         self._desk = Desk(
             settings.feed_venue, self._instruments, settings.cadence, settings.feed_grace_ms * MILLISECOND
@@ -198,6 +201,8 @@ class CcxtFeed:
     def _count(self, reason: str, **where: str) -> None:
         """Count what is wrong with a frame; say it the first time, and each time the count has doubled."""
         self.counts[reason] += 1
+        if self._odd_frames is not None:
+            self._odd_frames.labels(reason=str(reason), **where).inc()
         count = self.counts[reason]
         if count & (count - 1) == 0:
             self._context.logger.warning("frame_odd", reason=str(reason), count=count, **where)
@@ -363,3 +368,14 @@ class CcxtFeed:
                     passed_ns=int((moment - began) * SECOND),
                 )
             )
+
+
+def _odd_frames(registry: prometheus_client.CollectorRegistry | None) -> prometheus_client.Counter | None:
+    if registry is None:
+        return None
+    return prometheus_client.Counter(
+        "bulkhead_feed_odd_frames",
+        "frames that were refused, repeated, late, or behind a hole in the trade ids",
+        ("reason", "instrument"),
+        registry=registry,
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from libs.common.codec import encode
 from libs.common.messages import (
     AgentSignals,
     AlertRaised,

@@ -1,0 +1,298 @@
+"""`bulkhead`: the operator's command. Here are its words; what they do stands in the module each one calls.
+
+Every answer is for people by default and for scripts with `--json`: then standard output holds one JSON document and nothing
+else. Failures go to standard error, their last line says what to do, and the exit code tells them apart (`exit_codes`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+import typer
+from rich.console import Console, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from libs.runtime.settings import SettingsError
+from services.cli import command, doctor, proof, trace
+from services.cli.doctor_stack import examine_stack
+from services.cli.exit_codes import DEFECT, FINDING, INTERRUPTED, NOT_YET, OK, Failure, epilog, failing_clearly
+from services.cli.place import find_place, stack_settings
+from services.cli.status import gather
+from services.cli.status_text import status_text
+from services.cli.story_text import story_text
+from services.cli.supervisor import run_up
+
+PLAIN_WIDTH = 200
+"""How wide tables may be where nobody's terminal says it."""
+
+app = typer.Typer(
+    name="bulkhead",
+    help="Bring the trading system up, see how it stands, explain and prove what it did, and stop it.",
+    epilog=epilog(),
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+log_app = typer.Typer(help="The decision log as a file.", epilog=epilog(), no_args_is_help=True)
+app.add_typer(log_app, name="log")
+
+Home = Annotated[
+    Path | None,
+    typer.Option("--home", help="The state folder (default: BULKHEAD_HOME, else .bulkhead).", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)]
+Author = Annotated[str, typer.Option("--author", help="Who says so (default: this user).", show_default=False)]
+Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the risk gate's answer.")]
+Dump = Annotated[
+    Path | None,
+    typer.Option("--from-file", help="Read this dump (`bulkhead log dump`) instead of a running stack's log."),
+]
+
+
+@app.callback()
+def _globals(ctx: typer.Context, home: Home = None) -> None:
+    ctx.obj = home
+
+
+def main() -> None:
+    """The entry point. What nobody foresaw ends with a traceback and a code of its own, and is a defect."""
+    try:
+        app()
+    except Exception:  # noqa: BLE001  the last line of defence: told in full, and not confused with a finding (exit code 1)
+        traceback.print_exc()
+        print("bulkhead: this is a defect of bulkhead; please report the lines above", file=sys.stderr)
+        sys.exit(DEFECT)
+
+
+# --- the stack ----------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog=epilog())
+def up(
+    ctx: typer.Context,
+    home: Home = None,
+    port_base: Annotated[int | None, typer.Option(help="The first of its ports (BULKHEAD_PORT_BASE).")] = None,
+    data: Annotated[
+        Path | None, typer.Option(exists=True, file_okay=False, help="Replay recorded Binance frames from this folder.")
+    ] = None,
+    speed: Annotated[float | None, typer.Option(help="Venue seconds per second of yours.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Which generated market.")] = None,
+) -> None:
+    """Run the whole system on this machine in paper mode; Ctrl-C stops it. Other settings come from the environment."""
+    with _answering(as_json=False):
+        _tell_children("BULKHEAD_PORT_BASE", port_base)
+        _tell_children("BULKHEAD_SIM_DATA", data.resolve() if data else None)
+        _tell_children("BULKHEAD_SIM_SPEED", speed)
+        _tell_children("BULKHEAD_SIM_SEED", seed)
+        code = run_up(stack_settings(home or ctx.obj))
+    raise typer.Exit(code)
+
+
+@app.command(epilog=epilog())
+def status(
+    ctx: typer.Context,
+    home: Home = None,
+    as_json: Json = False,
+    check: Annotated[bool, typer.Option("--check", help="Exit with 1 if there is anything to look at.")] = False,
+) -> None:
+    """How it stands: services, orders, positions, equity, and what to look at."""
+    with _answering(as_json):
+        found = asyncio.run(gather(find_place(home or ctx.obj)))
+    _show(found if as_json else status_text(found), as_json)
+    raise typer.Exit(FINDING if check and found.findings else OK)
+
+
+@app.command(name="doctor", epilog=epilog())
+def examine(
+    ctx: typer.Context,
+    home: Home = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of recorded frames to look at, too.")] = None,
+    as_json: Json = False,
+) -> None:
+    """What is wrong with this machine, the settings or the running stack, and what to do. Changes nothing."""
+    with _answering(as_json):
+        findings = _examine(home or ctx.obj, data)
+    worst = FINDING if any(each.level == "FAIL" for each in findings) else OK
+    _show({"ok": worst == OK, "checks": findings} if as_json else _findings_table(findings), as_json)
+    raise typer.Exit(worst)
+
+
+def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:
+    try:
+        settings = stack_settings(home)
+        place = find_place(home)
+    except SettingsError as error:
+        bad = doctor.Finding("settings of the stack", "FAIL", str(error), "correct the variable named")
+        return [*doctor.examine_machine(home or Path(".bulkhead")), bad]
+    return [*doctor.examine_machine(settings.home), *examine_stack(settings, place, data)]
+
+
+def _findings_table(findings: list[doctor.Finding]) -> RenderableType:
+    styles = {"OK": "green", "WARN": "bold yellow", "FAIL": "bold red"}
+    table = Table(box=None, pad_edge=False, header_style="cyan")
+    for name in ("", "check", "found", "what to do"):
+        table.add_column(name, overflow="fold")
+    for each in findings:
+        table.add_row(Text(each.level, style=styles[each.level]), each.check, Text(each.text), Text(each.cure))
+    return table
+
+
+# --- the log ------------------------------------------------------------------------------------------------------
+
+
+@app.command(name="trace", epilog=epilog())
+def tell(
+    ctx: typer.Context,
+    wanted: Annotated[
+        str,
+        typer.Argument(
+            metavar="ID",
+            help="A correlation, intent, order, venue order, trade or message id; its first 8 characters do; or `latest`.",
+        ),
+    ],
+    home: Home = None,
+    from_file: Dump = None,
+    as_json: Json = False,
+) -> None:
+    """The story of an id: bar, signals, intent, verdict with every check, order, fill, posting, message."""
+    with _answering(as_json):
+        try:
+            found = (
+                trace.trace_dump(from_file, wanted)
+                if from_file
+                else trace.trace_live(find_place(home or ctx.obj), wanted)
+            )
+        except trace.Ambiguous as error:
+            _show({"ambiguous": _choices(error)} if as_json else _choices_text(error), as_json)
+            raise typer.Exit(FINDING) from None
+    if as_json:
+        _show(trace.story_json(found), as_json)
+    else:
+        for line in story_text(found):
+            _console().print(line, soft_wrap=True)
+
+
+def _choices(error: trace.Ambiguous) -> list[dict[str, str]]:
+    return [{**msgspec.structs.asdict(target), "key": target.key} for target in error.targets]
+
+
+def _choices_text(error: trace.Ambiguous) -> RenderableType:
+    lines = [Text(f"{error}; say which:"), *(Text(f"  bulkhead trace {target.key}") for target in error.targets)]
+    return Text("\n").join(lines)
+
+
+@app.command(epilog=epilog())
+def replay(
+    ctx: typer.Context,
+    verify: Annotated[bool, typer.Option("--verify", help="Fail also when nothing at all could be compared.")] = False,
+    from_file: Dump = None,
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Derive every decision again from the log, with the code at hand, and compare byte for byte."""
+    with _answering(as_json):
+        report = proof.prove_dump(from_file) if from_file else proof.prove_live(find_place(home or ctx.obj))
+    _show(proof.proof_json(report) if as_json else proof.proof_text(report), as_json)
+    raise typer.Exit(proof.exit_code_of(report, verify=verify))
+
+
+@log_app.command(epilog=epilog())
+def dump(
+    ctx: typer.Context,
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
+    home: Home = None,
+    as_json: Json = False,
+) -> None:
+    """Write the log into a file, one JSON line for each event, to be replayed or traced elsewhere."""
+    with _answering(as_json):
+        count = proof.dump(find_place(home or ctx.obj), path)
+    _show({"file": str(path), "entries": count} if as_json else Text(f"{count:,} events in {path}"), as_json)
+
+
+# --- the operator -------------------------------------------------------------------------------------------------
+
+
+@app.command(epilog=epilog())
+def halt(
+    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
+) -> None:
+    """No new entries until a human resumes; exits and stops go on."""
+    _say(ctx.obj if home is None else home, "HALT", reason, author, wait, as_json)
+
+
+@app.command(epilog=epilog())
+def reduce(
+    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
+) -> None:
+    """Positions may only become smaller."""
+    _say(ctx.obj if home is None else home, "REDUCE", reason, author, wait, as_json)
+
+
+@app.command(epilog=epilog())
+def resume(
+    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
+) -> None:
+    """Trade again; the reason must say why it is safe."""
+    _say(ctx.obj if home is None else home, "RESUME", reason, author, wait, as_json)
+
+
+def _say(home: Path | None, word: command.Word, reason: str, author: str, wait_s: float, as_json: bool) -> None:
+    if not reason.strip():
+        raise typer.BadParameter("say why: it will be read by whoever asks later", param_hint="--reason")
+    author = author or command.operator_name()
+    with _answering(as_json):
+        said = command.say(find_place(home), word, reason=reason, author=author, wait_s=wait_s)
+        outcome = asyncio.run(said)
+    _show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
+    if not outcome.answered:
+        _tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
+        raise typer.Exit(NOT_YET)
+
+
+# --- answering ----------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _answering(as_json: bool) -> Iterator[None]:
+    """Failures leave through here: words on standard error, JSON if asked for, an exit code that means something."""
+    try:
+        with failing_clearly():
+            yield
+    except Failure as failure:
+        if as_json:
+            _show({"error": failure.text, "what_to_do": failure.cure, "exit_code": failure.code}, as_json)
+        _tell_failure(failure.text, failure.cure)
+        raise typer.Exit(failure.code) from None
+    except KeyboardInterrupt:
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _tell_failure(text: str, cure: str) -> None:
+    print(f"bulkhead: {text}\nwhat to do: {cure}", file=sys.stderr)
+
+
+def _show(answer: Any, as_json: bool) -> None:
+    if as_json:
+        typer.echo(msgspec.json.encode(answer).decode())
+    else:
+        _console().print(answer)
+
+
+def _console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+
+
+def _tell_children(variable: str, value: object) -> None:
+    """Options become the variables that the processes of the stack read."""
+    if value is not None:
+        os.environ[variable] = str(value)

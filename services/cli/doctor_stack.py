@@ -1,0 +1,158 @@
+"""What `bulkhead doctor` looks at beyond the machine: ports, every service's settings, recorded data, the bus, the database.
+
+Settings are loaded as each service would load them, with the environment the supervisor would give it. What the supervisor makes
+on its first run (keys) is made in a temporary folder for the occasion: looking changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from libs.runtime.nats_config import ADMIN_USER, API, KeysError
+from libs.runtime.provision import verify
+from libs.runtime.redaction import redact
+from libs.runtime.registry import contracts, settings_of
+from libs.runtime.settings import SettingsError, load_settings
+from services.cli.child import ChildSpec
+from services.cli.doctor import Finding, existing
+from services.cli.exit_codes import Failure, failing_clearly
+from services.cli.observer import connected, somebody_listens
+from services.cli.place import Place
+from services.cli.stack import RUNNING, Ports, StackError, StackSettings, check_ports, service_specs, sim_spec
+
+SQL_S_MAX = 3
+VENUE = "exchange-sim"
+
+
+def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> list[Finding]:
+    """Every check of the stack's settings, and of the stack itself if it runs."""
+    findings = [check_stack_ports(settings, place)]
+    loaded, complaints = load_all(settings, os.environ)
+    findings += complaints or [Finding("settings", "OK", f"of {len(loaded)} processes")]
+    data = data or getattr(loaded.get(VENUE), "sim_data", None)
+    findings += [check_data(data)] if data is not None else []
+    findings.append(asyncio.run(check_bus(place)))
+    findings += [check_database(loaded["ledger"])] if "ledger" in loaded else []
+    return findings
+
+
+# --- ports and data -----------------------------------------------------------------------------------------------
+
+
+def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
+    """Free, or held by the stack of this very state folder."""
+    ports = Ports(settings.port_base)
+    if place.is_supervised:
+        return Finding("ports", "OK", f"in use by this stack (supervisor pid {place.supervisor_pid})")
+    wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor, VENUE: ports.sim}
+    try:
+        check_ports(wanted | {name: ports.service(name) for name in RUNNING})
+    except StackError as error:
+        return Finding("ports", "FAIL", str(error), "end who uses them, or set BULKHEAD_PORT_BASE")
+    return Finding("ports", "OK", f"{ports.base} to {ports.service(RUNNING[-1])} are free")
+
+
+def check_data(folder: Path) -> Finding:
+    """The folder holds recorded frames."""
+    files = sorted(folder.glob("*_*.gz")) if folder.is_dir() else []
+    if not files:
+        cure = "name a folder with files like btcusdt_20240809.gz, or none for a generated market"
+        return Finding("data", "FAIL", f"{folder} holds no recorded frames", cure)
+    size = sum(path.stat().st_size for path in files)
+    return Finding("data", "OK", f"{len(files)} recordings, {size / 1e6:,.1f} MB in {folder}")
+
+
+# --- settings -----------------------------------------------------------------------------------------------------
+
+
+def load_all(settings: StackSettings, environment: Mapping[str, str]) -> tuple[dict[str, Any], list[Finding]]:
+    """The settings of every process of the stack by name, and a finding for each that refuses its own."""
+    loaded, complaints = {}, []
+    with tempfile.TemporaryDirectory(prefix="bulkhead-doctor-") as spare:
+        try:
+            specs = _specs(settings, environment, Path(spare))
+        except (StackError, KeysError) as error:
+            return {}, [Finding("settings", "FAIL", str(error), "correct the key file named above")]
+        for spec in specs:
+            kind = _settings_class(spec.name)
+            try:
+                with _as_environment(spec.env):
+                    loaded[spec.name] = load_settings(kind)
+            except SettingsError as error:
+                complaints.append(Finding(f"settings of {spec.name}", "FAIL", str(error), "correct the variable named"))
+    return loaded, complaints
+
+
+def _specs(settings: StackSettings, environment: Mapping[str, str], spare: Path) -> list[ChildSpec]:
+    made = settings.home / "keys"
+    is_first_run = not all((made / name).exists() for name in ("venue-api-key", "venue-api-secret", "gate-signing.pem"))
+    if is_first_run:
+        settings = settings.model_copy(update={"home": spare})
+    return [sim_spec(settings, environment), *service_specs(settings, environment)]
+
+
+def _settings_class(name: str) -> Any:
+    return import_module("services.exchange_sim.settings").Settings if name == VENUE else settings_of(name)
+
+
+@contextmanager
+def _as_environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Our environment is these variables, for a moment; nothing else runs in this process."""
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+
+
+# --- the bus and the database -------------------------------------------------------------------------------------
+
+
+async def check_bus(place: Place) -> Finding:
+    """If a bus runs: it accepts our keys, and is configured as this code needs it."""
+    if not await somebody_listens(place.nats_url):
+        return Finding("bus", "OK", f"does not run at {place.nats_url}; `bulkhead up` starts it")
+    try:
+        with failing_clearly():
+            async with connected(place, ADMIN_USER, API) as bus:
+                differences = await verify(bus.client, contracts())
+    except Failure as failure:
+        return Finding("bus", "FAIL", failure.text, failure.cure)
+    if differences:
+        cure = "was it made by another version? `bulkhead up` creates what is missing, and never repairs what differs"
+        return Finding("bus", "FAIL", "; ".join(differences), cure)
+    return Finding("bus", "OK", f"runs at {place.nats_url}, every stream and consumer as needed")
+
+
+def check_database(ledger: Any) -> Finding:
+    """The database of the SQL projection answers; the SQLite file in the state folder needs no asking."""
+    url = ledger.sql_url()
+    shown = url.render_as_string(hide_password=True)
+    if url.get_backend_name() == "sqlite":
+        if os.access(existing(Path(url.database or ".")), os.W_OK):
+            return Finding("database", "OK", f"SQLite, {url.database}")
+        return Finding("database", "FAIL", f"{url.database} cannot be written", "set DATABASE_URL to another place")
+    engine = create_engine(url, connect_args={"connect_timeout": SQL_S_MAX})
+    try:
+        with engine.connect() as connection:
+            connection.execute(text("SELECT 1"))
+    except SQLAlchemyError as error:
+        reason = redact(str(getattr(error, "orig", error)))[:300].strip()
+        cure = "start it, or correct DATABASE_URL; trading goes on without it, its tables catch up"
+        return Finding("database", "WARN", f"{shown} does not answer: {reason}", cure)
+    finally:
+        engine.dispose()
+    return Finding("database", "OK", f"{shown} answers")

@@ -1,0 +1,1 @@
+"""Kill everything, repeatedly, on the real stack; the books must not notice."""

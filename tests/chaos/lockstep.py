@@ -1,0 +1,144 @@
+"""Lock-step equality: the same market, minute by minute, with and without kills, must come to the same outcome.
+
+Venue time stands still until every service has processed the log's end, so a crash costs no market time. A minute has two steps. The
+first plays the market to just before the minute's end and waits until the log's marks equal the venue's quotes; the second plays
+the one trade that opens the next minute (quotes unchanged), on which the bar closes and everybody decides. So every
+decision sees the same prices, whoever was dead in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from random import Random
+
+from libs.common.codec import decode_from
+from libs.common.messages import FeedBars, FeedMarks, InstrumentQuarantined, InstrumentReleased
+from services.cli.stack import RUNNING
+from tests.chaos.books import Outcome, faults_against, outcome_of
+from tests.chaos.report import NOTIONAL_MIN, account_of
+from tests.chaos.stack import NATS, ChaosStack
+
+MINUTE = 60_000_000_000
+INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
+BEGIN = 1_767_571_200_000_000_000
+"""2026-01-05 00:00 UTC, where the generated market begins."""
+ENV = {
+    "BULKHEAD_SIM_MODE": "step",
+    "BULKHEAD_INSTRUMENTS": ",".join(INSTRUMENTS),
+    "BULKHEAD_SIM_INSTRUMENTS": ",".join(INSTRUMENTS),
+    "BULKHEAD_TREND_TIMEFRAME": "1m",
+    "BULKHEAD_TREND_EMA_FAST_SPAN": "5",
+    "BULKHEAD_TREND_EMA_SLOW_SPAN": "15",
+    "BULKHEAD_TREND_WILDER_N": "7",
+    "BULKHEAD_TREND_ADX_THRESHOLD": "10",
+    "BULKHEAD_PORTFOLIO_STOP_ATR": "8",
+    "BULKHEAD_PORTFOLIO_TARGET_ATR": "50",
+    "BULKHEAD_PORTFOLIO_EXIT_FLAT_BARS": "2",
+    "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "30000",
+    "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "600000",
+    "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "600000",
+    "BULKHEAD_EXEC_MARK_AGE_MS_MAX": "600000",
+    "BULKHEAD_EQUITY_INTERVAL_S": "0.05",
+}
+"""Targets are out of reach, because a target is judged on every mark, and which marks are told between two steps is chance."""
+
+
+class LockStep:
+    """One run over `minutes` of market."""
+
+    def __init__(self, home: Path, minutes: int, *, seed: int, kills: dict[str, int] | None = None):
+        self.stack = ChaosStack(home, BULKHEAD_SIM_SEED="7", **ENV)
+        self.minutes = minutes
+        self._random = Random(seed)
+        self._killings = self._schedule(kills or {})
+        self._read = 0
+        self._bars_until = 0
+        self._marks: dict[str, tuple[float, float]] = {}
+        self._quarantined: set[str] = set()
+
+    async def run(self) -> Outcome:
+        """Bring the stack up, play the market, and read the outcome."""
+        await self.stack.start()
+        try:
+            await self.stack.quiet()
+            for minute in range(self.minutes):
+                killer = asyncio.create_task(self._kill(minute))
+                await self._minute(minute)
+                await killer
+                await self.stack.all_live()
+            await self.stack.quiet()
+            account = await account_of(self.stack)
+            found = faults_against(self.stack.entries, account, dict.fromkeys(INSTRUMENTS, NOTIONAL_MIN))
+            assert not found, "\n".join(found)
+            return outcome_of(self.stack.entries, account)
+        finally:
+            self.seconds_to_stop = await self.stack.stop()
+
+    async def _minute(self, minute: int) -> None:
+        end = BEGIN + (minute + 1) * MINUTE
+        await self._step(end - 1)
+        await self.stack.until(
+            self._marks_settled, 60, f"the log's marks to equal the venue's quotes before minute {minute + 1}"
+        )
+        await self.stack.quiet()
+        await self._step(end)
+        await self.stack.until(lambda: self._look() and self._bars_until >= end, 60, f"the bars of minute {minute + 1}")
+        await self.stack.quiet()
+        await self._resolve(end)
+
+    async def _step(self, to: int) -> None:
+        await self.stack.venue("advance", {"to": to})
+
+    async def _resolve(self, end: int) -> None:
+        """An order whose fate is unknown is asked for by a timer, and timers want time: give it, in small steps."""
+        for step in range(1, 121):
+            self._look()
+            if not self._quarantined:
+                return
+            await self._step(end + step * 250_000_000)
+            await asyncio.sleep(0.05)
+            await self.stack.quiet()
+        raise AssertionError(f"still quarantined after half a minute: {self._quarantined}")
+
+    async def _marks_settled(self) -> bool:
+        self._look()
+        instruments = (await self.stack.venue("state"))["instruments"]
+        return all(self._marks.get(name) == (quote["bid"], quote["ask"]) for name, quote in instruments.items())
+
+    def _look(self) -> bool:
+        """Read what is new in the log."""
+        entries = self.stack.entries
+        while self._read < len(entries):
+            entry = entries[self._read]
+            self._read += 1
+            message = decode_from(entry.subject, entry.payload)
+            if isinstance(message, FeedMarks):
+                self._marks |= {each.instrument: (each.bid_px, each.ask_px) for each in message.marks}
+            elif isinstance(message, FeedBars):
+                self._bars_until = max(self._bars_until, message.end_ts)
+            elif isinstance(message, InstrumentQuarantined):
+                self._quarantined.add(message.instrument)
+            elif isinstance(message, InstrumentReleased):
+                self._quarantined.discard(message.instrument)
+        return True
+
+    # --- killing ------------------------------------------------------------------------------------------------
+
+    def _schedule(self, kills: dict[str, int]) -> dict[int, list[str]]:
+        """Which process dies in which minute; one minute may see several deaths."""
+        schedule: dict[int, list[str]] = {}
+        for name, times in kills.items():
+            for _ in range(times):
+                schedule.setdefault(self._random.randrange(self.minutes), []).append(name)
+        return schedule
+
+    async def _kill(self, minute: int) -> None:
+        for name in self._killings.get(minute, []):
+            await asyncio.sleep(self._random.uniform(0.0, 0.4))
+            await self.stack.until(lambda name=name: self.stack.kill(name), 60, f"a running {name} to kill")
+
+
+def everybody(each: int, server: int) -> dict[str, int]:
+    """Kill every service `each` times and nats-server `server` times."""
+    return {**dict.fromkeys(RUNNING, each), NATS: server}
