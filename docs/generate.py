@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import runpy
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -262,9 +263,16 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
                 )
 
 
+def _environment() -> str:
+    """The text of .env.example; `environment.py` stands beside this file, which is also run by path."""
+    text: str = runpy.run_path(str(HERE / "environment.py"))["env_example"]()
+    return text
+
+
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
     return {
+        HERE.parent / ".env.example": _environment(),
         HERE / "events.md": events_page(),
         HERE / "asyncapi.json": json.dumps(asyncapi_document(), indent=1, ensure_ascii=False, sort_keys=False) + "\n",
     }

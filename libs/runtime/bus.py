@@ -5,6 +5,7 @@ docs/decisions/0002-reading-and-appending.md):
 
 * Publishes made while disconnected are sent later as ghosts. Here: `pending_size=0`, and no append without a connection.
 * A timeout says nothing: the message may be stored. Here: `AppendUnknown`, and the process ends; recovery reads what is true.
+* A subject that is not UTF-8 ends the reading task silently, with the connection looking alive. Here: it is read with `\ufffd`.
 """
 
 from __future__ import annotations
@@ -43,6 +44,13 @@ class AppendUnknown(BusError):
     """No answer to an append: it may or may not be in the log. This process must end and recover."""
 
 
+class _Client(Client):
+    """A client that no subject in the log can silence."""
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: bytes) -> None:
+        await super()._process_msg(sid, subject.decode(errors="replace").encode(), reply, data, headers)
+
+
 class Bus:
     """One connection to NATS, for one service."""
 
@@ -67,7 +75,7 @@ class Bus:
 
         `api` is where this user finds the JetStream API (`nats_config.api_prefix`): guests find it under another name.
         """
-        bus = cls(Client(), stream, api)
+        bus = cls(_Client(), stream, api)
 
         async def reconnected() -> None:
             bus.reconnects += 1

@@ -7,6 +7,7 @@ nothing but the log. Stepping the same events through the same code therefore gi
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import Any
 
 import msgspec
@@ -26,6 +27,9 @@ from libs.runtime.machine import CancelTimer, Effect, Machine, Perform, Publish,
 
 UNTRUSTED_CLOCKS = ("agent.llm",)
 """Writers whose `ts_init` never advances `now`: a model agent must not be able to move time."""
+
+_LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
+"""Nobody needs more of a long word to find the event again, and what somebody has written into it (a secret) must not spread."""
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -94,6 +98,10 @@ class Core:
         self.memory.in_seq = seq
         if message.producer not in UNTRUSTED_CLOCKS:
             self.memory.now = max(self.memory.now, message.ts_init)
+        if message.producer == self.writer and isinstance(message, ServiceStarted):
+            flaw = self._configure(message)
+            if flaw:
+                return self._stamp(seq, message, [Reject("BAD_SETTINGS", flaw)])
         if not self._is_current(message):
             return []
         return self._stamp(seq, message, self.machine.handle(message, self.memory.now))
@@ -107,9 +115,7 @@ class Core:
     def _is_current(self, message: Message) -> bool:
         """Settle what the event ends (a timer, a request); False for the echo of one already settled."""
         own = message.producer == self.writer
-        if own and isinstance(message, ServiceStarted):
-            self._configure(message)
-        elif own and isinstance(message, TimerFired):
+        if own and isinstance(message, TimerFired):
             if self.memory.timers.get(message.name) != message.due:
                 return False
             del self.memory.timers[message.name]
@@ -117,14 +123,21 @@ class Core:
             return self.memory.pending.pop(message.request_id, None) is not None
         return True
 
-    def _configure(self, started: ServiceStarted) -> None:
-        """Settings take effect when their `started` event is reached, so a replay reads them from the log, not from files."""
+    def _configure(self, started: ServiceStarted) -> str:
+        """Settings take effect when their `started` event is reached, so a replay reads them from the log, not from files.
+
+        Returns what is wrong with them, if this code cannot be set so: those in force stay.
+        """
+        try:
+            settings = settings_of(self._machine_class, started)
+        except msgspec.ValidationError as error:
+            return str(error)
         self.memory.started = True
-        settings = msgspec.convert(started.settings, self._machine_class.Settings, strict=False)
         if settings != self.machine.settings:
             state = self.machine.state
             self.machine = self._machine_class(settings)
             self.machine.state = state
+        return ""
 
     def _stamp(self, seq: int, parent: Message, effects: list[Effect], subject: str = "") -> list[Output | Asked]:
         results: list[Output | Asked] = []
@@ -169,9 +182,10 @@ class Core:
         )
 
     def _rejection(self, seq: int, subject: str, reason: str, detail: str) -> tuple[Message, Message]:
+        subject, detail = _LONG_WORD.sub(_shortened, subject[:200]), _LONG_WORD.sub(_shortened, detail[:500])
         text = f"{self.writer} refuses event {seq} on {subject}: {reason}: {detail}"
         return (
-            EventRejected(rejected_seq=seq, rejected_subject=subject[:200], reason=reason, detail=detail[:500]),
+            EventRejected(rejected_seq=seq, rejected_subject=subject, reason=reason, detail=detail),
             AlertRaised(code="EVENT_REJECTED", severity="ticket", text=text[:600]),
         )
 
@@ -198,3 +212,16 @@ class Core:
         self.machine = self._machine_class(settings)
         self.machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
         self.memory = snapshot.memory
+
+
+def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:
+    """The settings that a start recorded, for a machine of this code.
+
+    Raises:
+        msgspec.ValidationError: they do not fit: the event was made by other code, or by somebody else.
+    """
+    return msgspec.convert(started.settings, machine_class.Settings, strict=False)
+
+
+def _shortened(word: re.Match[str]) -> str:
+    return f"{word[0][:8]}…"

@@ -109,8 +109,8 @@ class Engine:
 
     # --- in ---------------------------------------------------------------------------------------------------
 
-    def deliver(self, seq: int, subject: str, payload: bytes) -> None:
-        """Take the next input of the log. Inputs come in `seq` order, each once.
+    def deliver(self, seq: int, subject: str, payload: bytes) -> bool:
+        """Take the next input of the log. Inputs come in `seq` order, each once. False: it was poison, and is answered so.
 
         Raises:
             ContractBroken, or whatever the machine raises: the process must end; a restart recovers.
@@ -121,10 +121,11 @@ class Engine:
             message = decode_from(subject, payload)
         except BadEvent as error:
             self._take(seq, self.core.step_poison(seq, subject, payload, error))
-            return
+            return False
         if isinstance(message, TimerFired) and message.producer == self.core.writer:
             self._firing.discard((message.name, message.due))
         self._take(seq, self.core.step(seq, message))
+        return True
 
     def caught_up(self, now: int) -> None:
         """The end of the log was reached: settle what the last instance left unanswered, and begin to live."""

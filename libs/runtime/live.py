@@ -355,8 +355,8 @@ class LiveShell:
                 read_log=self._read_log,
                 registry=self._metrics.registry,
             )
-            await self._adapter.open(context)
             self._is_adapter_open = True
+            await self._adapter.open(context)
 
     def _emit(self, message: Message) -> None:
         self._engine.source(message)

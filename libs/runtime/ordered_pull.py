@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -150,7 +151,7 @@ class OrderedPull:
             self._is_broken = True
 
     async def _arrive(self, message: Msg) -> None:
-        status = message.headers.get("Status") if message.headers else None
+        status = _status_of(message)
         if status == "408":  # the request has run its time, nothing is lost
             await self._ask()
             return
@@ -162,7 +163,7 @@ class OrderedPull:
                 await self._ask()
 
     def _take(self, message: Msg) -> Pulled | None:
-        status = message.headers.get("Status") if message.headers else None
+        status = _status_of(message)
         if status is not None:
             self._take_status(status, message.headers or {})
             return None
@@ -188,3 +189,21 @@ class OrderedPull:
                 self.waiting = 0
         else:
             self._is_broken = True
+
+
+async def follow(bus: Bus, durable: str, from_seq: int) -> AsyncIterator[LogEntry]:
+    """The log as `durable` sees it, in order, for ever; closes its pull when it is closed."""
+    pull = OrderedPull(bus, durable, from_seq)
+    try:
+        while True:
+            pulled = await pull.next()
+            if pulled is not None:
+                yield pulled.entry
+    finally:
+        await pull.close()
+
+
+def _status_of(message: Msg) -> str | None:
+    """What the server says about the pull itself. A message of the log has a place to be acknowledged at, and may carry a header
+    of the same name: whoever wrote it must not speak for the server."""
+    return message.headers.get("Status") if message.headers and not message.reply else None

@@ -7,19 +7,23 @@ only shortens the way: if it is not usable the inputs are replayed from the begi
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Protocol
 
 import msgspec
 
-from libs.common.codec import BadEvent, decode, decode_from
+from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import ServiceStarted
 from libs.common.subjects import writer_filter
 from libs.runtime.adapter import LogEntry
 from libs.runtime.contract import Contract
-from libs.runtime.core import Core
+from libs.runtime.core import Core, settings_of
 from libs.runtime.engine import Position, Recovery
 from libs.runtime.machine import Machine
 from libs.runtime.snapshots import Snapshot
+
+WINDOW = 64
+"""How far back the first search for a believable position goes."""
 
 
 class LogWentBackwards(RuntimeError):
@@ -34,8 +38,6 @@ class PastLog(Protocol):
     async def first_on(self, subject_filter: str, from_seq: int = 1) -> LogEntry | None: ...
 
     async def last_seq(self) -> int: ...
-
-    async def entry_at(self, seq: int) -> LogEntry | None: ...
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -80,31 +82,48 @@ async def restart(
 async def _tail(log: PastLog, writer: str) -> tuple[int, Position]:
     """Where the writer's prefix ends, and the position its newest valid message carries.
 
-    Somebody with our key may have written what we cannot read; our position is then in an older message.
+    Somebody with our key may have written what we cannot believe; our position is then in an older message, looked for in
+    windows that double, so that a prefix that was quiet for a million events costs as little as a busy one.
     """
     entry = await log.last_under(writer_filter(writer))
-    tail_seq = entry.seq if entry else 0
-    while entry is not None:
-        if entry.subject.startswith(f"{writer}."):
-            try:
-                message = decode_from(entry.subject, entry.payload)
-                return tail_seq, Position(message.done_in_seq, message.done_out_index)
-            except BadEvent:
-                pass
-        entry = await _before(log, entry.seq)
-    return tail_seq, Position()
+    if entry is None:
+        return 0, Position()
+    tail_seq, end, width = entry.seq, entry.seq, WINDOW
+    position = _position_in(entry, writer)
+    while position is None and end > 1:
+        begin = max(1, end - width)
+        position = await _newest_position(log, writer, begin, end)
+        end, width = begin, width * 2
+    return tail_seq, position or Position()
 
 
-async def _before(log: PastLog, seq: int) -> LogEntry | None:
-    return await log.entry_at(seq - 1) if seq > 1 else None
+async def _newest_position(log: PastLog, writer: str, begin: int, end: int) -> Position | None:
+    """The position in the writer's newest valid message from `begin` on and before `end`."""
+    newest = None
+    while (entry := await log.first_on(writer_filter(writer), begin)) is not None and entry.seq < end:
+        newest = _position_in(entry, writer) or newest
+        begin = entry.seq + 1
+    return newest
+
+
+def _position_in(entry: LogEntry, writer: str) -> Position | None:
+    """The position a message carries, if the writer can have said it: nobody has finished an input that comes after his words."""
+    try:
+        message = decode_from(entry.subject, entry.payload)
+    except BadEvent:
+        return None
+    if message.producer != writer or message.done_in_seq >= entry.seq:
+        return None
+    return Position(message.done_in_seq, message.done_out_index)
 
 
 async def _first_settings(log: PastLog, writer: str, machine_class: type[Machine], settings: Any) -> Any:
     """The settings of the writer's first start: what was decided before the next `started` was decided under them."""
-    entry = await log.first_on(f"{writer}.started")
-    if entry is None:
-        return settings
-    started = decode(entry.payload)
-    if not isinstance(started, ServiceStarted):
-        return settings
-    return msgspec.convert(started.settings, machine_class.Settings, strict=False)
+    subject, seq = f"{writer}.started", 1
+    while (entry := await log.first_on(subject, seq)) is not None:
+        with suppress(BadEvent, msgspec.ValidationError):
+            started = decode_from(entry.subject, entry.payload)
+            if isinstance(started, ServiceStarted):
+                return settings_of(machine_class, started)
+        seq = entry.seq + 1
+    return settings

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -20,7 +21,7 @@ from libs.common.messages import Message, OrderApproved, ServiceStarted
 from libs.common.subjects import subject_matches
 from libs.runtime.adapter import LogEntry
 from libs.runtime.contract import Contract
-from libs.runtime.core import Core, Output
+from libs.runtime.core import Core, Output, settings_of
 from libs.runtime.engine import Position
 from libs.runtime.machine import Machine
 
@@ -210,7 +211,11 @@ def starts_in(entries: Iterable[LogEntry]) -> dict[str, list[tuple[int, ServiceS
 
 
 def _settings(machine_class: type[Machine], starts: list[tuple[int, ServiceStarted]]) -> Any:
-    return msgspec.convert(starts[0][1].settings, machine_class.Settings, strict=False) if starts else None
+    """Those of the first start that this code can be set to, as a recovery does; None without any."""
+    for _, started in starts:
+        with suppress(msgspec.ValidationError):
+            return settings_of(machine_class, started)
+    return None
 
 
 def _position(message: Message) -> Position:

@@ -106,11 +106,14 @@ class Tracer:
 
             self._sink = SpanSink(service, endpoint)
 
-    def processed(self, entry: LogEntry, seconds: float = 0.0, header: str = "") -> None:
-        """The input `entry` has been handled, which took `seconds`; `header` is its `traceparent`, if it had one."""
+    def processed(self, entry: LogEntry, seconds: float = 0.0, header: str = "", *, is_poison: bool = False) -> None:
+        """The input `entry` has been handled, which took `seconds`; `header` is its `traceparent`, if it had one.
+
+        Of a poison event nothing is shown that its writer could have put into it.
+        """
         if self._sink is None:
             return
-        head, name, template = _described(entry)
+        head, name, template = _poison(entry) if is_poison else _described(entry)
         parent = context_from(header) or context_of(head.id, head.correlation_id)
         context = SpanContext(parent.trace_id, span_id_of(head.id, self.service))
         self._remember(head.id, context)
@@ -177,9 +180,13 @@ def _described(entry: LogEntry) -> tuple[_Head, str, str]:
         head = _Head("")
     kind = _KINDS.get(head.type)
     if kind is None:
-        poison_id = derive_id("poison", entry.seq, hashlib.blake2b(entry.payload).hexdigest())
-        return _Head("", poison_id), "poison", entry.subject[:SUBJECT_CHARS_MAX]
+        return _poison(entry)
     return head, kind.__name__, f"{head.producer}.{kind.suffix}"[:SUBJECT_CHARS_MAX]
+
+
+def _poison(entry: LogEntry) -> tuple[_Head, str, str]:
+    poison_id = derive_id("poison", entry.seq, hashlib.blake2b(entry.payload).hexdigest())
+    return _Head("", poison_id), "poison", entry.subject[:SUBJECT_CHARS_MAX]
 
 
 def _facts(head: _Head, template: str, seq: int) -> dict[str, str | int]:

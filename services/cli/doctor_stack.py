@@ -42,7 +42,7 @@ def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> l
     data = data or getattr(loaded.get(VENUE), "sim_data", None)
     findings += [check_data(data)] if data is not None else []
     findings.append(asyncio.run(check_bus(place)))
-    findings += [check_database(loaded["ledger"])] if "ledger" in loaded else []
+    findings += [check_database(loaded["ledger"], settings.home)] if "ledger" in loaded else []
     return findings
 
 
@@ -137,14 +137,16 @@ async def check_bus(place: Place) -> Finding:
     return Finding("bus", "OK", f"runs at {place.nats_url}, every stream and consumer as needed")
 
 
-def check_database(ledger: Any) -> Finding:
-    """The database of the SQL projection answers; the SQLite file in the state folder needs no asking."""
+def check_database(ledger: Any, home: Path) -> Finding:
+    """The database of the SQL projection answers; a SQLite file is only asked whether it could be written."""
     url = ledger.sql_url()
     shown = url.render_as_string(hide_password=True)
     if url.get_backend_name() == "sqlite":
-        if os.access(existing(Path(url.database or ".")), os.W_OK):
-            return Finding("database", "OK", f"SQLite, {url.database}")
-        return Finding("database", "FAIL", f"{url.database} cannot be written", "set DATABASE_URL to another place")
+        file = Path(url.database or ":memory:")
+        file = home / file.name if file.parent == ledger.home else file  # these settings may have had a spare home
+        if os.access(existing(file), os.W_OK):
+            return Finding("database", "OK", f"SQLite, {file}")
+        return Finding("database", "FAIL", f"{file} cannot be written", "set DATABASE_URL to another place")
     engine = create_engine(url, connect_args={"connect_timeout": SQL_S_MAX})
     try:
         with engine.connect() as connection:

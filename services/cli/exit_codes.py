@@ -36,7 +36,7 @@ MEANINGS: dict[int, str] = {
     UNAVAILABLE: "the stack or its bus does not run, or does not answer",
     DEFECT: "a defect of bulkhead itself; the only case with a traceback",
     CANNOT_WRITE: "a file cannot be written",
-    NOT_YET: "the command is in the log, but nobody has acted on it yet",
+    NOT_YET: "not yet: the command is in the log, but nobody has acted on it; or another command reads the log for too long",
     CONFIG: "bad settings or keys",
     INTERRUPTED: "interrupted by Ctrl-C",
 }

@@ -66,6 +66,7 @@ class Hub:
 
     def drop(self, socket: Socket) -> None:
         """`socket` is gone."""
+        socket.stop_writing()
         self.sockets.pop(socket, None)
         self._users.pop(socket, None)
         for sockets in self._streams.values():

@@ -40,10 +40,14 @@ class Socket:
             return True
         return not self._writing and self._queue.empty()
 
-    async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
-        """Stop writing and close."""
+    def stop_writing(self) -> None:
+        """The peer is gone: nothing more can leave."""
         if self._writer is not None:
             self._writer.cancel()
+
+    async def close(self, code: int = WSCloseCode.GOING_AWAY) -> None:
+        """Stop writing and close."""
+        self.stop_writing()
         await self.ws.close(code=code)
 
     async def _write(self) -> None:
