@@ -12,8 +12,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from libs.common.messages import EventRejected, Message
@@ -32,9 +34,9 @@ from libs.runtime.machine import Machine
 from libs.runtime.market_outlet import MarketOutlet
 from libs.runtime.metrics import ServiceMetrics
 from libs.runtime.nats_config import api_prefix, connect_options
-from libs.runtime.ordered_pull import OrderedPull
+from libs.runtime.ordered_pull import OrderedPull, follow
 from libs.runtime.recovery import restart
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.settings import ServiceSettings, SettingsError
 from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
 from libs.runtime.tracing import Tracer, traceparent
 
@@ -45,6 +47,10 @@ YIELD_EVERY = 64
 
 AdapterFactory = Callable[[Any], Adapter]
 Seal = Callable[[Message], Message]
+
+
+class PortTaken(Exception):
+    """Somebody else listens where this service's health pages should be."""
 
 
 class LiveShell:
@@ -77,7 +83,7 @@ class LiveShell:
         self._live = asyncio.Event()
         self._timers_changed = asyncio.Event()
         self._market: MarketOutlet
-        self._running = 0
+        self._performing: set[asyncio.Task[None]] = set()
         self._is_adapter_open = False
         self._group: asyncio.TaskGroup
         self._phase = "starting"
@@ -90,9 +96,8 @@ class LiveShell:
     async def run(self) -> None:
         """Live until `stop`; raises what ended it otherwise."""
         health = HealthServer(self.settings.http_host, self.settings.http_port, self._readiness, self._metrics)
-        port = await health.start()
-        self._logger.info("listening", port=port)
         try:
+            await self._listen(health)
             await self._until_stopped(self._clock.connect())
             options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
             self._phase = "waiting for the bus"
@@ -107,16 +112,27 @@ class LiveShell:
             )
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
             await self._until_stopped(self._acquire_lease())
-            await self._recover()
+            await self._until_stopped(self._recover())
             await self._serve()
         except _Stopped:
-            pass
+            if self._trouble is not None:
+                raise self._trouble from None
         finally:
             await self._clock.close()
             await self._tracer.close()
             if hasattr(self, "_bus"):
                 await self._bus.close()
             await health.stop()
+
+    async def _listen(self, health: HealthServer) -> None:
+        host, port = self.settings.http_host, self.settings.http_port
+        try:
+            self._logger.info("listening", port=await health.start())
+        except OSError as error:
+            text = (
+                f"BULKHEAD_HTTP_HOST, BULKHEAD_HTTP_PORT: got {host!r}, {port}; cannot listen there: {error.strerror}"
+            )
+            raise (PortTaken if error.errno == errno.EADDRINUSE else SettingsError)(text) from None
 
     def _closed(self) -> None:
         """nats-py has given up: there is no way back for this connection."""
@@ -207,10 +223,8 @@ class LiveShell:
         if self._trouble is not None:
             raise self._trouble
         await self._finish()
-        for task in asyncio.all_tasks():
-            name = task.get_name()
-            if task in tasks or name.startswith("perform "):
-                task.cancel()
+        for task in [*tasks, *self._performing]:
+            task.cancel()
 
     # --- work ---------------------------------------------------------------------------------------------------
 
@@ -232,10 +246,10 @@ class LiveShell:
     def _deliver(self, entry: LogEntry) -> None:
         engine = self._engine
         next_due, began = engine.next_due, time.perf_counter()
-        engine.deliver(entry.seq, entry.subject, entry.payload)
+        understood = engine.deliver(entry.seq, entry.subject, entry.payload)
         seconds = time.perf_counter() - began
         self._metrics.handled(_kind(entry.subject), seconds, entry.seq, self._pull.waiting)
-        self._tracer.processed(entry, seconds, entry.traceparent)
+        self._tracer.processed(entry, seconds, entry.traceparent, is_poison=not understood)
         if engine.next_due != next_due:
             self._timers_changed.set()
         self._wake.set()
@@ -288,16 +302,14 @@ class LiveShell:
 
     def _start_requests(self) -> None:
         for asked in self._engine.take_requests(self._clock.now()):
-            self._running += 1
-            self._group.create_task(self._perform(asked), name=f"perform {asked.request_id}")
+            task = self._group.create_task(self._perform(asked), name=f"perform {asked.request_id}")
+            self._performing.add(task)
+            task.add_done_callback(self._performing.discard)
 
     async def _perform(self, asked: Asked) -> None:
         if self._adapter is None:
             raise RuntimeError(f"{self.contract.service} asks the world but has no adapter")
-        try:
-            answer = await self._adapter.perform(asked)
-        finally:
-            self._running -= 1
+        answer = await self._adapter.perform(asked)
         self._engine.answer(asked, answer)
         self._wake.set()
 
@@ -352,7 +364,7 @@ class LiveShell:
                 state=lambda: self._engine.core.machine.state,
                 logger=self._logger,
                 holds_lease=self._lease.is_held,
-                read_log=self._read_log,
+                read_log=partial(follow, self._bus),
                 registry=self._metrics.registry,
             )
             self._is_adapter_open = True
@@ -361,16 +373,6 @@ class LiveShell:
     def _emit(self, message: Message) -> None:
         self._engine.source(message)
         self._wake.set()
-
-    async def _read_log(self, durable: str, from_seq: int) -> AsyncIterator[LogEntry]:
-        pull = OrderedPull(self._bus, durable, from_seq)
-        try:
-            while True:
-                pulled = await pull.next()
-                if pulled is not None:
-                    yield pulled.entry
-        finally:
-            await pull.close()
 
     def _readiness(self) -> Readiness:
         engine = getattr(self, "_engine", None)
@@ -383,8 +385,8 @@ class LiveShell:
             processed_seq=engine.core.memory.in_seq,
             lag=self._pull.waiting,
             outbox=engine.backlog,
-            pending_requests=self._running,
-            quiescent=engine.is_quiescent and self._pull.is_idle and not self._running,
+            pending_requests=len(self._performing),
+            quiescent=engine.is_quiescent and self._pull.is_idle and not self._performing,
             code_version=self._code_version,
         )
 

@@ -14,10 +14,12 @@ from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable
 from libs.runtime.contract import Contract
-from libs.runtime.live import AdapterFactory, LiveShell, Seal
+from libs.runtime.live import AdapterFactory, LiveShell, PortTaken, Seal
 from libs.runtime.machine import Machine
 from libs.runtime.nats_config import KeysError
-from libs.runtime.settings import EX_CONFIG, ServiceSettings, settings_or_exit
+from libs.runtime.recovery import LogWentBackwards
+from libs.runtime.redaction import redact
+from libs.runtime.settings import EX_CONFIG, ServiceSettings, SettingsError, settings_or_exit
 
 EX_OK = 0
 EX_SOFTWARE = 70
@@ -32,7 +34,8 @@ def run(
     adapter: AdapterFactory | None = None,
     seal: Callable[[Any], Seal] | None = None,
 ) -> NoReturn:
-    """Run one service until SIGTERM or SIGINT; exits 0, 70 (a defect), 75 (try again) or 78 (bad settings)."""
+    """Run one service until SIGTERM or SIGINT; exits 0, 70 (a defect), 75 (try again) or 78 (only a human can help: settings,
+    keys, a log that has lost events)."""
     settings = settings_or_exit(settings_class)
     sys.exit(uvloop.run(_run(contract, machine_class, settings, adapter, seal)))
 
@@ -44,18 +47,18 @@ async def _run(
     adapter: AdapterFactory | None,
     seal: Callable[[Any], Seal] | None,
 ) -> int:
-    shell = LiveShell(contract, machine_class, settings, adapter=adapter, seal=seal(settings) if seal else None)
-    loop = asyncio.get_running_loop()
-    for each in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(each, shell.stop)
     logger = logs.configure(contract.service, settings.log_level)
+    loop = asyncio.get_running_loop()
     exit_code = EX_OK
     try:
+        shell = LiveShell(contract, machine_class, settings, adapter=adapter, seal=seal(settings) if seal else None)
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(each, shell.stop)
         await shell.run()
-    except* KeysError as group:
-        print(f"bulkhead refuses to start:\n{group.exceptions[0]}", file=sys.stderr)
+    except* (KeysError, SettingsError, LogWentBackwards) as group:
+        print(f"bulkhead refuses to start:\n{redact(str(group.exceptions[0]))}", file=sys.stderr)
         exit_code = EX_CONFIG
-    except* (BusError, ClockUnavailable) as group:
+    except* (BusError, ClockUnavailable, PortTaken) as group:
         logger.error("ended", reason=[str(error) for error in group.exceptions])
         exit_code = EX_TEMPFAIL
     except* Exception as group:  # crash-only: whatever it was, it is told in full and the process ends

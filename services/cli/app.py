@@ -21,6 +21,7 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from libs.runtime import logs
 from libs.runtime.settings import SettingsError
 from services.cli import command, doctor, proof, trace
 from services.cli.doctor_stack import examine_stack
@@ -62,6 +63,7 @@ Dump = Annotated[
 @app.callback()
 def _globals(ctx: typer.Context, home: Home = None) -> None:
     ctx.obj = home
+    logs.configure("cli", "warning", sys.stderr)
 
 
 def main() -> None:
@@ -203,7 +205,10 @@ def replay(
     with _answering(as_json):
         report = proof.prove_dump(from_file) if from_file else proof.prove_live(find_place(home or ctx.obj))
     _show(proof.proof_json(report) if as_json else proof.proof_text(report), as_json)
-    raise typer.Exit(proof.exit_code_of(report, verify=verify))
+    code = proof.exit_code_of(report, verify=verify)
+    if code != OK:
+        _tell_failure(*proof.complaint(report))
+    raise typer.Exit(code)
 
 
 @log_app.command(epilog=epilog())

@@ -7,6 +7,7 @@ runs the services) the settings say where things would be.
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,7 +123,10 @@ def processes_of(place: Place) -> dict[str, int]:
 def _children(parent: int) -> list[tuple[int, str]]:
     if sys.platform == "linux":
         return _children_in_proc(parent)
-    listed = subprocess.run(["ps", "-axo", "pid=,ppid=,command="], capture_output=True, text=True, check=False)  # noqa: S607
+    ps = shutil.which("ps")
+    if ps is None:
+        return []
+    listed = subprocess.run([ps, "-axwwo", "pid=,ppid=,command="], capture_output=True, text=True, check=False)  # noqa: S603
     rows = [line.split(None, 2) for line in listed.stdout.splitlines()]
     return [(int(row[0]), row[2]) for row in rows if len(row) == 3 and row[1] == str(parent)]
 

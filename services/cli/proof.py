@@ -108,6 +108,20 @@ def exit_code_of(report: ReplayReport, *, verify: bool) -> int:
     return FINDING if not report.is_clean or (verify and proves_nothing(report)) else OK
 
 
+def complaint(report: ReplayReport) -> tuple[str, str]:
+    """What is wrong with this log, and what to do."""
+    if report.is_clean:
+        return (
+            "nothing was compared: the log was written by other code",
+            "check out the code that wrote it and replay there; `--json` shows its versions under `spans`",
+        )
+    return (
+        f"{report.mismatch_count} events of the log are not what these machines derive",
+        "`bulkhead halt`, then `bulkhead log dump` as evidence: somebody wrote what no machine said, or a machine is not"
+        " deterministic",
+    )
+
+
 def proof_json(report: ReplayReport) -> dict[str, Any]:
     """For scripts."""
     return {

@@ -39,7 +39,11 @@ def messages(entries: Iterable[LogEntry]) -> list[Message]:
 
 
 class Outcome(msgspec.Struct, frozen=True):
-    """Everything that two runs of the same market must have in common."""
+    """Everything that two runs of the same market must have in common.
+
+    Fills and postings are in order within each instrument. Between two instruments whose orders leave at one instant of the
+    venue there is no order to keep: each goes its own way to the venue, and a crash may let the other one pass.
+    """
 
     bars: tuple[Any, ...]
     intents: tuple[Any, ...]
@@ -72,10 +76,17 @@ def outcome_of(entries: Iterable[LogEntry], account: dict[str, Any]) -> Outcome:
         bars=tuple((each.end_ts, each.bars) for each in told if isinstance(each, FeedBars)),
         intents=tuple(_intent(each) for each in told if isinstance(each, OrderIntent)),
         verdicts=tuple(_verdict(each) for each in told if isinstance(each, OrderApproved | OrderDenied)),
-        fills=fills,
-        postings=tuple((each.kind, each.instrument, each.postings) for each in told if isinstance(each, JournalPosted)),
+        fills=_by_instrument(fills),
+        postings=_by_instrument(
+            (each.instrument, each.kind, each.postings) for each in told if isinstance(each, JournalPosted)
+        ),
         open_orders=tuple(resting),
     )
+
+
+def _by_instrument(rows: Iterable[tuple[Any, ...]]) -> tuple[Any, ...]:
+    """Rows that begin with their instrument, kept in order within each."""
+    return tuple(sorted(rows, key=lambda row: row[0]))
 
 
 def _intent(intent: OrderIntent) -> tuple[Any, ...]:

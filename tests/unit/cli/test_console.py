@@ -250,7 +250,14 @@ def test_an_opinion_is_told_when_it_changes() -> None:
 
     def told(stance: str, number: int) -> str:
         signal = Signal(
-            instrument="BTC-USDT", timeframe="1m", ready=True, stance=stance, strength=0.5, close_px=1.0, atr=1.0, evidence={}
+            instrument="BTC-USDT",
+            timeframe="1m",
+            ready=True,
+            stance=stance,
+            strength=0.5,
+            close_px=1.0,
+            atr=1.0,
+            evidence={},
         )
         message = AgentSignals(
             id=f"s{number}", producer="agent.trend", agent_id="trend", end_ts=number, signals=(signal,)

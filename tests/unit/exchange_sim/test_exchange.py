@@ -178,7 +178,7 @@ def test_faults_strike_in_their_order_and_then_no_more() -> None:
 
 def test_settings_have_sense_without_any() -> None:
     """The speed follows the mode and the market unless it is given."""
-    assert (Settings().speed, Settings(sim_data=Path(".")).speed, Settings(sim_mode="step").speed) == (60.0, 20.0, 0.0)
+    assert (Settings().speed, Settings(sim_data=Path(".")).speed, Settings(sim_mode="step").speed) == (20.0, 20.0, 0.0)
     assert Settings(sim_speed=3.0).speed == 3.0
     assert Settings(sim_balances="USDT=5,BTC=0.1").balances() == {"USDT": D(5), "BTC": D("0.1")}
     assert list(Settings().listings()) == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]

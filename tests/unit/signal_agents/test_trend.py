@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import os
+from decimal import Decimal
 from pathlib import Path
 
 import msgspec
@@ -274,8 +275,11 @@ def test_a_bar_in_another_instants_batch_is_refused() -> None:
 
 def test_what_is_not_a_bar_says_nothing() -> None:
     """Only bars move this agent."""
+    one, zero = Decimal(1), Decimal(0)
     _agent().tell(
-        EquityChanged(balance=1, equity=1, realized_pnl=0, unrealized_pnl=0, high_water_mark=1, drawdown=0)  # type: ignore[arg-type]
+        EquityChanged(
+            balance=one, equity=one, realized_pnl=zero, unrealized_pnl=zero, high_water_mark=one, drawdown=zero
+        )
     ).expect()
 
 

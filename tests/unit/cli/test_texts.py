@@ -1,0 +1,250 @@
+"""What people read: a story with its numbers, a status with what to look at, a proof with its verdict."""
+
+from __future__ import annotations
+
+import io
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+from rich.console import Console, RenderableType
+
+from libs.common.messages import (
+    ALL,
+    AccountRead,
+    AgentSignals,
+    Check,
+    ExecutionReport,
+    FeedBars,
+    FeedHistory,
+    FeedStatus,
+    JournalPosted,
+    Message,
+    MessageSent,
+    OrderApproved,
+    OrderDenied,
+    OrderIntent,
+    OrderLookedUp,
+    PositionChanged,
+    QuoteChanged,
+    Reconciled,
+    RequestExpired,
+    ServiceStarted,
+    TradePrinted,
+    UserStreamChanged,
+    VenueReported,
+)
+from libs.runtime.replay import Mismatch, ReplayReport
+from services.cli.observer import LogSize
+from services.cli.proof import complaint, exit_code_of, proof_text
+from services.cli.status import ServiceLine, Status, findings_of
+from services.cli.status_text import status_text
+from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, Uncovered
+from services.cli.story import tell, timed
+from services.cli.story_target import Target, newest
+from services.cli.story_text import said, story_text
+from tests.recorded_log import recorded_log
+from tests.unit.common.sampling import sample_of, tag_of
+
+D = Decimal
+NEVER_IN_A_STORY = (QuoteChanged, TradePrinted, FeedHistory, FeedStatus, ServiceStarted, UserStreamChanged)
+"""They cause nothing that is told: their name is enough."""
+
+
+def shown(answer: RenderableType) -> str:
+    screen = io.StringIO()
+    Console(file=screen, width=200).print(answer)
+    return screen.getvalue()
+
+
+def words_of(message: Message, *instruments: str) -> str:
+    headline, details = said(message, instruments)
+    return "\n".join([headline, *(str(detail) for detail in details)])
+
+
+# --- a story ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [kind for kind in ALL if kind not in NEVER_IN_A_STORY], ids=tag_of)
+def test_every_event_of_a_story_says_more_than_its_name(kind: type[Message]) -> None:
+    """A reader learns what happened, not what the type is called."""
+    assert kind.__name__ not in words_of(sample_of(kind))
+
+
+def test_a_denial_shows_every_check_with_value_and_limit() -> None:
+    """Why not is as clear as why."""
+    checks = (
+        Check(code="MAX_POSITION", passed=False, value="21000", limit="20000"),
+        Check(code="TICK", passed=True, value="103.56", limit="tick 0.01"),
+    )
+    text = words_of(msgspec.structs.replace(sample_of(OrderDenied), checks=checks, reasons=("MAX_POSITION",)))
+    assert "DENIED" in text
+    assert "FAILED  MAX_POSITION               21000  limit 20000" in text
+    assert "passed  TICK                       103.56  limit tick 0.01" in text
+
+
+def test_an_opinion_shows_its_evidence() -> None:
+    """Stance, strength and every number it rests on; an agent that is not warm has none."""
+    signals = sample_of(AgentSignals)
+    (signal,) = signals.signals  # type: ignore[attr-defined]
+    text = words_of(signals)
+    assert signal.stance in text
+    assert all(name in text for name in signal.evidence)
+    cold = msgspec.structs.replace(signals, signals=(msgspec.structs.replace(signal, ready=False),))
+    assert "not warm yet" in words_of(cold)
+
+
+def test_only_the_instruments_of_the_story_are_shown() -> None:
+    """A batch of bars or signals is for all instruments; the story is about one."""
+    bars, signals = sample_of(FeedBars), sample_of(AgentSignals)
+    for message, part in ((bars, bars.bars[0]), (signals, signals.signals[0])):  # type: ignore[attr-defined]
+        assert part.instrument in words_of(message, part.instrument)
+        assert part.instrument not in words_of(message, "OTHER-USDT")
+
+
+def test_what_failed_is_said_as_a_failure() -> None:
+    """A reading without an answer, books that differ, a message not delivered, a request too old."""
+    assert "failed" in words_of(msgspec.structs.replace(sample_of(AccountRead), ok=False))
+    unclean = msgspec.structs.replace(sample_of(Reconciled), clean=False, mismatches=("BTC: 1 more",))
+    assert "DO NOT AGREE\nBTC: 1 more" in words_of(unclean)
+    assert "failed" in words_of(msgspec.structs.replace(sample_of(MessageSent), ok=False))
+    assert "never sent" in words_of(sample_of(RequestExpired))
+    lost = msgspec.structs.replace(sample_of(OrderLookedUp), order=None, fills=(), outcome="NOT_FOUND")
+    assert "NOT_FOUND" in words_of(lost)
+    assert "not signed" in words_of(msgspec.structs.replace(sample_of(OrderApproved), signature=""))
+
+
+def test_fills_and_other_reports_are_told_apart() -> None:
+    """A fill has a price and a commission; another report has a reason."""
+    fill = msgspec.structs.replace(sample_of(ExecutionReport), exec_type="TRADE", last_qty=D("0.5"), last_px=D(70000))
+    assert "0.5 BTC-USDT @ 70,000" in words_of(fill)
+    refused = msgspec.structs.replace(fill, exec_type="REJECTED", ord_status="REJECTED", reason="no money")
+    assert "REJECTED" in words_of(refused)
+    assert "no money" in words_of(refused)
+
+
+def test_flat_positions_postings_and_exits_are_readable() -> None:
+    """Flat is a word, each posting a line, and an exit has no stop of its own."""
+    assert "flat" in words_of(msgspec.structs.replace(sample_of(PositionChanged), signed_qty=D(0)))
+    entry = sample_of(JournalPosted)
+    assert all(posting.account in words_of(entry) for posting in entry.postings)  # type: ignore[attr-defined]
+    assert "reduce only" in words_of(msgspec.structs.replace(sample_of(OrderIntent), reduce_only=True))
+    bare = msgspec.structs.replace(sample_of(VenueReported), order=None)
+    assert "reports on" in words_of(bare)
+
+
+def test_a_story_is_a_timeline() -> None:
+    """One line for each event with seq, time and the time since its cause, details below."""
+    log = recorded_log(2)
+    (target,) = newest(log)
+    story = tell(log, target)
+    lines = [line.plain for line in story_text(story)]
+    assert target.id in lines[0]
+    assert "the events' own clock" in lines[0]
+    for event in story.events:
+        (line,) = [line for line in lines if line.startswith(f"{event.seq:>8}  ")]
+        assert event.role in line
+    late = timed(story, {event.seq: event.seq * 3_000_000_000 for event in story.events})
+    late_lines = [line.plain for line in story_text(late)]
+    assert "the log's clock" in late_lines[0]
+    assert any(" 3.0 s " in line for line in late_lines)
+
+
+def test_a_whole_story_is_about_everything() -> None:
+    """A correlation has no single instrument, and its headline names none."""
+    log = recorded_log(2)
+    (target,) = newest(log)
+    correlation_id = tell(log, target).events[0].message.correlation_id
+    first = next(iter(story_text(tell(log, Target("correlation", correlation_id)))))
+    assert "about" not in first.plain
+
+
+# --- a status -----------------------------------------------------------------------------------------------------
+
+
+def status(**fields: Any) -> Status:
+    usual: dict[str, Any] = {
+        "home": "home",
+        "book": "main",
+        "mode": "paper",
+        "as_of": 1_767_571_200_000_000_000,
+        "services": {},
+        "processes": {},
+        "orders": OrderCounts(filled=2),
+        "positions": {},
+        "equity": None,
+        "books": None,
+        "trading_state": "ACTIVE",
+        "trading_reason": "",
+        "reconciled": None,
+        "mismatches": (),
+        "feed": {"state": "", "venue": ""},
+        "quarantined": [],
+        "uncovered": [],
+        "log": LogSize("TRADING_0001", 1, 7, 7, 1000),
+    }
+    found = Status(**(usual | fields))
+    found.findings = findings_of(found)
+    return found
+
+
+def test_a_young_stack_has_nothing_to_find() -> None:
+    """What is not yet known is not wrong."""
+    young = status(book="")
+    assert young.findings == []
+    text = shown(status_text(young))
+    assert "no book yet" in text
+    assert "all is well" in text
+    assert "not yet known" in text
+
+
+def test_everything_a_person_should_look_at_is_found() -> None:
+    """Each trouble is one finding in words, and stands at the end of the screen."""
+    bad = status(
+        services={"ledger": ServiceLine(name="ledger", url="", up=False, ready=False, phase="does not answer")},
+        trading_state="HALTED",
+        trading_reason="drawdown",
+        reconciled=False,
+        mismatches=("BTC: 1 more at the venue",),
+        feed={"state": "STALE", "venue": "binance"},
+        quarantined=[Quarantine("BTC-USDT", "abc", "no answer")],
+        uncovered=[Uncovered("ETH-USDT", D(2), D(1))],
+        positions={
+            "ETH-USDT": PositionLine(D(2), D(100), D("-3"), D(1)),
+            "BTC-USDT": PositionLine(D(0), D(0), D("5"), D(1)),
+        },
+        books=Books(D(1), D(2), D(3), D(4), D(5), D("0.25")),
+        orders=OrderCounts(unknown=1),
+    )
+    for words in (
+        "ledger",
+        "HALTED: drawdown",
+        "BTC: 1 more",
+        "STALE",
+        "quarantined, order abc",
+        "of 2 only 1 has a stop",
+    ):
+        assert len([finding for finding in bad.findings if words in finding]) == 1, words
+    text = shown(status_text(bad))
+    assert all(finding in text for finding in bad.findings)
+    assert "drawdown 25.00%" in text
+    assert "1 UNKNOWN" in text
+
+
+# --- a proof ------------------------------------------------------------------------------------------------------
+
+
+def test_a_verdict_is_never_kinder_than_its_numbers() -> None:
+    """Mismatches fail always; a proof that compared nothing fails where a proof was asked for."""
+    clean = ReplayReport(events=3, verified=2, digest="d")
+    other = ReplayReport(events=3, other_code=2, spans={"risk": ["v1", "v2"]})
+    broken = ReplayReport(mismatch_count=1, mismatches=[Mismatch(7, "risk", "lost", "OrderDenied is missing")])
+    codes = [(exit_code_of(each, verify=False), exit_code_of(each, verify=True)) for each in (clean, other, broken)]
+    assert codes == [(0, 0), (0, 1), (1, 1)]
+    assert "clean" in shown(proof_text(clean))
+    assert "nothing was compared" in shown(proof_text(other))
+    assert "2 versions of its code: v1 v2" in shown(proof_text(other))
+    assert "7 risk lost: OrderDenied is missing" in shown(proof_text(broken))
+    assert "check out" in complaint(other)[1]
+    assert "halt" in complaint(broken)[1]
