@@ -33,7 +33,7 @@ CHAPTERS = {
     "service": "Every service, about itself",
 }
 HEADERS = {
-    "Nats-Msg-Id": "the message's id, as a convenience for readers; nothing relies on it",
+    "Nats-Msg-Id": "the message's id and the end of its writer's prefix; nothing relies on it",
     "Nats-Expected-Last-Subject-Sequence": "where the writer's prefix must still end for the append to be taken",
     "Nats-Expected-Last-Subject-Sequence-Subject": "the writer's prefix, `<writer>.>`",
     "traceparent": "W3C trace context of the span that published the message; the trace is the story (`correlation_id`)",

@@ -165,11 +165,14 @@ class Bus:
     async def append(self, append: Append, prefix_filter: str, headers: dict[str, str]) -> int:
         """Append on the condition that the prefix still ends at `expected_tail`; returns the new message's seq.
 
+        An id that was used before (a venue tells a fact twice, a stranger copies an id) makes another message, not the same one:
+        the server, which drops what it takes for repeated, is told so by the place.
+
         Raises:
             Fenced, AppendUnknown.
         """
         conditions = {
-            "Nats-Msg-Id": append.message.id,
+            "Nats-Msg-Id": f"{append.message.id}.{append.expected_tail}",
             "Nats-Expected-Last-Subject-Sequence": str(append.expected_tail),
             "Nats-Expected-Last-Subject-Sequence-Subject": prefix_filter,
         }

@@ -10,12 +10,13 @@ import os
 import stat
 import sys
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
+from libs.common.subjects import TOKEN
 from libs.runtime.logs import redact, register_secret
 
 EX_CONFIG = 78
@@ -27,6 +28,28 @@ _SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "PASSPHRASE", "SEED", "DA
 
 class SettingsError(Exception):
     """A setting is unusable; the text names the variable, what it got (never a secret) and what it wants."""
+
+
+def _split(value: object) -> object:
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _are_instruments(value: tuple[str, ...]) -> tuple[str, ...]:
+    for instrument in value:
+        base, _, quote = instrument.partition("-")
+        if not (base and quote and TOKEN.fullmatch(instrument)):
+            raise ValueError("want instruments like BTC-USDT, separated by commas")
+    if len(set(value)) != len(value):
+        raise ValueError("an instrument is named twice")
+    return value
+
+
+Listed = BeforeValidator(_split)
+"""A tuple that stands in one variable, separated by commas."""
+Instruments = Annotated[
+    tuple[str, ...], NoDecode, Field(min_length=1, max_length=100), AfterValidator(_are_instruments), Listed
+]
+"""The instruments of a book; the same variable tells every service that needs them."""
 
 
 class ServiceSettings(BaseSettings):

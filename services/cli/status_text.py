@@ -45,7 +45,14 @@ def _head(status: Status) -> Text:
         f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}\n",
         ("reconciled ", "cyan"),
         {True: "yes", False: "NO", None: "not yet"}[status.reconciled],
+        *_others(status),
     )
+
+
+def _others(status: Status) -> list[str | tuple[str, str]]:
+    """The processes that are no services: supervisor, bus, venue."""
+    found = [f"{name} {pid}" for name, pid in status.processes.items() if name not in status.services]
+    return [("\nbeside     ", "cyan"), f"pid of {', '.join(found)}"] if found else []
 
 
 def _services(lines: list[ServiceLine]) -> Table:

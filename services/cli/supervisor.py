@@ -176,8 +176,9 @@ class Supervisor:
             self._ports.monitor, ended=lambda: bus.policy.restarts > 0, last_words=lambda: bus.last_words
         )
         async with self._connected(ADMIN_USER) as client:
-            for line in await provision(client, contracts()):
-                self._say(line, style="dim")
+            made = await provision(client, contracts())
+            if made:
+                self._say(f"made the log: {len(made)} streams and durables", style="dim")
             self._log_begins = await Bus(client, TRADING).last_seq() + 1
 
     async def _until_it_listens(self, child: Child) -> None:

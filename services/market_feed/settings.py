@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pydantic import AliasChoices, Field
 
-from pydantic import AliasChoices, Field, field_validator
-from pydantic_settings import NoDecode
-
-from libs.common.subjects import TOKEN
 from libs.common.timeframe import MILLISECOND
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.settings import Instruments, ServiceSettings
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.marks import Cadence
 
@@ -17,10 +13,8 @@ from services.market_feed.marks import Cadence
 class Settings(ServiceSettings):
     """Which venue, which instruments, how much history, and how often prices enter the log."""
 
-    instruments: Annotated[tuple[str, ...], NoDecode] = Field(
+    instruments: Instruments = Field(
         default=("BTC-USDT", "ETH-USDT"),
-        min_length=1,
-        max_length=100,
         description="the instruments to tell, separated by commas",
     )
     feed_venue: str = Field(default="binance", pattern=r"^[a-z0-9_-]{1,32}$", description="the venue's name in events")
@@ -51,22 +45,6 @@ class Settings(ServiceSettings):
         default=60_000, ge=500, le=3_600_000, description="no trade of an instrument for so long: reconnect its socket"
     )
     feed_down_ms_max: int = Field(default=2_000, ge=0, le=600_000, description="disconnected for so long: DOWN")
-
-    @field_validator("instruments", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("instruments")
-    @classmethod
-    def _are_instruments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for instrument in value:
-            base, _, quote = instrument.partition("-")
-            if not (base and quote and TOKEN.fullmatch(instrument)):
-                raise ValueError("want instruments like BTC-USDT, separated by commas")
-        if len(set(value)) != len(value):
-            raise ValueError("an instrument is named twice")
-        return value
 
     def machine(self) -> MarketFeedMachine.Settings:
         """Whose prices are told."""

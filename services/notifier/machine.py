@@ -131,6 +131,8 @@ class NotifierMachine:
 
     def _send(self, letter: Letter, cause: Message) -> Effect:
         request_id = derive_id("send", cause.id)
+        while request_id in self.state.letters:  # somebody has used an id twice: still two letters
+            request_id = derive_id("send", request_id)
         self.state.letters[request_id] = letter
         request = SendMessage(
             channel=self.settings.channel,

@@ -9,20 +9,17 @@ from typing import Annotated
 from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
-from libs.common.subjects import TOKEN
-from libs.runtime.settings import ServiceSettings, read_secret_file
+from libs.runtime.settings import Instruments, Listed, ServiceSettings, read_secret_file
 from services.order_executor.machine import OrderExecutorMachine
 
-Delays = Annotated[tuple[int, ...], NoDecode]
+Delays = Annotated[tuple[int, ...], NoDecode, Listed]
 
 
 class Settings(ServiceSettings):
     """Which venue, whose approvals, which limits of our own, and how stubbornly to ask."""
 
-    instruments: Annotated[tuple[str, ...], NoDecode] = Field(
+    instruments: Instruments = Field(
         default=("BTC-USDT", "ETH-USDT"),
-        min_length=1,
-        max_length=100,
         description="the only instruments that may be bought, separated by commas",
     )
     exec_gate_public_key: str = Field(
@@ -77,20 +74,6 @@ class Settings(ServiceSettings):
     exec_quote_tolerance: Decimal = Field(
         default=Decimal("0.01"), ge=0, le=1_000, description="largest unexplained difference of a quote balance"
     )
-
-    @field_validator("instruments", "exec_lookup_delays_ms", "exec_retry_delays_ms", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("instruments")
-    @classmethod
-    def _are_instruments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for instrument in value:
-            base, _, quote = instrument.partition("-")
-            if not (base and quote and TOKEN.fullmatch(instrument)):
-                raise ValueError("want instruments like BTC-USDT, separated by commas")
-        return value
 
     @field_validator("exec_lookup_delays_ms", "exec_retry_delays_ms")
     @classmethod

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
-from pydantic_settings import NoDecode
 
 from libs.common.messages import Message
-from libs.common.subjects import TOKEN
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.settings import Instruments, ServiceSettings
 from services.risk_gate.limits import Limits
 from services.risk_gate.machine import RiskMachine
 from services.risk_gate.signer import load_signing_key, sealer
@@ -23,10 +21,8 @@ Fraction = Annotated[Decimal, Field(gt=0, le=1)]
 class Settings(ServiceSettings):
     """The limits of the book, and where the signing key lies."""
 
-    instruments: Annotated[tuple[str, ...], NoDecode] = Field(
+    instruments: Instruments = Field(
         default=("BTC-USDT", "ETH-USDT"),
-        min_length=1,
-        max_length=100,
         description="the only instruments that may be ordered, separated by commas; keep one listed until it is sold",
     )
     risk_venue: str = Field(
@@ -61,20 +57,6 @@ class Settings(ServiceSettings):
         default=10_000, ge=100, le=600_000, description="how long an approval is good for"
     )
     risk_intent_memory_hours: int = Field(default=48, ge=24, le=720, description="how long intent ids are remembered")
-
-    @field_validator("instruments", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-    @field_validator("instruments")
-    @classmethod
-    def _are_instruments(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for instrument in value:
-            base, _, quote = instrument.partition("-")
-            if not (base and quote and TOKEN.fullmatch(instrument)):
-                raise ValueError("want instruments like BTC-USDT, separated by commas")
-        return value
 
     @field_validator("risk_signing_key_file")
     @classmethod

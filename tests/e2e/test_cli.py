@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
@@ -28,7 +29,7 @@ from libs.common.messages import (
 )
 from libs.common.subjects import writer_filter
 from libs.runtime.adapter import LogEntry
-from libs.runtime.bus import Bus
+from libs.runtime.bus import Bus, BusError
 from libs.runtime.contract import Contract
 from libs.runtime.engine import Append
 from libs.runtime.health import HealthServer, Readiness
@@ -37,7 +38,9 @@ from libs.runtime.metrics import ServiceMetrics
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, contracts, machine_of, settings_of
 from libs.runtime.streams import TRADING
+from services.cli import observer
 from services.cli.app import app
+from services.cli.command import say
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, CONFIG, FINDING, NOT_YET, OK, UNAVAILABLE
 from services.cli.place import find_place
 from services.cli.proof import copy_log
@@ -175,6 +178,35 @@ async def test_two_readers_take_turns(stack: NatsStack) -> None:
     counts = await asyncio.gather(*(copy_log(place, lambda entry, log=log: log.append(entry.seq)) for log in logs))
     assert counts == [len(recorded_log(SEED))] * 3
     assert all(log == list(range(1, len(recorded_log(SEED)) + 1)) for log in logs)
+
+
+async def test_a_reader_that_never_ends_its_turn_is_named(stack: NatsStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for the log too long is told that another command holds it."""
+    monkeypatch.setattr(observer, "TURN_S_MAX", 0.2)
+    async with observer.observing(find_place(stack.home)):
+        result = await bulkhead(stack.home, "status")
+    assert result.exit_code == NOT_YET
+    assert "another bulkhead command" in result.stderr
+
+
+async def test_a_bus_that_falls_silent_is_not_waited_for(stack: NatsStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that hangs in the middle of the log ends the reading with words, not with patience."""
+    monkeypatch.setattr(observer, "SILENCE_S_MAX", 0.5)
+    async with observer.observing(find_place(stack.home)) as reader:
+        stack.process.send_signal(signal.SIGSTOP)
+        try:
+            with pytest.raises(BusError, match="fell silent"):
+                _ = [entry async for entry in reader.entries(1, 1_000_000)]
+        finally:
+            stack.process.send_signal(signal.SIGCONT)
+
+
+async def test_a_stranger_at_a_services_port_is_not_the_service(stack: NatsStack) -> None:
+    """Whatever answers there says nothing about readiness."""
+    write_map(stack.home, stack.url, ledger=f"http://127.0.0.1:{stack.monitor_port}")
+    found = await answer_of(stack.home, "status")
+    assert "somebody else answers" in found["services"]["ledger"]["phase"]
+    assert not found["services"]["ledger"]["up"]
 
 
 async def test_an_empty_log_is_a_log(nats: NatsStack) -> None:
@@ -344,6 +376,16 @@ async def test_a_command_nobody_reads_is_in_the_log_all_the_same(stack: NatsStac
     assert outcome["seq"] == len(recorded_log(SEED)) + 1
     assert "status" in said.stderr.splitlines()[-1]
     assert (await bulkhead(stack.home, "resume", "--reason", " ")).exit_code == 2
+
+
+async def test_operators_who_speak_at_once_are_all_heard(stack: NatsStack) -> None:
+    """Four commands at the same moment stand in the log one after the other, each once."""
+    place = find_place(stack.home)
+    words = ("HALT", "REDUCE", "RESUME", "HALT")
+    said = await asyncio.gather(*(say(place, word, reason="x", author="ada", wait_s=0.0) for word in words))
+    first = len(recorded_log(SEED)) + 1
+    assert sorted(outcome.seq for outcome in said) == list(range(first, first + len(words)))
+    assert len({outcome.id for outcome in said}) == len(words)
 
 
 # --- doctor -------------------------------------------------------------------------------------------------------

@@ -216,6 +216,7 @@ def test_everything_a_person_should_look_at_is_found() -> None:
         },
         books=Books(D(1), D(2), D(3), D(4), D(5), D("0.25")),
         orders=OrderCounts(unknown=1),
+        processes={"supervisor": 41, "nats": 42, "ledger": 43},
     )
     for words in (
         "ledger",
@@ -230,6 +231,7 @@ def test_everything_a_person_should_look_at_is_found() -> None:
     assert all(finding in text for finding in bad.findings)
     assert "drawdown 25.00%" in text
     assert "1 UNKNOWN" in text
+    assert "pid of supervisor 41, nats 42\n" in text
 
 
 # --- a proof ------------------------------------------------------------------------------------------------------
