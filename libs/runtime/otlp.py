@@ -15,7 +15,7 @@ from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Link, SpanKind, TraceFlags
 from opentelemetry.trace import SpanContext as OtelContext
 
-from libs.runtime.tracing import Span, SpanContext
+from libs.runtime.spans import Span, SpanContext
 
 QUEUE_MAX = 4096
 BATCH_MAX = 512

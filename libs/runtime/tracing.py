@@ -24,6 +24,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import ALL, Message
 from libs.runtime.adapter import LogEntry
+from libs.runtime.spans import Span, SpanContext
 
 if TYPE_CHECKING:
     from libs.runtime.otlp import SpanSink
@@ -34,26 +35,6 @@ SUBJECT_CHARS_MAX = 200
 
 _TRACEPARENT = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
 _KINDS: dict[str, type[Message]] = {str(kind.__struct_config__.tag): kind for kind in ALL}
-
-
-class SpanContext(msgspec.Struct, frozen=True):
-    """Which span of which trace (hex)."""
-
-    trace_id: str
-    span_id: str
-
-
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """A finished span: what happened, when (ns UTC, wall time), below which span, linked to which."""
-
-    name: str
-    kind: str
-    context: SpanContext
-    parent: SpanContext | None
-    link: SpanContext | None
-    began_at: int
-    ended_at: int
-    attributes: dict[str, str | int]
 
 
 class _Head(msgspec.Struct):

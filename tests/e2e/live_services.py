@@ -13,6 +13,7 @@ import asyncio
 import base64
 import runpy
 from collections.abc import Awaitable, Callable, Iterable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.codec import decode_from, encode
+from libs.common.codec import BadEvent, decode_from, encode
 from libs.common.messages import Message
 from libs.common.subjects import subject_of
 from libs.runtime import process
@@ -169,6 +170,14 @@ async def everybody(*lives: Awaitable[Life]) -> dict[str, Life]:
     return {life.name: life for life in await asyncio.gather(*lives)}
 
 
+async def rest(lives: dict[str, Life], seq: int) -> None:
+    """Once everybody has handled `seq`, stop everybody; each must end cleanly."""
+    for life in lives.values():
+        await life.done(seq)
+    ends = await asyncio.gather(*(life.stop() for life in lives.values()))
+    assert ends == [None] * len(lives)
+
+
 class Pen:
     """Writes into the log as one writer, with that writer's key and without any of its conditions."""
 
@@ -237,8 +246,13 @@ class Log:
             self.entries.append(LogEntry(found["seq"], found["subject"], payload))
 
     async def said(self, subject: str) -> list[Any]:
-        """Every message on one subject."""
-        return [decode_from(each.subject, each.payload) for each in await self.read() if each.subject == subject]
+        """Every message on one subject; what is none is left out."""
+        found = []
+        for entry in await self.read():
+            if entry.subject == subject:
+                with suppress(BadEvent):
+                    found.append(decode_from(entry.subject, entry.payload))
+        return found
 
     async def until(self, subject: str, count: int = 1) -> list[Any]:
         """Every message on one subject, once there are `count` of them."""
