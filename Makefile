@@ -46,3 +46,7 @@ lock:
 
 clean:
 	rm -rf .venv .bulkhead .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
+
+bench: install
+	@$(BIN)/python -m benchmarks.replay_rate
+	@$(BIN)/python -m benchmarks.append_rate

@@ -209,9 +209,9 @@ class Core:
         """
         snapshot = msgspec.json.decode(raw, type=CoreSnapshot)
         settings = msgspec.json.decode(snapshot.settings, type=self._machine_class.Settings)
-        self.machine = self._machine_class(settings)
-        self.machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
-        self.memory = snapshot.memory
+        machine = self._machine_class(settings)
+        machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
+        self.machine, self.memory = machine, snapshot.memory
 
 
 def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:

@@ -31,7 +31,7 @@ from libs.common.messages import (
     TimerFired,
 )
 from libs.common.subjects import subject_of
-from libs.runtime.core import Asked, Core, Output, Pending
+from libs.runtime.core import Asked, ContractBroken, Core, Output, Pending
 
 BACKLOG_MAX = 256
 """Inputs are not pulled while this many outputs wait: a writer must not run far ahead of its own record."""
@@ -247,6 +247,8 @@ class Engine:
         )
 
     def _take(self, seq: int, results: list[Output | Asked]) -> None:
+        if not self._began and seq >= self._recovered_position.in_seq:
+            self._begin()  # also before what the last life left unsaid: everything we append stands behind our `started`
         place = 0
         for result in results:
             if isinstance(result, Output):
@@ -274,7 +276,19 @@ class Engine:
         )
 
     def _append(self, message: Message, dead_copy_of: int | None) -> Append:
-        return Append(subject_of(message), encode(message), message, self.tail_seq, dead_copy_of)
+        """The append of `message`. What no reader would accept must not enter the log: our own position would be lost with it.
+
+        Raises:
+            ContractBroken: the message would not be read back (too large, a NaN, a field beyond its bounds).
+        """
+        subject, payload = subject_of(message), encode(message)
+        try:
+            decode_from(subject, payload)
+        except BadEvent as error:
+            raise ContractBroken(
+                f"{self.core.writer} would append on {subject} what nobody can read: {error}"
+            ) from error
+        return Append(subject, payload, message, self.tail_seq, dead_copy_of)
 
 
 def _interrupted(request_id: str, pending: Pending, now: int) -> RequestInterrupted:

@@ -22,8 +22,8 @@ from libs.runtime.engine import Position, Recovery
 from libs.runtime.machine import Machine
 from libs.runtime.snapshots import Snapshot
 
-WINDOW = 64
-"""How far back the first search for a believable position goes."""
+WINDOW = 16
+"""How far back the first look for a position goes, in events of the log."""
 
 
 class LogWentBackwards(RuntimeError):
@@ -62,8 +62,8 @@ async def restart(
     Raises:
         LogWentBackwards: the log is shorter than `watermark` or than the snapshot says.
     """
-    last_seq = await log.last_seq()
     snapshot = load_snapshot()
+    last_seq = await log.last_seq()
     known = max(watermark, snapshot.in_seq if snapshot else 0, snapshot.tail_seq if snapshot else 0)
     if last_seq < known:
         raise LogWentBackwards(
@@ -72,38 +72,49 @@ async def restart(
         )
     tail_seq, position = await _tail(log, contract.writer)
     core = Core(contract.writer, machine_class, await _first_settings(log, contract.writer, machine_class, settings))
+    if snapshot is not None and not _restored(core, snapshot):
+        snapshot = None
     if snapshot is not None:
-        core.restore(snapshot.core)
         position = max(position, Position(snapshot.in_seq, snapshot.out_index))
     recovery = Recovery(tail_seq=tail_seq, position=position)
     return Restart(core, recovery, core.memory.in_seq + 1, snapshot is not None)
 
 
-async def _tail(log: PastLog, writer: str) -> tuple[int, Position]:
-    """Where the writer's prefix ends, and the position its newest valid message carries.
+def _restored(core: Core, snapshot: Snapshot) -> bool:
+    """Whether the core now stands where the snapshot was taken. A file can be whole and yet not hold a state (a NaN has become null)."""
+    try:
+        core.restore(snapshot.core)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
-    Somebody with our key may have written what we cannot believe; our position is then in an older message, looked for in
-    windows that double, so that a prefix that was quiet for a million events costs as little as a busy one.
+
+async def _tail(log: PastLog, writer: str) -> tuple[int, Position]:
+    """Where the writer's prefix ends, and the position its newest messages carry.
+
+    Somebody with our key may have written what we cannot believe, or may have repeated an old word of ours: the highest
+    position of a window counts, and windows double, so that a prefix that was quiet for long costs as little as a busy one.
     """
     entry = await log.last_under(writer_filter(writer))
     if entry is None:
         return 0, Position()
-    tail_seq, end, width = entry.seq, entry.seq, WINDOW
-    position = _position_in(entry, writer)
+    position, end, width = None, entry.seq + 1, WINDOW
     while position is None and end > 1:
         begin = max(1, end - width)
-        position = await _newest_position(log, writer, begin, end)
+        position = await _highest_position(log, writer, begin, end)
         end, width = begin, width * 2
-    return tail_seq, position or Position()
+    return entry.seq, position or Position()
 
 
-async def _newest_position(log: PastLog, writer: str, begin: int, end: int) -> Position | None:
-    """The position in the writer's newest valid message from `begin` on and before `end`."""
-    newest = None
+async def _highest_position(log: PastLog, writer: str, begin: int, end: int) -> Position | None:
+    """The highest position that a valid message of the writer carries, from `begin` on and before `end`."""
+    highest = None
     while (entry := await log.first_on(writer_filter(writer), begin)) is not None and entry.seq < end:
-        newest = _position_in(entry, writer) or newest
+        position = _position_in(entry, writer)
+        if position is not None:
+            highest = max(highest or position, position)
         begin = entry.seq + 1
-    return newest
+    return highest
 
 
 def _position_in(entry: LogEntry, writer: str) -> Position | None:

@@ -90,6 +90,17 @@ class _Writer:
                 found.append((seq, f"state after input {started.done_in_seq} differs from the recorded digest"))
         return found
 
+    def begin(self, started: ServiceStarted) -> None:
+        """A span begins. What other code has passed over without a word is not this code's loss."""
+        while self.is_other and self.expected and _position(self.expected[0]) <= _position(started):
+            self.expected.popleft()
+        self.code_version = started.code_version
+
+    @property
+    def is_other(self) -> bool:
+        """Whether other code than that at hand wrote what comes now."""
+        return self.code_version != self.part.code_version
+
 
 class Replay:
     """Feeds a log, in order, to all writers; `report` says what was found so far."""
@@ -126,7 +137,7 @@ class Replay:
     def _account(self, entry: LogEntry, message: Message) -> None:
         writer = self._writers.get(message.producer)
         if isinstance(message, ServiceStarted) and writer is not None:
-            writer.code_version = message.code_version
+            writer.begin(message)
             spans = self.report.spans.setdefault(writer.name, [])
             if not spans or spans[-1] != message.code_version:
                 spans.append(message.code_version)
@@ -137,7 +148,10 @@ class Replay:
 
     def _compare(self, writer: _Writer, entry: LogEntry, message: Message) -> None:
         position = Position(message.done_in_seq, message.done_out_index)
-        is_other = writer.code_version != writer.part.code_version
+        if message.done_in_seq >= entry.seq:  # its writer cannot have said it; it says nothing about what went before
+            self._mismatch(entry.seq, writer, "unexpected", f"{type(message).__name__} answers what comes after it")
+            return
+        is_other = writer.is_other
         while writer.expected and _position(writer.expected[0]) < position:
             lost = writer.expected.popleft()
             if not is_other:

@@ -269,7 +269,7 @@ async def test_junk_under_ones_own_name_costs_one_restart(nats: NatsStack, venue
         assert found == wanted[name], name
     report = await log.proof(map(kind_of, WITH_A_MACHINE))
     # what was forged in a writer's name and form is no output of its machine, and nothing else is amiss
-    assert {each.detail for each in report.mismatches} <= {"AlertRaised is not derived by the replay"}
+    assert {each.detail for each in report.mismatches} <= {"AlertRaised answers what comes after it"}
     assert report.mismatch_count == len(WITH_A_MACHINE)
 
 

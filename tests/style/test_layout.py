@@ -18,6 +18,7 @@ TOP_LEVEL = {
     "LICENSE",
     "Makefile",
     "README.md",
+    "benchmarks",
     "deploy",
     "docker-compose.yml",
     "docs",
