@@ -4,6 +4,10 @@ nats-py's `fetch` waits its whole timeout after a reconnect, and its ordered pus
 buffer overflows (measured). Here consumer sequences are checked on every message and on every idle heartbeat, and every
 doubt (a gap, a missed heartbeat, a reconnect, a takeover that swallowed messages) has one cure: CONSUMER.RESET to the first
 sequence not yet seen, on a fresh inbox, so that an older pull cannot answer.
+
+A durable knows nothing of its owners: whoever resets it begins its numbers again for everybody. Two things keep a process that
+was frozen from leading its successor astray. It asks `may_read` (its lease) before it resets anything; and a reader believes a
+number only if the message is not older than what it waits for and the server has not suddenly fewer messages left.
 """
 
 from __future__ import annotations
@@ -11,7 +15,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -25,7 +29,12 @@ PULL_BATCH = 500
 HEARTBEAT_S = 1.0
 PULL_S = 3.0
 """How long one pull request stands. A frozen predecessor's pull swallows messages until it runs out: keep it short."""
+PULLS_PER_INBOX = 1_000
+"""Across accounts the server remembers every pull of an inbox until the inbox is gone: it is renewed now and then."""
+MAY_READ_RETRY_S = 0.1
 SECOND_NS = 1_000_000_000
+
+MayRead = Callable[[], Awaitable[bool]]
 
 
 class Pulled(msgspec.Struct, frozen=True):
@@ -36,17 +45,29 @@ class Pulled(msgspec.Struct, frozen=True):
 
 
 class OrderedPull:
-    """Reads a durable in order from `start_seq`, each message once, through reconnects, gaps and takeovers."""
+    """Reads a durable in order from `start_seq`, each message once, through reconnects, gaps and takeovers.
+
+    `may_read` says whether the durable is certainly ours; while it does not, nothing is reset. None: there is no other owner.
+    """
 
     def __init__(
-        self, bus: Bus, durable: str, start_seq: int, *, heartbeat_s: float = HEARTBEAT_S, batch: int = PULL_BATCH
+        self,
+        bus: Bus,
+        durable: str,
+        start_seq: int,
+        *,
+        heartbeat_s: float = HEARTBEAT_S,
+        batch: int = PULL_BATCH,
+        may_read: MayRead | None = None,
     ):
         self._bus = bus
         self._durable = durable
         self._next_seq = start_seq
         self._heartbeat_s = heartbeat_s
         self._batch = batch
+        self._may_read = may_read
         self._inbox = ""
+        self._pulls = 0
         self._consumer_seq = 0
         self._wanted = 0
         self._buffer: deque[Msg] = deque()
@@ -69,6 +90,7 @@ class OrderedPull:
                 self._is_broken = True
                 continue
             message = self._buffer.popleft()
+            await self._ask_again()
             pulled = self._take(message)
             if pulled is not None:
                 return pulled
@@ -77,14 +99,14 @@ class OrderedPull:
 
     @property
     def is_idle(self) -> bool:
-        """Whether everything the server has announced was handed out."""
-        return not self._buffer and self.waiting == 0
+        """Whether everything the server has announced was handed out, and nothing is in doubt."""
+        return not self._buffer and self.waiting == 0 and not self._is_broken
 
     async def close(self) -> None:
         """Stop listening; the server drops the outstanding pull for want of interest."""
-        if self._subscription is not None and self._bus.is_connected:
-            await self._subscription.unsubscribe()
-        self._subscription = None
+        subscription, self._subscription = self._subscription, None
+        if subscription is not None and not self._bus.client.is_closed:  # while disconnected it is only forgotten
+            await subscription.unsubscribe()
 
     async def _wait(self) -> bool:
         self._arrived.clear()
@@ -105,6 +127,7 @@ class OrderedPull:
         self.waiting = int(answer["num_pending"])
         self.scanned_seq = max(self.scanned_seq, int(answer["delivered"]["stream_seq"]))
         self._consumer_seq = 0
+        self._pulls = 0
         self.resets += 1
         self._inbox = self._bus.client.new_inbox()
         self._subscription = await self._bus.client.subscribe(
@@ -116,6 +139,8 @@ class OrderedPull:
         """CONSUMER.RESET; a bus that does not answer is waited for: reading can be repeated without harm."""
         delay_s = 0.05
         while True:
+            while self._may_read is not None and not await self._may_read():  # noqa: ASYNC110  (a lease ends without a word)
+                await asyncio.sleep(MAY_READ_RETRY_S)
             try:
                 answer = await self._bus.api(f"CONSUMER.RESET.{self._bus.stream}.{self._durable}", seq=self._next_seq)
             except BusError:
@@ -139,6 +164,7 @@ class OrderedPull:
 
     async def _ask(self) -> None:
         self._wanted = self._batch
+        self._pulls += 1
         request = {
             "batch": self._batch,
             "expires": int(PULL_S * SECOND_NS),
@@ -152,15 +178,18 @@ class OrderedPull:
 
     async def _arrive(self, message: Msg) -> None:
         status = _status_of(message)
-        if status == "408":  # the request has run its time, nothing is lost
+        if status == "408" and self._pulls < PULLS_PER_INBOX:  # the request has run its time, nothing is lost
+            self._wanted = 0
+        else:
+            self._buffer.append(message)
+            self._arrived.set()
+            self._wanted -= status is None
+        await self._ask_again()
+
+    async def _ask_again(self) -> None:
+        """The next pull, once the last one has ended and what it brought is mostly handed out: memory does not follow the log."""
+        if self._wanted == 0 and len(self._buffer) < self._batch:
             await self._ask()
-            return
-        self._buffer.append(message)
-        self._arrived.set()
-        if status is None:
-            self._wanted -= 1
-            if self._wanted == 0:
-                await self._ask()
 
     def _take(self, message: Msg) -> Pulled | None:
         status = _status_of(message)
@@ -169,7 +198,8 @@ class OrderedPull:
             return None
         tokens = message.reply.split(".")
         stream_seq, consumer_seq, waiting = int(tokens[-4]), int(tokens[-3]), int(tokens[-1])
-        if consumer_seq != self._consumer_seq + 1:
+        is_next = consumer_seq == self._consumer_seq + 1 and stream_seq >= self._next_seq
+        if not is_next or waiting < self.waiting - 1:
             self._is_broken = True
             return None
         self._consumer_seq = consumer_seq
@@ -182,18 +212,18 @@ class OrderedPull:
     def _take_status(self, status: str, headers: dict[str, str]) -> None:
         """A heartbeat must know of nothing we have not seen; any other status ends the pull, and we begin a new one."""
         if status == "100":
-            if int(headers.get("Nats-Last-Consumer", self._consumer_seq)) != self._consumer_seq:
+            is_all = int(headers.get("Nats-Last-Consumer", self._consumer_seq)) == self._consumer_seq
+            if not is_all or (self.waiting and not self._buffer):  # silence, though more was announced
                 self._is_broken = True
             elif not self._buffer:
                 self.scanned_seq = max(self.scanned_seq, int(headers.get("Nats-Last-Stream", 0)))
-                self.waiting = 0
         else:
             self._is_broken = True
 
 
-async def follow(bus: Bus, durable: str, from_seq: int) -> AsyncIterator[LogEntry]:
+async def follow(bus: Bus, durable: str, from_seq: int, may_read: MayRead | None = None) -> AsyncIterator[LogEntry]:
     """The log as `durable` sees it, in order, for ever; closes its pull when it is closed."""
-    pull = OrderedPull(bus, durable, from_seq)
+    pull = OrderedPull(bus, durable, from_seq, may_read=may_read)
     try:
         while True:
             pulled = await pull.next()

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.stack import RUNNING
-from tests.chaos.books import differences
+from tests.chaos.books import differences, outcome_of
 from tests.chaos.free import FreeRun
 from tests.chaos.lockstep import LockStep, everybody
 from tests.chaos.report import replayed
@@ -57,10 +57,14 @@ async def lock_step(folder: Path, minutes: int, kills: int, server_kills: int, s
 
 async def free_running(folder: Path, kills: int, server_kills: int, seed: int, **env: str) -> bool:
     """A market that does not wait."""
-    run = FreeRun(folder, seed=seed, kills={**dict.fromkeys(RUNNING, kills), NATS: server_kills}, pause_s=1.0, **env)
+    run = FreeRun(folder, seed=seed, kills={**dict.fromkeys(RUNNING, kills), NATS: server_kills}, pause_s=3.0, **env)
     with _timed(f"free-running {env}"):
-        await run.run()
-    print(f"  killed: {run.stack.kills}; the books equal the venue; stopped in {run.seconds_to_stop:.1f} s", flush=True)
+        await run.run(run_on_s=15.0)
+    told = outcome_of(run.stack.entries, run.account)
+    print(f"  killed: {run.stack.kills}; stopped in {run.seconds_to_stop:.1f} s", flush=True)
+    print(
+        f"  the books equal the venue: {len(told.intents)} intents, {len(told.fills)} fills, {len(told.postings)} postings"
+    )
     return await _proof(run.stack)
 
 

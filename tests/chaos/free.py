@@ -33,13 +33,14 @@ class FreeRun:
         self._pause_s = pause_s
 
     async def run(self, run_on_s: float = 5.0) -> None:
-        """Kill in random order, run on undisturbed for a while, and compare books and venue until they agree.
+        """Trade for a while, kill in random order, run on undisturbed for a while, and compare books and venue until they agree.
 
         Raises:
             AssertionError: they do not agree within a minute.
         """
         await self.stack.start()
         try:
+            await asyncio.sleep(run_on_s)
             victims = [name for name, times in self._kills.items() for _ in range(times)]
             self._random.shuffle(victims)
             for name in victims:
@@ -62,5 +63,6 @@ class FreeRun:
             moved = again["fills"] != account["fills"] or again["orders"] != account["orders"]
             found = [] if moved else faults_against(self.stack.entries, again, specs)
             if not found and not moved:
+                self.account = again
                 return
             assert time.monotonic() < end, "\n".join(found or ["the venue's account never stood still"])
