@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 from collections.abc import Callable
 from typing import Any
@@ -19,12 +20,16 @@ from typing import Any
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nkeys import NkeysError
 
 from libs.runtime.adapter import LogEntry
+from libs.runtime.core import shortened
 from libs.runtime.engine import Append
+from libs.runtime.nats_config import KeysError
 
 APPEND_TIMEOUT_S = 5.0
 API_TIMEOUT_S = 2.0
+CLOSE_TIMEOUT_S = 1.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
 NOT_FOUND = 404
 
@@ -42,6 +47,15 @@ class Fenced(BusError):
 
 class AppendUnknown(BusError):
     """No answer to an append: it may or may not be in the log. This process must end and recover."""
+
+
+async def cancelled(*tasks: asyncio.Future[Any]) -> None:
+    """Return once all have ended. One cancellation is not always enough: a library may lose it (`asyncio.wait_for` does)."""
+    while left := [task for task in tasks if not task.done()]:
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left, timeout=0.1)
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Client(Client):
@@ -74,8 +88,12 @@ class Bus:
         """Connect with `options` (libs.runtime.nats_config.connect_options), waiting for a server for as long as it takes.
 
         `api` is where this user finds the JetStream API (`nats_config.api_prefix`): guests find it under another name.
+
+        Raises:
+            KeysError: the seed is none, or there is a server and it does not know it: waiting would not help.
         """
         bus = cls(_Client(), stream, api)
+        refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def reconnected() -> None:
             bus.reconnects += 1
@@ -85,6 +103,8 @@ class Bus:
 
         async def failed(error: Exception) -> None:
             text = str(error)
+            if "authorization violation" in text.lower() and not refused.done():
+                refused.set_result(text)
             if "permissions violation for publish" in text:
                 bus._interrupt(BusError(f"this user may not do that: {text}"))
             if on_error is not None:
@@ -100,7 +120,16 @@ class Bus:
             "error_cb": failed,
             "closed_cb": closed,
         }
-        await bus._client.connect(**{**options, **callbacks})
+        connecting = asyncio.ensure_future(bus._client.connect(**{**options, **callbacks}))
+        try:
+            await asyncio.wait({connecting, refused}, return_when=asyncio.FIRST_COMPLETED)
+            if not connecting.done():
+                raise KeysError(f"{options['servers'][0]} does not know the key in {options['nkeys_seed']}")
+            connecting.result()
+        except NkeysError:
+            raise KeysError(f"{options['nkeys_seed']} is not an nkey seed") from None
+        finally:
+            await cancelled(connecting)
         return bus
 
     def _interrupt(self, error: BusError) -> None:
@@ -120,8 +149,11 @@ class Bus:
         return self._client
 
     async def close(self) -> None:
-        """Close at once: `drain` was measured to hang when messages passed through a pull."""
-        await self._client.close()
+        """Close at once: `drain` was measured to hang when messages passed through a pull; `close` hangs on a server that does not
+        take what is still to be sent."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self._client.close()
 
     # --- reading points -----------------------------------------------------------------------------------------
 
@@ -182,7 +214,7 @@ class Bus:
         """Put a poison message into DEAD, once whoever asks: the second attempt is refused by the server and is fine."""
         headers = {
             "Nats-Expected-Last-Subject-Sequence": "0",
-            "Bulkhead-Subject": entry.subject[:200],
+            "Bulkhead-Subject": shortened(entry.subject[:200]),
             "Bulkhead-Reason": reason[:200],
         }
         try:

@@ -29,7 +29,6 @@ UNTRUSTED_CLOCKS = ("agent.llm",)
 """Writers whose `ts_init` never advances `now`: a model agent must not be able to move time."""
 
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
-"""Nobody needs more of a long word to find the event again, and what somebody has written into it (a secret) must not spread."""
 
 
 class Output(msgspec.Struct, frozen=True):
@@ -182,7 +181,7 @@ class Core:
         )
 
     def _rejection(self, seq: int, subject: str, reason: str, detail: str) -> tuple[Message, Message]:
-        subject, detail = _LONG_WORD.sub(_shortened, subject[:200]), _LONG_WORD.sub(_shortened, detail[:500])
+        subject, detail = shortened(subject[:200]), shortened(detail[:500])
         text = f"{self.writer} refuses event {seq} on {subject}: {reason}: {detail}"
         return (
             EventRejected(rejected_seq=seq, rejected_subject=subject, reason=reason, detail=detail),
@@ -223,5 +222,6 @@ def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:
     return msgspec.convert(started.settings, machine_class.Settings, strict=False)
 
 
-def _shortened(word: re.Match[str]) -> str:
-    return f"{word[0][:8]}…"
+def shortened(text: str) -> str:
+    """`text` of somebody we do not believe, with long words cut: enough to find the event again, not enough to spread a secret."""
+    return _LONG_WORD.sub(lambda word: f"{word[0][:8]}…", text)

@@ -115,6 +115,8 @@ class Engine:
         Raises:
             ContractBroken, or whatever the machine raises: the process must end; a restart recovers.
         """
+        if not self.recovering and seq <= self._recovered_position.in_seq:  # its requests would be taken for new ones
+            raise ContractBroken(f"{self.core.writer}: input {seq} came after the end of the log had been announced")
         if not self._began and seq > self._recovered_position.in_seq:
             self._begin()
         try:

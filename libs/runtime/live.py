@@ -22,17 +22,17 @@ from libs.common.messages import EventRejected, Message
 from libs.common.subjects import subject_of, writer_filter
 from libs.runtime import logs
 from libs.runtime.adapter import Adapter, AdapterContext, LogEntry
-from libs.runtime.bus import Bus, BusError
+from libs.runtime.bus import Bus, BusError, cancelled
 from libs.runtime.clock import open_clock
 from libs.runtime.code_version import code_version
 from libs.runtime.contract import Contract
 from libs.runtime.core import Asked
 from libs.runtime.engine import Append, Engine
 from libs.runtime.health import HealthServer, Readiness
-from libs.runtime.lease import Lease, LeaseLost
+from libs.runtime.lease import Lease
 from libs.runtime.machine import Machine
 from libs.runtime.market_outlet import MarketOutlet
-from libs.runtime.metrics import ServiceMetrics
+from libs.runtime.metrics import ServiceMetrics, kind_of
 from libs.runtime.nats_config import api_prefix, connect_options
 from libs.runtime.ordered_pull import OrderedPull, follow
 from libs.runtime.recovery import restart
@@ -41,8 +41,9 @@ from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
 from libs.runtime.tracing import Tracer, traceparent
 
 LEASE_TTL_S = 5.0
-LEASE_RETRY_S = 0.25
 STOP_S_MAX = 5.0
+SAID_MAX = 10_000
+"""How much of what the world says may wait for the bus; beyond it the process ends, and begins again when the bus is there."""
 YIELD_EVERY = 64
 
 AdapterFactory = Callable[[Any], Adapter]
@@ -85,6 +86,7 @@ class LiveShell:
         self._market: MarketOutlet
         self._performing: set[asyncio.Task[None]] = set()
         self._is_adapter_open = False
+        self._is_asking = True
         self._group: asyncio.TaskGroup
         self._phase = "starting"
         self._trouble: BusError | None = None
@@ -101,17 +103,12 @@ class LiveShell:
             await self._until_stopped(self._clock.connect())
             options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
             self._phase = "waiting for the bus"
-            self._bus = await self._until_stopped(
-                Bus.connect(
-                    options,
-                    self.settings.log_stream,
-                    api=api_prefix(self.contract),
-                    on_closed=self._closed,
-                    on_error=self._bus_error,
-                )
-            )
+            told = {"on_closed": self._closed, "on_error": lambda text: self._logger.warning("bus_error", text=text)}
+            stream, api = self.settings.log_stream, api_prefix(self.contract)
+            self._bus = await self._until_stopped(Bus.connect(options, stream, api=api, **told))
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
-            await self._until_stopped(self._acquire_lease())
+            self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
+            await self._until_stopped(self._lease.wait(self._stand_by))
             await self._until_stopped(self._recover())
             await self._serve()
         except _Stopped:
@@ -140,9 +137,6 @@ class LiveShell:
             self._trouble = BusError("the connection to the bus was closed for good")
             self._stop.set()
 
-    def _bus_error(self, text: str) -> None:
-        self._logger.warning("bus_error", text=text)
-
     def stop(self) -> None:
         """Finish what is decided, snapshot, leave."""
         self._phase = "stopping"
@@ -159,18 +153,11 @@ class LiveShell:
                 raise _Stopped
             return task.result()
         finally:
-            for each in (task, stop):
-                each.cancel()
-            await asyncio.gather(task, stop, return_exceptions=True)
+            await cancelled(task, stop)
 
-    async def _acquire_lease(self) -> None:
-        self._phase = "standby: another instance holds the lease"
-        self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
-        while True:
-            with contextlib.suppress(BusError):  # the bus is away: a standby has nothing to lose by waiting
-                if await self._lease.acquire():
-                    return
-            await asyncio.sleep(LEASE_RETRY_S)
+    def _stand_by(self, reason: str) -> None:
+        self._phase = reason
+        self._logger.info("standing_by", reason=reason)
 
     async def _recover(self) -> None:
         self._phase = "recovering"
@@ -193,7 +180,7 @@ class LiveShell:
             seal=self._seal,
         )
         self._engine.start_with(settings)
-        self._pull = OrderedPull(self._bus, self.contract.service, past.begins_at)
+        self._pull = OrderedPull(self._bus, self.contract.service, past.begins_at, may_read=self._lease.is_held)
         self._keeper = SnapshotKeeper(self._snapshots, self._engine, stream, self._metrics.snapshot_saved)
         self._logger.info(
             "recovering",
@@ -223,8 +210,7 @@ class LiveShell:
         if self._trouble is not None:
             raise self._trouble
         await self._finish()
-        for task in [*tasks, *self._performing]:
-            task.cancel()
+        await cancelled(*tasks, *self._performing)
 
     # --- work ---------------------------------------------------------------------------------------------------
 
@@ -248,7 +234,9 @@ class LiveShell:
         next_due, began = engine.next_due, time.perf_counter()
         understood = engine.deliver(entry.seq, entry.subject, entry.payload)
         seconds = time.perf_counter() - began
-        self._metrics.handled(_kind(entry.subject), seconds, entry.seq, self._pull.waiting)
+        self._metrics.handled(
+            kind_of(entry.subject) if understood else "poison", seconds, entry.seq, self._pull.waiting
+        )
         self._tracer.processed(entry, seconds, entry.traceparent, is_poison=not understood)
         if engine.next_due != next_due:
             self._timers_changed.set()
@@ -267,8 +255,10 @@ class LiveShell:
             append = engine.next_append()
             self._start_requests()
             if append is None:
-                self._wake.clear()
-                await self._wake.wait()
+                self._room.set()  # requests leave the queue without an append
+                if not engine.backlog:  # one that has expired is answered at once
+                    self._wake.clear()
+                    await self._wake.wait()
                 continue
             await self._bus.wait_connected()
             if append.dead_copy_of is not None:
@@ -301,6 +291,8 @@ class LiveShell:
             )
 
     def _start_requests(self) -> None:
+        if not self._is_asking:
+            return
         for asked in self._engine.take_requests(self._clock.now()):
             task = self._group.create_task(self._perform(asked), name=f"perform {asked.request_id}")
             self._performing.add(task)
@@ -330,27 +322,33 @@ class LiveShell:
             self._wake.set()
 
     async def _renew_lease(self) -> None:
-        while True:
-            await asyncio.sleep(LEASE_TTL_S / 4)
-            try:
-                await self._lease.renew()
-            except LeaseLost:
-                raise
-            except BusError:  # nobody answered: what was held is held until it runs out, and adapters ask `holds_lease`
-                self._logger.warning("lease_not_renewed")
+        await self._lease.keep(lambda error: self._logger.warning("lease_not_renewed", reason=str(error)))
 
     async def _finish(self) -> None:
-        """Stop the world's input, append what is decided, snapshot; bounded, because a stop must end."""
+        """Let the world answer, stop its input, append what is decided, snapshot; bounded, because a stop must end.
+
+        A request that is not answered by then, or has not left yet, is `interrupted` for the next life.
+        """
+        await self._settle(STOP_S_MAX / 5)
+        self._is_asking = False
+        unanswered = list(self._performing)
+        for task in unanswered:
+            task.cancel()
+        await asyncio.gather(*unanswered, return_exceptions=True)
         if self._adapter is not None and self._is_adapter_open:
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S_MAX / 2):
+                async with asyncio.timeout(STOP_S_MAX * 2 / 5):
                     await self._adapter.close()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(STOP_S_MAX / 2):
-                while self._engine.backlog:  # noqa: ASYNC110  (the appending task empties it)
-                    await asyncio.sleep(0.01)
+        await self._settle(STOP_S_MAX * 2 / 5)
         self._keeper.save()
         self._logger.info("stopped", seq=self._engine.core.memory.in_seq, backlog=self._engine.backlog)
+
+    async def _settle(self, seconds_max: float) -> None:
+        """Return once nothing waits to be appended or answered, or the time is over."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds_max):
+                while self._engine.backlog or self._performing:  # noqa: ASYNC110  (two tasks empty them)
+                    await asyncio.sleep(0.01)
 
     # --- the world ----------------------------------------------------------------------------------------------
 
@@ -364,13 +362,16 @@ class LiveShell:
                 state=lambda: self._engine.core.machine.state,
                 logger=self._logger,
                 holds_lease=self._lease.is_held,
-                read_log=partial(follow, self._bus),
+                read_log=partial(follow, self._bus, may_read=self._lease.is_held),
                 registry=self._metrics.registry,
             )
             self._is_adapter_open = True
             await self._adapter.open(context)
 
     def _emit(self, message: Message) -> None:
+        if self._engine.backlog >= SAID_MAX and not self._stop.is_set():
+            self._trouble = BusError(f"{SAID_MAX} events of the world wait for a bus that does not take them")
+            self._stop.set()
         self._engine.source(message)
         self._wake.set()
 
@@ -393,8 +394,3 @@ class LiveShell:
 
 class _Stopped(Exception):
     """Told to stop before there was anything to finish."""
-
-
-def _kind(subject: str) -> str:
-    """The subject without its instrument: a label with few values."""
-    return ".".join(token for token in subject.split(".") if "-" not in token)

@@ -122,3 +122,8 @@ class ServiceMetrics:
 
     def _histogram(self, name: str, meaning: str) -> Histogram:
         return Histogram(f"bulkhead_{name}", meaning, ("service",), registry=self.registry, buckets=_FAST)
+
+
+def kind_of(subject: str) -> str:
+    """The subject without its instrument: a label with few values."""
+    return ".".join(token for token in subject.split(".") if "-" not in token)

@@ -257,6 +257,8 @@ def check_private(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
         raise KeysError(f"{path} is missing; `bulkhead up` makes it, in a deployment it is mounted") from None
+    except OSError as error:
+        raise KeysError(f"{path} cannot be looked at ({error.strerror}); is BULKHEAD_HOME a folder of ours?") from None
     if mode & 0o077:
         raise KeysError(
             f"{path} is readable by others (mode {mode:04o}); chmod 600 it, and change the key if it leaked"

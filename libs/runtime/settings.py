@@ -26,8 +26,11 @@ SHOWN_CHARS_MAX = 80
 _SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "PASSPHRASE", "SEED", "DATABASE_URL")
 
 
-class SettingsError(Exception):
-    """A setting is unusable; the text names the variable, what it got (never a secret) and what it wants."""
+class SettingsError(ValueError):
+    """A setting is unusable; the text names the variable, what it got (never a secret) and what it wants.
+
+    A ValueError, so that a validator's refusal of one file is told among all other bad settings.
+    """
 
 
 def _split(value: object) -> object:
@@ -157,7 +160,7 @@ def _complaint(kind: type[BaseSettings], item: Any) -> str:
     wish = f" [{field.description}]" if field and field.description else ""
     value = _value_of(variable)
     message = str(item["msg"])
-    if _is_secret(variable):
+    if _is_secret(variable, value or ""):
         shown = "nothing" if value is None else "(not shown)"
         message = message.replace(value, "(not shown)") if value else message
     else:
@@ -165,7 +168,10 @@ def _complaint(kind: type[BaseSettings], item: Any) -> str:
     return redact(f"{variable}: got {shown}{where}; {message}{wish}")
 
 
-def _is_secret(variable: str) -> bool:
+def _is_secret(variable: str, value: str) -> bool:
+    """Whether a value must not be shown. The name of a file may, if it looks like one: secrets are pasted into wrong places."""
+    if variable.endswith("_FILE") and value.startswith(("/", "./", "../", "~")):
+        return False
     return any(word in variable for word in _SECRET_WORDS)
 
 

@@ -44,13 +44,14 @@ class Edge(Protocol):
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One service of the simulated stack."""
+    """One service of the simulated stack. A node's `member` may be replaced while it runs: its next start is of the new kind."""
 
     contract: Contract
     machine_class: type[Machine]
     settings: Any
     edge: Edge | None = None
     seal: Callable[[Message], Message] | None = None
+    code_version: str = "simulated"
 
 
 class Node:
@@ -132,7 +133,7 @@ class _Incarnation:
             past.core,
             past.recovery,
             instance=f"sim-{node.starts}",
-            code_version="simulated",
+            code_version=node.member.code_version,
             started_at=node.scheduler.now,
             seal=node.member.seal,
         )
@@ -177,9 +178,13 @@ class _Incarnation:
             node.member.contract,
             node.member.machine_class,
             node.member.settings,
-            lambda: node.snapshot,
+            self._load_snapshot,
             node.watermark,
         )
+
+    def _load_snapshot(self) -> Snapshot | None:
+        snapshot = self.node.snapshot
+        return snapshot if snapshot is not None and snapshot.code_version == self.node.member.code_version else None
 
     def _pull(self) -> None:
         self._pulling = False
@@ -210,14 +215,17 @@ class _Incarnation:
         """Whatever can be done now: append, ask, arm the timer, snapshot."""
         if not self._usable:
             return
-        if not self._in_flight:
-            append = self.engine.next_append()
-            if append is not None:
-                self._send(append)
+        self._append_next()
         for asked in self.engine.take_requests(self.node.scheduler.now):
             self._perform(asked)
+        self._append_next()  # a request that has expired is answered at once
         self._arm_timer()
         self._maybe_snapshot()
+
+    def _append_next(self) -> None:
+        append = None if self._in_flight else self.engine.next_append()
+        if append is not None:
+            self._send(append)
 
     def _send(self, append: Append) -> None:
         self._in_flight = True

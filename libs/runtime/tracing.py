@@ -167,7 +167,7 @@ def _described(entry: LogEntry) -> tuple[_Head, str, str]:
 
 def _poison(entry: LogEntry) -> tuple[_Head, str, str]:
     poison_id = derive_id("poison", entry.seq, hashlib.blake2b(entry.payload).hexdigest())
-    return _Head("", poison_id), "poison", entry.subject[:SUBJECT_CHARS_MAX]
+    return _Head("", poison_id), "poison", f"{entry.subject.partition('.')[0]}.>"
 
 
 def _facts(head: _Head, template: str, seq: int) -> dict[str, str | int]:

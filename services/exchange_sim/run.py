@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 
 import uvloop
 
@@ -30,7 +31,7 @@ def main() -> None:
 
 
 def _refusal(error: Exception) -> int:
-    print(f"exchange_sim refuses to start: {error}", flush=True)
+    print(f"exchange_sim refuses to start: {error}", file=sys.stderr)
     return EX_CONFIG
 
 

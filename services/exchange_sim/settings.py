@@ -9,7 +9,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.settings import ServiceSettings, SettingsError
 from services.exchange_sim.listing import Listing, listing_of
 
 SPEED_GENERATED = 20.0
@@ -85,8 +85,15 @@ class Settings(ServiceSettings):
         """Key and secret; empty strings when no files are named.
 
         Raises:
-            OSError: a file cannot be read.
+            SettingsError: a file cannot be read.
         """
-        files = (self.sim_api_key_file, self.sim_api_secret_file)
-        key, secret = ("" if file is None else file.read_text().strip() for file in files)
-        return key, secret
+        key = _content(self.sim_api_key_file, "BULKHEAD_SIM_API_KEY_FILE")
+        return key, _content(self.sim_api_secret_file, "BULKHEAD_SIM_API_SECRET_FILE")
+
+
+def _content(path: Path | None, variable: str) -> str:
+    try:
+        return "" if path is None else path.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or type(error).__name__
+        raise SettingsError(f"{variable}: {path} cannot be read ({reason}); want the file that holds it") from None

@@ -26,8 +26,8 @@ FILE_BYTES_MAX = 4096
 _HEX = re.compile(rb"[0-9a-fA-F]{64}")
 
 
-class BadKeyFile(SettingsError, ValueError):
-    """The signing key cannot be used. Also a ValueError, so that it can be told among the other bad settings."""
+class BadKeyFile(SettingsError):
+    """The signing key cannot be used."""
 
 
 def load_signing_key(path: Path) -> Ed25519PrivateKey:

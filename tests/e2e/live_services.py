@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import inspect
 import runpy
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
@@ -42,6 +43,16 @@ from tests.nats_stack import NatsStack, User
 PATIENCE_S = 20.0
 NOW = 1_767_571_200_000_000_000
 """When the tests happen: 2026-01-05 00:00 UTC, where a generated market begins."""
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Return once `condition` holds; it may have to be awaited."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            found = condition()
+            if await found if inspect.isawaitable(found) else found:
+                return
+            await asyncio.sleep(0.01)
 
 
 class Kind(msgspec.Struct, frozen=True):
@@ -256,15 +267,21 @@ class Log:
 
     async def until(self, subject: str, count: int = 1) -> list[Any]:
         """Every message on one subject, once there are `count` of them."""
-        async with asyncio.timeout(PATIENCE_S):
-            while len(found := await self.said(subject)) < count:
-                await asyncio.sleep(0.02)
-        return found
+
+        async def are_there() -> bool:
+            return len(await self.said(subject)) >= count
+
+        await until(are_there)
+        return await self.said(subject)
 
     async def last_seq(self) -> int:
         """Where it ends."""
         await self.read()
         return self.entries[-1].seq if self.entries else 0
+
+    async def size(self, stream: str) -> int:
+        """The last sequence of a stream."""
+        return int((await self._admin.ask(f"$JS.API.STREAM.INFO.{stream}"))["state"]["last_seq"])
 
     async def dead(self) -> dict[int, dict[str, Any]]:
         """The copies in DEAD by the seq of their original: subject, headers and payload as the server shows them."""

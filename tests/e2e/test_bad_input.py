@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -34,7 +33,7 @@ from libs.common.timeframe import MINUTE
 from libs.runtime.bus import Fenced
 from libs.runtime.registry import SERVICES, contract_of
 from libs.runtime.streams import MSG_BYTES_MAX
-from tests.e2e.live_services import NOW, Life, Log, Pen, everybody, forget_snapshots, kind_of, rest
+from tests.e2e.live_services import NOW, Life, Log, Pen, everybody, forget_snapshots, kind_of, rest, until
 from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.nats_stack import NatsStack
 from tests.unit.common.sampling import sample_of
@@ -145,8 +144,13 @@ async def plant(pen: Pen, log: Log) -> dict[int, tuple[str, str]]:
             planted[await pen.write(subject, b"?", Status=word)] = ("MALFORMED", subject)
     await pen.raw(b"PUB feed.history.\xff\xfe.1m 1\r\n?\r\n")
     subject = "feed.history.\ufffd\ufffd.1m"
-    while subject not in (found := {each.subject: each.seq for each in await log.read()}):  # nobody confirms a raw publish
-        await asyncio.sleep(0.01)
+    found: dict[str, int] = {}
+
+    async def is_stored() -> bool:  # nobody confirms a raw publish
+        found.update({each.subject: each.seq for each in await log.read()})
+        return subject in found
+
+    await until(is_stored)
     return {**planted, found[subject]: ("MALFORMED", subject)}
 
 
@@ -256,7 +260,7 @@ async def test_junk_under_ones_own_name_costs_one_restart(nats: NatsStack, venue
         assert isinstance(await life.ended(), Fenced), life.name
     for _ in range(2):
         lives = await everybody(*(Life(nats, name, venue=venue).live() for name in WITH_A_MACHINE))
-        for name, life in lives.items():
+        for name in lives:
             await log.until(f"{pens[name].writer}.rejected", len(wanted[name]))
         await rest(lives, await log.last_seq())
         forget_snapshots(nats.home)

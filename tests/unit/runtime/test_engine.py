@@ -255,3 +255,14 @@ def test_a_snapshot_that_cannot_be_read_is_not_used() -> None:
     mark(log, 2)
     again.live()
     assert notices(log) == ["n1/0", "n2/0"]
+
+
+def test_an_input_of_the_last_life_after_the_announced_end_is_refused() -> None:
+    """Were the reader wrong about the end of the log, the requests of old inputs would leave a second time."""
+    log, first = begun()
+    mark(log, 1)
+    first.live()
+    second = Life(log, Echo, Tuning())
+    second.engine.caught_up(2)
+    with pytest.raises(ContractBroken, match="after the end of the log"):
+        second.read()

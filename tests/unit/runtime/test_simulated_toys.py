@@ -264,3 +264,66 @@ def test_every_start_is_in_the_log() -> None:
     assert isinstance(started[0], ServiceStarted)
     assert started[0].instance == "sim-1"
     assert nodes[1].starts == 1
+
+
+class Paid(msgspec.Struct, frozen=True):
+    """What one mark is worth."""
+
+    worth: int
+
+
+class TallyMachine:
+    """Answers each mark with one alert: its number, what it is worth now, and how many it has heard."""
+
+    Settings: ClassVar = Paid
+    State: ClassVar = SourceState
+    mark_word: ClassVar = "mark"
+
+    def __init__(self, settings: Any):
+        self.settings, self.state = settings, SourceState()
+
+    def handle(self, event: Message, now: int) -> list[Effect]:
+        if not isinstance(event, FeedMarks):
+            return []
+        self.state.heard += 1
+        text = f"{self.mark_word} {event.as_of} {self.settings.worth} {self.state.heard}"
+        return [Publish(AlertRaised(code="TOY", severity="note", text=text)), SetTimer("t", now + SECOND)]
+
+
+class NewTallyMachine(TallyMachine):
+    """The same after a change of its code."""
+
+    mark_word: ClassVar = "MARK"
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_changes_of_settings_and_code_between_crashes_keep_the_promise(seed: int) -> None:
+    """Whoever answers, under whatever settings and code: each mark once, in order, and both codes can prove their own spans."""
+    scheduler, log = Scheduler(seed, now=SECOND), SimulatedLog()
+    tally = Member(RISK, TallyMachine, Paid(1), code_version="old")
+    feed = Node(Member(FEED, SourceMachine, NoSettings(), SourceEdge(scheduler, 120)), log, scheduler, HARSH)
+    node = Node(tally, log, scheduler, HARSH)
+    for each in (feed, node):
+        each.start()
+    for round_number in range(400):
+        scheduler.run_until(scheduler.now + 2 * SECOND, lambda: None)
+        is_new = scheduler.random.random() < 0.5
+        machine, code = (NewTallyMachine, "new") if is_new else (TallyMachine, "old")
+        node.member = msgspec.structs.replace(
+            tally, machine_class=machine, code_version=code, settings=Paid(round_number)
+        )
+        node.crash(freeze=scheduler.random.random() < 0.3)
+        if feed.is_quiet and feed.state().heard == 120:
+            break
+    feed.faults = node.faults = Faults()
+    scheduler.run_until(scheduler.now + 60 * SECOND, lambda: None)
+    said = [text.split() for text in texts(log, "risk.alert")]
+    assert [int(number) for _, number, _, _ in said] == list(range(1, 121))
+    assert [number for _, number, _, _ in said] == [heard for _, _, _, heard in said]
+    assert len({worth for _, _, worth, _ in said}) > 2
+    assert {word for word, *_ in said} == {"mark", "MARK"}
+    for machine, code in ((TallyMachine, "old"), (NewTallyMachine, "new")):
+        report = replay(lambda: log.entries, [Part(RISK, machine, code)])
+        assert report.mismatches == []
+        assert report.verified + report.other_code == 120
+        assert report.verified > 0
