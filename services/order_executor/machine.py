@@ -26,6 +26,7 @@ from libs.common.messages import (
     UserStreamChanged,
     VenueReported,
 )
+from libs.common.money import ZERO
 from libs.runtime.machine import Effect
 from services.order_executor import account, inquiries
 from services.order_executor.answers import cancel_answered, looked_up, submit_answered, unanswered
@@ -89,9 +90,10 @@ class OrderExecutorMachine:
                 self.state.marks[instrument] = msgspec.structs.replace(mark, ts=event.as_of)
 
     def _take_specs(self, event: FeedStatus) -> None:
-        """Only the home venue's rules count: after a failover of data the orders stay where they are."""
+        """Only the home venue's rules count: after a failover of data the orders stay where they are. Steps of nothing are none."""
         if self.settings.venue in ("", event.venue):
-            self.state.specs.update({spec.instrument: spec for spec in event.specs})
+            usable = [spec for spec in event.specs if min(spec.px_tick, spec.qty_step) > ZERO]
+            self.state.specs.update({spec.instrument: spec for spec in usable})
 
     def _forget(self) -> None:
         """Drop the oldest closed orders nobody depends on; their executions stay known."""

@@ -19,7 +19,7 @@ import pytest
 
 from libs.common.messages import AlertRaised, TradePrinted
 from libs.runtime import live, market_outlet, process, snapshots
-from libs.runtime.bus import AppendUnknown, Fenced, cancelled
+from libs.runtime.bus import AppendUnknown, BusError, Fenced, cancelled
 from libs.runtime.lease import LeaseLost
 from libs.runtime.live import PortTaken
 from libs.runtime.nats_config import ensure_keys, key_file
@@ -319,15 +319,14 @@ async def test_timers_fire_through_the_log(bus: NatsStack) -> None:
     log, feed = await Log.of(bus), await Pen.of(bus, "market-feed")
     life = await Life(bus, COUNTER).live()
     await feed.say(mark(1_000))
-    await log.until("risk.timer")
-    await life.done(await log.last_seq())
+    await log.until("risk.alert", 2)
     assert life.state.fired == 1
     await life.kill()
     await feed.say(mark(1_001))
     life = await Life(bus, COUNTER).live()
     fired = await log.until("risk.timer", 2)
     assert [each.name for each in fired] == ["t1000", "t1001"]
-    await life.done(await log.last_seq())
+    await log.until("risk.alert", 4)
     assert await life.stop() is None
     assert (await log.proof([COUNTER])).mismatches == []
 
@@ -372,6 +371,17 @@ async def test_an_append_without_an_answer_ends_the_process_and_the_next_start_k
     assert await life.stop() is None
     numbers = [each.as_of for each in await log.said("feed.marks")]
     assert numbers in ([1, 3], [1, 2, 3])
+
+
+async def test_a_connection_closed_for_good_is_an_error_not_an_end(bus: NatsStack) -> None:
+    """When the client has given up there is no way back, at work as well as standing by; it must not look like a clean stop."""
+    first = await Life(bus, COUNTER, instance="a").live()
+    second = await Life(bus, COUNTER, instance="b").standing_by()
+    for life in (second, first):
+        life.shell._closed()
+        error = await life.ended()
+        assert isinstance(error, BusError)
+        assert "closed for good" in str(error)
 
 
 async def test_a_stop_while_the_bus_is_away_is_bounded(bus: NatsStack, monkeypatch: pytest.MonkeyPatch) -> None:

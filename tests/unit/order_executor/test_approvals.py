@@ -166,3 +166,14 @@ def test_an_instrument_taken_off_the_list_may_still_be_left():
     )
     desk.tell(exit_approval())
     assert desk.asked() == [f"cancel:{order('STOP')}"]
+
+
+@pytest.mark.parametrize("rules", [{"qty_step": D(0)}, {"px_tick": D(0)}, {"px_tick": D(-1)}])
+def test_rules_that_cannot_be_kept_are_not_learned(rules):
+    """A venue's step of nothing is no step: the rules known before hold, and nobody divides by it."""
+    desk = Desk()
+    broken = tuple(msgspec.structs.replace(spec, **rules) for spec in SPECS)
+    desk.tell(FeedStatus(venue="binance", state="LIVE", reason="", specs=broken))
+    assert desk.state.specs[BTC] == SPECS[0]
+    desk.tell(approval(ord_type="LIMIT", limit_px=D(50_000)))
+    assert desk.asked() == [f"submit:{order('ENTRY')}"]
