@@ -23,7 +23,7 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	@touch $(STAMP)
 
 dev: install
-	@BULKHEAD_SIM_DATA="$(if $(DATA),$(abspath $(DATA)))" BULKHEAD_SIM_SPEED="$(SPEED)" exec $(BIN)/bulkhead up
+	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") exec $(BIN)/bulkhead up
 
 test: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -25,10 +25,22 @@ from libs.runtime import logs
 from libs.runtime.settings import SettingsError
 from services.cli import command, doctor, proof, trace
 from services.cli.doctor_stack import examine_stack
-from services.cli.exit_codes import DEFECT, FINDING, INTERRUPTED, NOT_YET, OK, Failure, epilog, failing_clearly
+from services.cli.environment import read_dotenv, unknown_settings
+from services.cli.exit_codes import (
+    DEFECT,
+    FINDING,
+    INTERRUPTED,
+    NOT_YET,
+    OK,
+    POINTER,
+    Failure,
+    epilog,
+    failing_clearly,
+)
 from services.cli.place import find_place, stack_settings
-from services.cli.status import gather
-from services.cli.status_text import status_text
+from services.cli.screen import Screen
+from services.cli.status import WithoutLog, gather
+from services.cli.status_text import services_text, status_text
 from services.cli.story_text import story_text
 from services.cli.supervisor import run_up
 
@@ -43,7 +55,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-log_app = typer.Typer(help="The decision log as a file.", epilog=epilog(), no_args_is_help=True)
+log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
 
 Home = Annotated[
@@ -79,7 +91,7 @@ def main() -> None:
 # --- the stack ----------------------------------------------------------------------------------------------------
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def up(
     ctx: typer.Context,
     home: Home = None,
@@ -90,17 +102,23 @@ def up(
     speed: Annotated[float | None, typer.Option(help="Venue seconds per second of yours.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which generated market.")] = None,
 ) -> None:
-    """Run the whole system on this machine in paper mode; Ctrl-C stops it. Other settings come from the environment."""
+    """Run the whole system on this machine in paper mode; Ctrl-C stops it. Other settings come from the environment and `.env`."""
+    screen = Screen(_console())
     with _answering(as_json=False):
+        if read_dotenv(Path(".env"), os.environ):
+            screen.say("settings were read from .env, too; variables of the environment win", "dim")
         _tell_children("BULKHEAD_PORT_BASE", port_base)
         _tell_children("BULKHEAD_SIM_DATA", data.resolve() if data else None)
         _tell_children("BULKHEAD_SIM_SPEED", speed)
         _tell_children("BULKHEAD_SIM_SEED", seed)
-        code = run_up(stack_settings(home or ctx.obj))
+        settings = stack_settings(home or ctx.obj)
+        for line in unknown_settings(os.environ):
+            screen.say(line)
+        code = run_up(settings)
     raise typer.Exit(code)
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def status(
     ctx: typer.Context,
     home: Home = None,
@@ -109,12 +127,17 @@ def status(
 ) -> None:
     """How it stands: services, orders, positions, equity, and what to look at."""
     with _answering(as_json):
-        found = asyncio.run(gather(find_place(home or ctx.obj)))
+        try:
+            found = asyncio.run(gather(find_place(home or ctx.obj)))
+        except WithoutLog as failure:
+            _show(failure.answer() if as_json else services_text(failure.services), as_json)
+            _tell_failure(failure.text, failure.cure)
+            raise typer.Exit(failure.code) from None
     _show(found if as_json else status_text(found), as_json)
     raise typer.Exit(FINDING if check and found.findings else OK)
 
 
-@app.command(name="doctor", epilog=epilog())
+@app.command(name="doctor", epilog=POINTER)
 def examine(
     ctx: typer.Context,
     home: Home = None,
@@ -152,7 +175,7 @@ def _findings_table(findings: list[doctor.Finding]) -> RenderableType:
 # --- the log ------------------------------------------------------------------------------------------------------
 
 
-@app.command(name="trace", epilog=epilog())
+@app.command(name="trace", epilog=POINTER)
 def tell(
     ctx: typer.Context,
     wanted: Annotated[
@@ -193,7 +216,7 @@ def _choices_text(error: trace.Ambiguous) -> RenderableType:
     return Text("\n").join(lines)
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def replay(
     ctx: typer.Context,
     verify: Annotated[bool, typer.Option("--verify", help="Fail also when nothing at all could be compared.")] = False,
@@ -211,7 +234,7 @@ def replay(
     raise typer.Exit(code)
 
 
-@log_app.command(epilog=epilog())
+@log_app.command(epilog=POINTER)
 def dump(
     ctx: typer.Context,
     path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
@@ -227,7 +250,7 @@ def dump(
 # --- the operator -------------------------------------------------------------------------------------------------
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def halt(
     ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
 ) -> None:
@@ -235,7 +258,7 @@ def halt(
     _say(ctx.obj if home is None else home, "HALT", reason, author, wait, as_json)
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def reduce(
     ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
 ) -> None:
@@ -243,7 +266,7 @@ def reduce(
     _say(ctx.obj if home is None else home, "REDUCE", reason, author, wait, as_json)
 
 
-@app.command(epilog=epilog())
+@app.command(epilog=POINTER)
 def resume(
     ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
 ) -> None:

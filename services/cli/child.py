@@ -44,15 +44,23 @@ class ChildRefused(Exception):
 
 
 class Child:
-    """One process, for as long as the supervisor lives. `say` prints a line for the operator."""
+    """One process, for as long as the supervisor lives. `say` prints a line for the operator, `hear` is told its lines."""
 
-    def __init__(self, spec: ChildSpec, logs: Path, limits: RestartLimits, say: Callable[[str], None]):
+    def __init__(
+        self,
+        spec: ChildSpec,
+        logs: Path,
+        limits: RestartLimits,
+        say: Callable[[str], None],
+        hear: Callable[[bytes], None] | None = None,
+    ):
         self.spec = spec
         self.policy = RestartPolicy(limits)
         self.pid = 0
         self._log = BoundedLog(logs / f"{spec.name}.log")
         self._limits = limits
         self._say = say
+        self._hear = hear
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._process: asyncio.subprocess.Process | None = None
         self._stopping = asyncio.Event()
@@ -136,6 +144,8 @@ class Child:
             if not line:
                 return
             self._log.write(line)
+            if self._hear is not None:
+                self._hear(line)
             self._last.append(line.decode(errors="replace").rstrip()[:2000])
 
     async def _pause(self, code: int, started_at: float) -> None:

@@ -36,8 +36,10 @@ from libs.runtime.bus import Bus
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options
 from libs.runtime.ordered_pull import OrderedPull
 from libs.runtime.streams import TRADING
+from services.cli.story_target import PREFIX_CHARS_MIN
 
 SECOND_NS = 1_000_000_000
+ID_CHARS_SHOWN = PREFIX_CHARS_MIN
 _SIDE_STYLE = {"BUY": "green", "SELL": "red"}
 _SEVERITY_STYLE = {"page": "bold white on red", "ticket": "yellow", "note": "dim"}
 
@@ -139,7 +141,8 @@ def _(message: ExecutionReport) -> Text:
     if message.exec_type == "TRADE" and message.last_qty is not None:
         fill = _order(message.side, message.last_qty, message.instrument)
         paid = f" @ {_money(message.last_px)}  fee {_money(message.commission)} {message.commission_asset}"
-        return Text.assemble(("FILL ", "bold magenta"), (f"{message.role} ", "dim"), fill, paid)
+        name = (f"  {message.cl_ord_id[:ID_CHARS_SHOWN]}", "dim")  # enough for `bulkhead trace`
+        return Text.assemble(("FILL ", "bold magenta"), (f"{message.role} ", "dim"), fill, paid, name)
     style = {"UNKNOWN": "bold white on red", "REJECTED": "bold red"}.get(message.exec_type, "blue")
     why = f"  {message.reason}" if message.reason else ""
     return Text.assemble((f"{message.exec_type} ", style), (f"{message.role} ", "dim"), order, why)

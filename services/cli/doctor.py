@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 import msgspec
+import nkeys
 
 from libs.runtime import nats_server
 from libs.runtime.provision import ProvisionError, check_server_version
@@ -157,7 +158,19 @@ def check_keys(home: Path) -> Finding:
         shown = _some([f"{path.name} ({_mode(path):04o})" for path in open_to_others])
         cure = f"chmod 700 {folder}; chmod 600 {folder}/*; change every key that may have leaked"
         return Finding("keys", "FAIL", f"readable by others: {shown}", cure)
+    broken = [path.name for path in sorted(folder.glob("*.nk")) if not _is_seed(path)]
+    if broken:
+        cure = f"delete them from {folder} and start again: `bulkhead up` makes new ones"
+        return Finding("keys", "FAIL", f"no nkey seeds: {_some(broken)}", cure)
     return Finding("keys", "OK", f"{len(list(folder.iterdir()))} files, for their owner alone")
+
+
+def _is_seed(path: Path) -> bool:
+    try:
+        nkeys.from_seed(bytearray(path.read_bytes().strip())).wipe()
+    except (nkeys.NkeysError, ValueError, TypeError, OSError):
+        return False
+    return True
 
 
 def _mode(path: Path) -> int:

@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from importlib import import_module
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +19,18 @@ from sqlalchemy.exc import SQLAlchemyError
 from libs.runtime.nats_config import ADMIN_USER, API, KeysError
 from libs.runtime.provision import verify
 from libs.runtime.redaction import redact
-from libs.runtime.registry import contracts, settings_of
-from libs.runtime.settings import SettingsError, load_settings
+from libs.runtime.registry import contracts
+from libs.runtime.settings import SettingsError
 from services.cli.child import ChildSpec
+from services.cli.child_settings import VENUE, load_child
 from services.cli.doctor import Finding, existing
+from services.cli.doctor_health import examine_health
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place
 from services.cli.stack import RUNNING, Ports, StackError, StackSettings, check_ports, service_specs, sim_spec
 
 SQL_S_MAX = 3
-VENUE = "exchange-sim"
 
 
 def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> list[Finding]:
@@ -41,7 +40,8 @@ def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> l
     findings += complaints or [Finding("settings", "OK", f"of {len(loaded)} processes")]
     data = data or getattr(loaded.get(VENUE), "sim_data", None)
     findings += [check_data(data)] if data is not None else []
-    findings.append(asyncio.run(check_bus(place)))
+    bus = asyncio.run(check_bus(place))
+    findings += [bus, *(each for each in asyncio.run(examine_health(place)) if each.text != bus.text)]
     findings += [check_database(loaded["ledger"], settings.home)] if "ledger" in loaded else []
     return findings
 
@@ -58,7 +58,8 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
     try:
         check_ports(wanted | {name: ports.service(name) for name in RUNNING})
     except StackError as error:
-        return Finding("ports", "FAIL", str(error), "end who uses them, or set BULKHEAD_PORT_BASE")
+        text, _, cure = str(error).partition("; ")
+        return Finding("ports", "FAIL", text, cure or "end who uses them, or set BULKHEAD_PORT_BASE")
     return Finding("ports", "OK", f"{ports.base} to {ports.service(RUNNING[-1])} are free")
 
 
@@ -84,10 +85,8 @@ def load_all(settings: StackSettings, environment: Mapping[str, str]) -> tuple[d
         except (StackError, KeysError) as error:
             return {}, [Finding("settings", "FAIL", str(error), "correct the key file named above")]
         for spec in specs:
-            kind = _settings_class(spec.name)
             try:
-                with _as_environment(spec.env):
-                    loaded[spec.name] = load_settings(kind)
+                loaded[spec.name] = load_child(spec)
             except SettingsError as error:
                 complaints.append(Finding(f"settings of {spec.name}", "FAIL", str(error), "correct the variable named"))
     return loaded, complaints
@@ -101,30 +100,14 @@ def _specs(settings: StackSettings, environment: Mapping[str, str], spare: Path)
     return [sim_spec(settings, environment), *service_specs(settings, environment)]
 
 
-def _settings_class(name: str) -> Any:
-    return import_module("services.exchange_sim.settings").Settings if name == VENUE else settings_of(name)
-
-
-@contextmanager
-def _as_environment(variables: Mapping[str, str]) -> Iterator[None]:
-    """Our environment is these variables, for a moment; nothing else runs in this process."""
-    before = dict(os.environ)
-    os.environ.clear()
-    os.environ.update(variables)
-    try:
-        yield
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 # --- the bus and the database -------------------------------------------------------------------------------------
 
 
 async def check_bus(place: Place) -> Finding:
     """If a bus runs: it accepts our keys, and is configured as this code needs it."""
     if not await somebody_listens(place.nats_url):
-        return Finding("bus", "OK", f"does not run at {place.nats_url}; `bulkhead up` starts it")
+        where = f" at {place.nats_url}" if place.is_known else ""
+        return Finding("bus", "OK", f"does not run{where}; `bulkhead up` starts it")
     try:
         with failing_clearly():
             async with connected(place, ADMIN_USER, API) as bus:

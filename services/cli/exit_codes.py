@@ -43,6 +43,10 @@ MEANINGS: dict[int, str] = {
 """Every exit code of every command. Stable: a new meaning gets a new number."""
 
 
+POINTER = "Exit codes: see `bulkhead --help`."
+"""What the help of each command says of them."""
+
+
 class Failure(Exception):
     """A command cannot do what it was asked; `cure` says what to do next."""
 
@@ -79,6 +83,6 @@ def failing_clearly() -> Iterator[None]:
     except (BusError, ProvisionError, NatsError, TimeoutError) as error:
         raise Failure(
             UNAVAILABLE,
-            f"the bus does not answer as it should: {error or type(error).__name__}",
+            f"the bus does not answer as it should: {str(error) or type(error).__name__}",
             "look at `bulkhead doctor` and at logs/nats.log in the state folder",
         ) from error

@@ -23,7 +23,7 @@ from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options, key_file
 from libs.runtime.ordered_pull import OrderedPull
 from services.cli.exit_codes import NOT_YET, UNAVAILABLE, Failure
-from services.cli.place import Place
+from services.cli.place import Place, processes_of
 
 CONNECT_S_MAX = 3.0
 SILENCE_S_MAX = 10.0
@@ -49,9 +49,10 @@ async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
     Raises:
         Failure: nobody is there. KeysError: this user's key is missing or readable by others.
     """
+    where = f": nobody answers at {place.nats_url}" if place.is_known else ""
     down = Failure(
         UNAVAILABLE,
-        f"no stack runs in {place.home}: nobody answers at {place.nats_url}",
+        f"no stack runs in {place.home}{where}",
         "start one with `bulkhead up`, or name another with --home",
     )
     if not await somebody_listens(place.nats_url):
@@ -60,16 +61,28 @@ async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
     try:
         async with asyncio.timeout(CONNECT_S_MAX):
             bus = await Bus.connect(options, place.stream, api=api)
-    except (NatsError, OSError, TimeoutError) as error:
+    except TimeoutError as error:
+        raise silent(place) from error
+    except (NatsError, OSError) as error:
         raise Failure(
             UNAVAILABLE,
-            f"the bus at {place.nats_url} does not accept {user}: {error or type(error).__name__}",
-            "is it the bus of this state folder? Look at `bulkhead doctor`",
+            f"the bus at {place.nats_url} does not accept {user}: {str(error) or type(error).__name__}",
+            "is it the bus of this state folder? Name another with --home",
         ) from error
     try:
         yield bus
     finally:
         await bus.close()
+
+
+def silent(place: Place) -> Failure:
+    """The bus takes connections and says nothing: who it is, and what to do."""
+    pid = processes_of(place).get("nats", 0)
+    who = f"its process nats-server (pid {pid}) hangs or was stopped" if pid else "its process hangs or was stopped"
+    cure = f"look at {place.home / 'logs' / 'nats.log'}; then "
+    cure += f"`kill -CONT {pid}`, or `kill -KILL {pid}`: `bulkhead up` starts it anew" if pid else "start it anew"
+    text = f"the bus at {place.nats_url} does not answer within {CONNECT_S_MAX:g} s: {who}"
+    return Failure(UNAVAILABLE, text, cure)
 
 
 async def somebody_listens(url: str) -> bool:

@@ -7,6 +7,7 @@ runs the services) the settings say where things would be.
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -20,10 +21,11 @@ from services.cli.exit_codes import UNAVAILABLE, Failure
 from services.cli.stack import RUNNING, Ports, StackSettings
 
 MAP_FILE = "stack.json"
+_LISTEN = re.compile(r'^listen: "[^"]*:(\d{1,5})"', re.MULTILINE)
 
 
 class Place(msgspec.Struct, frozen=True, kw_only=True):
-    """One stack. `supervisor_pid` is 0 when nobody says that it runs."""
+    """One stack. `supervisor_pid` is 0 when nobody says that it runs; not `is_known`: `nats_url` is the default, a guess."""
 
     home: Path
     nats_url: str
@@ -31,6 +33,7 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     clock_url: str = ""
     services: dict[str, str] = {}
     supervisor_pid: int = 0
+    is_known: bool = True
 
     @property
     def is_supervised(self) -> bool:
@@ -45,6 +48,7 @@ class _Map(msgspec.Struct):
     clock_url: str = ""
     services: dict[str, str] = {}
     supervisor_pid: int = 0
+    is_known: bool = True
 
 
 def stack_settings(home: Path | None = None) -> StackSettings:
@@ -79,16 +83,29 @@ def find_place(home: Path | None = None) -> Place:
         clock_url=found.clock_url,
         services=found.services,
         supervisor_pid=found.supervisor_pid,
+        is_known=found.is_known,
     )
 
 
 def _unwritten_map(settings: StackSettings, shared: ServiceSettings) -> _Map:
-    ports = Ports(settings.port_base)
+    is_told = "port_base" in settings.model_fields_set
+    last = 0 if is_told else last_port(settings.home)
+    ports, is_named = Ports(last or settings.port_base), "nats_url" in shared.model_fields_set
     return _Map(
-        nats_url=shared.nats_url if "nats_url" in shared.model_fields_set else ports.nats_url,
+        nats_url=shared.nats_url if is_named else ports.nats_url,
         clock_url=shared.clock_url,
         services={name: f"http://127.0.0.1:{ports.service(name)}" for name in RUNNING},
+        is_known=is_named or is_told or last > 0,
     )
+
+
+def last_port(home: Path) -> int:
+    """The port of the bus that this state folder had last, as its server was configured; 0: nobody knows."""
+    try:
+        found = _LISTEN.search((home / "nats" / "nats-server.conf").read_text())
+    except (OSError, UnicodeDecodeError):
+        return 0
+    return int(found[1]) if found else 0
 
 
 # --- processes ------------------------------------------------------------------------------------------------

@@ -44,6 +44,31 @@ class StackError(Exception):
     """The stack cannot be brought up; the text says why and what to do."""
 
 
+class HomeError(StackError):
+    """The state folder cannot be written; the text says why, `cure` what to do."""
+
+    cure = "set BULKHEAD_HOME (or --home) to a folder that you may write to"
+
+
+@contextmanager
+def writing_into(home: Path) -> Iterator[None]:
+    """What goes wrong with files below `home` is told as a fact about that folder, wherever it happens.
+
+    Raises:
+        HomeError
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_below(error.filename, home):
+            raise
+        raise HomeError(f"the state folder {home} cannot be used: {error.filename}: {error.strerror}") from error
+
+
+def _is_below(name: object, home: Path) -> bool:
+    return isinstance(name, str | os.PathLike) and Path(name).absolute().is_relative_to(home.absolute())
+
+
 class StackSettings(BaseSettings):
     """What `bulkhead up` is told. Everything else in the environment goes on to the services."""
 

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import msgspec
@@ -20,6 +21,8 @@ from libs.runtime.adapter import LogEntry
 from libs.runtime.code_version import code_version
 from libs.runtime.readiness import Readiness
 from libs.runtime.registry import contract_of
+from libs.runtime.snapshots import SnapshotFolder
+from services.cli.exit_codes import UNAVAILABLE, Failure, failing_clearly
 from services.cli.observer import LogSize, Observer, observing
 from services.cli.place import Place, processes_of
 from services.cli.status_view import (
@@ -34,6 +37,9 @@ from services.cli.status_view import (
 )
 
 PROBE_S_MAX = 2.0
+MOMENT_S = 1.0
+OUTBOX_FEW = 10
+"""So many events unwritten are usual for some moments after a restart."""
 KEPT_FILE = "status.view.json"
 
 
@@ -57,7 +63,11 @@ class ServiceLine(msgspec.Struct, kw_only=True):
 
 
 class Status(msgspec.Struct, kw_only=True):
-    """The whole answer. Money in quote currency; `equity` is None before the ledger has spoken."""
+    """The whole answer. Money in quote currency; `equity` is None before the ledger has spoken.
+
+    `dust`: instruments held in less than the venue would sell. `known_seq`: how far the services have seen the log reach.
+    Work left over, in words: `catching_up` becomes less, `stuck` does not.
+    """
 
     home: str
     book: str
@@ -77,7 +87,28 @@ class Status(msgspec.Struct, kw_only=True):
     quarantined: list[Quarantine]
     uncovered: list[Uncovered]
     log: LogSize
+    dust: list[str] = []
+    known_seq: int = 0
+    catching_up: list[str] = []
+    stuck: list[str] = []
     findings: list[str] = []
+
+    def is_silent(self, service: str) -> bool:
+        """Whether what the log says of this service's work is old: it does not answer."""
+        line = self.services.get(service)
+        return line is not None and not line.up
+
+
+class WithoutLog(Failure):
+    """The bus does not answer; `services` is what the services say all the same."""
+
+    def __init__(self, failure: Failure, services: dict[str, ServiceLine]):
+        super().__init__(failure.code, failure.text, failure.cure)
+        self.services = services
+
+    def answer(self) -> dict[str, Any]:
+        """For scripts."""
+        return {"error": self.text, "what_to_do": self.cure, "exit_code": self.code, "services": self.services}
 
 
 class _Kept(msgspec.Struct):
@@ -94,13 +125,43 @@ async def gather(place: Place) -> Status:
     """Ask everybody.
 
     Raises:
-        Failure, KeysError, BusError.
+        Failure: `WithoutLog` if the services run and the bus does not answer.
     """
-    async with observing(place) as observer:
-        size = await observer.size()
-        view = await _read(place, observer, size)
-    lines = await probe(place.services)
-    return _status(place, size, view, lines)
+    known_seq = watermark(place)  # before the log's end is asked for: a log that grows meanwhile has lost nothing
+    try:
+        with failing_clearly():
+            async with observing(place) as observer:
+                size = await observer.size()
+                view = await _read(place, observer, size)
+    except Failure as failure:
+        if failure.code == UNAVAILABLE:
+            await _ask_without_log(place, failure)
+        raise
+    before = await probe(place.services)
+    lines = await _later(place, before)
+    status = _status(place, size, view, lines)
+    status.known_seq = known_seq
+    status.catching_up, status.stuck = work_left(before, lines)
+    status.findings = findings_of(status)
+    return status
+
+
+async def _ask_without_log(place: Place, failure: Failure) -> None:
+    lines, pids = await probe(place.services), processes_of(place)
+    if not any(line.up for line in lines.values()):
+        return
+    for name, line in lines.items():
+        line.pid = pids.get(name, 0)
+    raise WithoutLog(failure, lines) from failure
+
+
+def watermark(place: Place) -> int:
+    """How far the services of this state folder have seen the log reach; 0 when nothing is known."""
+    known = 0
+    for path in (place.home / "snapshots").glob("*.watermark"):
+        with suppress(ValueError, OSError):  # one that says nothing; `bulkhead up` refuses it and names it
+            known = max(known, SnapshotFolder(place.home, path.stem).watermark(place.stream))
+    return known
 
 
 def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, ServiceLine]) -> Status:
@@ -108,7 +169,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
     for name, line in lines.items():
         line.starts = facts.starts.get(contract_of(name).writer, 0)
         line.pid = pids.get(name, 0)
-    status = Status(
+    return Status(
         home=str(place.home),
         book=facts.book,
         mode=facts.mode,
@@ -127,14 +188,16 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
         uncovered=view.uncovered,
         log=size,
+        dust=view.dust,
     )
-    status.findings = findings_of(status)
-    return status
 
 
 def findings_of(status: Status) -> list[str]:
     """What a person should look at, in words; empty when all is well."""
     found = [f"{line.name} is not ready: {line.phase}" for line in status.services.values() if not line.ready]
+    if status.known_seq > status.log.last_seq:
+        found.append(f"the log ends at {status.log.last_seq}, but has reached {status.known_seq}: events are lost")
+    found += status.stuck
     if status.trading_state != "ACTIVE":
         found.append(f"trading is {status.trading_state}: {status.trading_reason}")
     if status.reconciled is False:
@@ -211,6 +274,35 @@ async def probe(services: dict[str, str]) -> dict[str, ServiceLine]:
     async with aiohttp.ClientSession(timeout=timeout, trust_env=False) as session:
         lines = await asyncio.gather(*(_ask(session, name, url) for name, url in services.items()))
     return {line.name: line for line in lines}
+
+
+async def _later(place: Place, before: dict[str, ServiceLine]) -> dict[str, ServiceLine]:
+    """The same a moment later, if anybody had work left over: what stays of it is worth a word."""
+    if not any(_is_busy(line) for line in before.values()):
+        return before
+    await asyncio.sleep(MOMENT_S)
+    return await probe(place.services)
+
+
+def _is_busy(line: ServiceLine) -> bool:
+    return line.ready and (line.outbox > 0 or not line.quiescent)
+
+
+def work_left(before: dict[str, ServiceLine], after: dict[str, ServiceLine]) -> tuple[list[str], list[str]]:
+    """Whose work has stayed from one look to the next, in words: those who catch up, and those who do not get on."""
+    catching_up, stuck = [], []
+    for name, line in after.items():
+        if not (_is_busy(line) and _is_busy(before[name])):
+            continue
+        moved = line.processed_seq != before[name].processed_seq or line.outbox < before[name].outbox
+        if line.outbox == 0 and moved:
+            continue  # no more than at work
+        work = f"{line.outbox} events to write, {line.lag} to read, {line.pending_requests} requests under way"
+        if moved or line.outbox <= OUTBOX_FEW:
+            catching_up.append(f"{name}: {work}")
+        else:
+            stuck.append(f"{name} does not get on: {work}")
+    return catching_up, stuck
 
 
 async def _ask(session: aiohttp.ClientSession, name: str, url: str) -> ServiceLine:

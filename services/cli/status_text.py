@@ -9,9 +9,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from libs.common.money import ZERO
 from services.cli.status import ServiceLine, Status
 
 SECOND_NS = 1_000_000_000
+LAST_KNOWN = " (last known)"
 _STATE_STYLE = {"ACTIVE": "bold green", "REDUCING": "bold yellow"}
 
 
@@ -20,7 +22,7 @@ def status_text(status: Status) -> RenderableType:
     return Group(
         _head(status),
         Text(""),
-        _services(list(status.services.values())),
+        services_text(status.services),
         Text(""),
         _orders(status),
         _positions(status) if status.positions else Text("positions  none yet", style="dim"),
@@ -32,6 +34,8 @@ def status_text(status: Status) -> RenderableType:
 def _head(status: Status) -> Text:
     at = datetime.fromtimestamp(status.as_of // SECOND_NS, UTC).strftime("%Y-%m-%d %H:%M:%S")
     size = status.log
+    feed_age = LAST_KNOWN if status.is_silent("market-feed") else ""
+    books_age = LAST_KNOWN if status.is_silent("order-executor") else ""
     book = f"book {status.book} ({status.mode})" if status.book else "no book yet"
     return Text.assemble(
         (book, "bold"),
@@ -42,9 +46,9 @@ def _head(status: Status) -> Text:
         (status.trading_state, _STATE_STYLE.get(status.trading_state, "bold red")),
         f" {status.trading_reason}\n",
         ("feed       ", "cyan"),
-        f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}\n",
+        f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}{feed_age}\n",
         ("reconciled ", "cyan"),
-        {True: "yes", False: "NO", None: "not yet"}[status.reconciled],
+        {True: "yes", False: "NO", None: "not yet"}[status.reconciled] + books_age,
         *_others(status),
     )
 
@@ -55,9 +59,10 @@ def _others(status: Status) -> list[str | tuple[str, str]]:
     return [("\nbeside     ", "cyan"), f"pid of {', '.join(found)}"] if found else []
 
 
-def _services(lines: list[ServiceLine]) -> Table:
+def services_text(services: dict[str, ServiceLine]) -> Table:
+    """What the services say of themselves."""
     table = _table("service", "phase", "lag", "at seq", "outbox", "starts", "pid", "code", right=(2, 3, 4, 5, 6))
-    for line in lines:
+    for line in services.values():
         style = "green" if line.ready else "bold red"
         table.add_row(
             line.name,
@@ -86,10 +91,9 @@ def _orders(status: Status) -> Text:
     books = status.books
     if books is None:
         return text.append("not yet known\n")
-    earned = _signed(books.realized_pnl + books.unrealized_pnl)
-    return text.append(
-        f"{books.equity:,.2f} (cash {books.balance:,.2f}, profit {earned}, drawdown {books.drawdown:.2%})\n"
-    )
+    fees = sum((line.commission for line in status.positions.values()), ZERO)
+    earned = f"net {_signed(books.realized_pnl + books.unrealized_pnl - fees)} after {fees:,.2f} fees"
+    return text.append(f"{books.equity:,.2f} (cash {books.balance:,.2f}, {earned}, drawdown {books.drawdown:.2%})\n")
 
 
 def _positions(status: Status) -> Table:
@@ -98,7 +102,8 @@ def _positions(status: Status) -> Table:
     for instrument, line in status.positions.items():
         stop = uncovered.get(instrument)
         is_flat = line.signed_qty == 0
-        stopped = Text("-" if is_flat else "yes") if stop is None else Text(f"{stop.stopped_qty}", style="bold red")
+        covered = "-" if is_flat else "dust" if instrument in status.dust else "yes"
+        stopped = Text(covered) if stop is None else Text(f"{stop.stopped_qty}", style="bold red")
         table.add_row(
             instrument,
             "flat" if is_flat else f"{line.signed_qty:f}",
@@ -112,9 +117,10 @@ def _positions(status: Status) -> Table:
 
 
 def _findings(status: Status) -> list[Text]:
-    if not status.findings:
+    waiting = [Text(f"catching up, {each}", style="yellow") for each in status.catching_up]
+    if not status.findings and not waiting:
         return [Text("all is well", style="bold green")]
-    return [Text(f"! {finding}", style="bold yellow") for finding in status.findings]
+    return [Text(f"! {finding}", style="bold yellow") for finding in status.findings] + waiting
 
 
 def _signed(value: Decimal) -> str:

@@ -224,6 +224,16 @@ class StatusView:
                 found.append(Uncovered(instrument, position.signed_qty, stopped))
         return found
 
+    @property
+    def dust(self) -> list[str]:
+        """Instruments held in less than the venue would take an order for: no stop can protect them."""
+        held = ((name, each) for name, each in sorted(self.facts.positions.items()) if each.signed_qty)
+        return [
+            name
+            for name, each in held
+            if not self._is_tradable(name, abs(each.signed_qty), each.avg_entry_px) and not self._stopped(name)
+        ]
+
     def _stopped(self, instrument: str) -> Decimal:
         stops = (
             line.leaves_qty

@@ -32,6 +32,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 """What an id may name; where one id names several kinds of thing, the first of these is meant."""
 
 
+REQUESTS = ("submit", "cancel", "lookup")
+"""What the executor asks the venue about one order: `submit:<order id>` is the id of such a request."""
+
+
 class Target(msgspec.Struct, frozen=True, order=True):
     """Something an id names; `instrument` where the id is unique within it only."""
 
@@ -124,6 +128,8 @@ def _targets(message: Message) -> Iterable[Target]:
 
 def _parsed(wanted: str) -> tuple[str, str, str]:
     kind, separator, rest = wanted.partition(":")
+    if separator and kind in REQUESTS:  # a request is named after its order
+        return "order", "", rest.partition(":")[0]
     if not separator or kind not in KINDS:
         return "", "", wanted
     instrument, _, text = rest.rpartition(":")

@@ -160,7 +160,21 @@ def _(message: OrderDenied, instruments: tuple[str, ...]) -> tuple[str, Details]
 
 def _check(check: Check) -> Text:
     mark = ("passed  ", "green") if check.passed else ("FAILED  ", "bold red")
-    return Text.assemble(mark, f"{check.code:<26} {check.value}  limit {check.limit}")
+    value, limit = _measured(check.code, check.value), _measured(check.code, check.limit)
+    return Text.assemble(mark, f"{check.code:<26} {value}  limit {limit}")
+
+
+def _measured(code: str, text: str) -> str:
+    """A check's number with its unit: moments are written in ns, ages in ms."""
+    if not text.replace(".", "", 1).isdigit():
+        return text
+    match code:
+        case "STALE_INTENT":
+            return _time_of(int(text)) if text.isdigit() else text
+        case "STALE_PRICE":
+            return f"{text} ms"
+        case _:
+            return text
 
 
 @said.register

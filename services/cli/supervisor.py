@@ -1,9 +1,9 @@
 """Everything real on one machine, without containers: the bus, the simulated venue, every service, one supervisor above them.
 
-    lock home ─▶ ports free? ─▶ keys ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
+    lock home ─▶ keys ─▶ settings ─▶ ports free? ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
     stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within ten seconds
 
-A child that ends unasked is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
+A child that ends unasked, or hangs (health_watch), is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
 its own words, because trying again would not help. A second signal changes nothing: the first one is being obeyed.
 """
 
@@ -17,7 +17,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,7 +25,6 @@ import msgspec
 from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from rich.console import Console
-from rich.text import Text
 
 from libs.runtime import logs, nats_server
 from libs.runtime.bus import Bus, BusError
@@ -43,9 +42,24 @@ from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contracts
 from libs.runtime.streams import TRADING
 from services.cli import console
-from services.cli.child import EX_CONFIG, Child, ChildRefused, ChildSpec
+from services.cli.child import Child, ChildRefused, ChildSpec
+from services.cli.child_settings import refuse_bad_settings
+from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, declare_genesis
-from services.cli.stack import Ports, StackError, StackSettings, check_ports, home_lock, service_specs, sim_spec
+from services.cli.health_watch import end_silent, tell_when_ready
+from services.cli.lost_log import refuse_lost_log
+from services.cli.screen import Screen
+from services.cli.stack import (
+    HomeError,
+    Ports,
+    StackError,
+    StackSettings,
+    check_ports,
+    home_lock,
+    service_specs,
+    sim_spec,
+    writing_into,
+)
 
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
@@ -72,10 +86,19 @@ def plan_of(settings: StackSettings, environment: Mapping[str, str]) -> Plan:
 
 
 def run_up(settings: StackSettings) -> int:
-    """`up` as a process of its own: libraries' log lines go to `logs/supervisor.log`, the screen is for people."""
+    """`up` as a process of its own: libraries' log lines go to `logs/supervisor.log`, the screen is for people.
+
+    Raises:
+        Failure: the state folder cannot be written.
+    """
     folder = settings.home / "logs"
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / "supervisor.log").open("w") as stream:
+    try:
+        with writing_into(settings.home):
+            folder.mkdir(parents=True, exist_ok=True)
+            stream = (folder / "supervisor.log").open("w")
+    except HomeError as error:
+        raise Failure(CANNOT_WRITE, str(error), error.cure) from error
+    with stream:
         logs.configure("supervisor", stream=stream)
         return asyncio.run(up(settings))
 
@@ -85,19 +108,26 @@ async def up(
 ) -> int:
     """Bring the stack up, keep it up, and take it down on SIGINT or SIGTERM; returns the exit code.
 
-    0: stopped when asked. 69: it could not be brought up (the text says why). 78: a service refuses its settings.
+    0: stopped when asked. 69: it could not be brought up (the text says why). 73: the state folder cannot be written. 78: bad settings or
+    keys.
     """
-    out = out or Console()
+    screen = Screen(out or Console())
     stop = asyncio.Event()
     with _stopping_on_signals(stop):
         try:
-            with home_lock(settings.home):
-                return await Supervisor(settings, plan, out, stop).run(show_log=show_log)
+            with writing_into(settings.home), home_lock(settings.home):
+                return await Supervisor(settings, plan, screen, stop).run(show_log=show_log)
         except ChildRefused as refusal:
-            out.print(str(refusal), style="bold red", markup=False, highlight=False)
-            return EX_CONFIG
-        except (StackError, KeysError, ProvisionError, GenesisError, nats_server.NatsServerError) as error:
-            out.print(f"bulkhead up: {error}", style="bold red", markup=False, highlight=False)
+            screen.say(str(refusal), "bold red")
+            return CONFIG
+        except KeysError as error:
+            screen.say(f"bulkhead up: {error}", "bold red")
+            return CONFIG
+        except HomeError as error:
+            screen.say(f"bulkhead up: {error}\nwhat to do: {error.cure}", "bold red")
+            return CANNOT_WRITE
+        except (StackError, ProvisionError, GenesisError, nats_server.NatsServerError) as error:
+            screen.say(f"bulkhead up: {error}", "bold red")
             return EX_UNAVAILABLE
 
 
@@ -117,11 +147,11 @@ def _stopping_on_signals(stop: asyncio.Event) -> Iterator[None]:
 class Supervisor:
     """One stack, from its first process to its last."""
 
-    def __init__(self, settings: StackSettings, plan: Plan | None, out: Console, stop: asyncio.Event):
+    def __init__(self, settings: StackSettings, plan: Plan | None, screen: Screen, stop: asyncio.Event):
         self._settings = settings
         self._ports = Ports(settings.port_base)
         self._plan = plan
-        self._out = out
+        self._screen = screen
         self._stop = stop
         self._tasks: dict[Child, asyncio.Task[None]] = {}
         self._bus: Child | None = None
@@ -131,8 +161,11 @@ class Supervisor:
 
     async def run(self, *, show_log: bool) -> int:
         """Up, stay up, down. Whatever ends it, everything it started is stopped before it returns or raises."""
-        self._plan = self._plan or plan_of(self._settings, os.environ)
-        work = [asyncio.create_task(self._live(self._plan, show_log)), asyncio.create_task(self._stop.wait())]
+        plan = self._plan
+        if plan is None:
+            plan = plan_of(self._settings, os.environ)
+            refuse_bad_settings([*([plan.venue] if plan.venue else []), *plan.services])
+        work = [asyncio.create_task(self._live(plan, show_log)), asyncio.create_task(self._stop.wait())]
         try:
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
             if work[0].done():
@@ -146,13 +179,15 @@ class Supervisor:
         self._check_ports(plan)
         await self._start_bus()
         if plan.venue is not None:
-            self._venue = self._start(plan.venue)
+            self._venue = self._start(plan.venue, self._hear_venue)
             await self._until_it_listens(self._venue)
         await self._declare_genesis(plan.clock_url)
         self._services = [self._start(spec) for spec in plan.services]
         self._write_map(plan)
         self._greet()
-        await self._watch([asyncio.create_task(self._show_log(), name="console")] if show_log else [])
+        others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
+        others += [self._show_log()] if show_log else []
+        await self._watch([asyncio.create_task(each) for each in others])
 
     # --- start ----------------------------------------------------------------------------------------------------
 
@@ -161,8 +196,8 @@ class Supervisor:
         specs = [*([plan.venue] if plan.venue else []), *plan.services]
         check_ports({**wanted, **{spec.name: spec.port for spec in specs}})
 
-    def _start(self, spec: ChildSpec) -> Child:
-        child = Child(spec, self._settings.home / "logs", self._settings.restart_limits, self._say)
+    def _start(self, spec: ChildSpec, hear: Callable[[bytes], None] | None = None) -> Child:
+        child = Child(spec, self._settings.home / "logs", self._settings.restart_limits, self._say, hear)
         self._tasks[child] = asyncio.create_task(child.keep_running(), name=spec.name)
         return child
 
@@ -176,6 +211,7 @@ class Supervisor:
             self._ports.monitor, ended=lambda: bus.policy.restarts > 0, last_words=lambda: bus.last_words
         )
         async with self._connected(ADMIN_USER) as client:
+            await refuse_lost_log(client, home)
             made = await provision(client, contracts())
             if made:
                 self._say(f"made the log: {len(made)} streams and durables", style="dim")
@@ -237,13 +273,10 @@ class Supervisor:
         """Show what the services write from now on; losing sight of the log is no reason to stop them."""
         while True:
             try:
-                await console.follow(self._settings.home, self._ports.nats_url, self._show, self._log_begins)
+                await console.follow(self._settings.home, self._ports.nats_url, self._screen.show, self._log_begins)
             except (BusError, NatsError, TimeoutError) as error:
                 self._say(f"cannot show the log: {error}; trying again")
             await asyncio.sleep(1.0)
-
-    def _show(self, line: Text) -> None:
-        self._out.print(line, soft_wrap=True)
 
     def _write_map(self, plan: Plan) -> None:
         """Where everything is, for `bulkhead status` and scripts."""
@@ -260,11 +293,17 @@ class Supervisor:
         draft.replace(self._settings.home / "stack.json")
 
     def _greet(self) -> None:
-        self._say(f"{len(self._services)} services run; their words are in {self._settings.home}/logs", style="bold")
+        self._say(
+            f"starting {len(self._services)} services …  their words are in {self._settings.home}/logs", style="bold"
+        )
         self._say(f"look into the log:  {observer_command(self._settings)} sub 'risk.>'", style="dim")
 
     def _say(self, text: str, style: str = "yellow") -> None:
-        self._out.print(text, style=style, markup=False, highlight=False, soft_wrap=True)
+        self._screen.say(text, style)
+
+    def _hear_venue(self, line: bytes) -> None:
+        if b'"recording_ended"' in line:
+            self._say("the recorded market has ended; from here on prices are generated, from the last recorded ones")
 
     # --- down -----------------------------------------------------------------------------------------------------
 
@@ -279,6 +318,7 @@ class Supervisor:
         await asyncio.wait(self._tasks.values(), timeout=0.5)  # the last words are still being written down
         await _end(self._tasks.values())
         (self._settings.home / "stack.json").unlink(missing_ok=True)
+        self._say("stopped, nothing is left running", style="dim")
 
     async def _stop_all(self, children: Sequence[Child], deadline_s: float) -> None:
         ended = await asyncio.gather(*(child.stop(deadline_s) for child in children))

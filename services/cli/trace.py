@@ -76,6 +76,12 @@ def story_of(log: Spool, wanted: str) -> Story:
         Ambiguous. Failure: nothing in this log is called so.
     """
     targets = newest(log) if wanted == LATEST else resolve(log, wanted)
+    if not targets and wanted == LATEST:
+        raise Failure(
+            FINDING,
+            f"no fill yet, and nothing wished, among {len(log):,} events",
+            "wait for the first `FILL` in the console; `bulkhead status` says what the services wait for",
+        )
     if not targets:
         raise Failure(
             FINDING,

@@ -303,7 +303,7 @@ class RecordedMarket:
             if isinstance(event, DepthFrame) or (event.ts, event.rank) > after:
                 yield event
         generated = [history.go_on_from(last_ts) for history in self.recorded.values()]
-        _log.info("recording_ended", last_ts=last_ts, goes_on="generated, from the last prices")
+        _log.warning("recording_ended", last_ts=last_ts, goes_on="generated, from the last prices")
         yield from generated_events(generated, max(after, (last_ts, _ALWAYS)))
 
     def _readers(self) -> dict[str, FrameReader]:

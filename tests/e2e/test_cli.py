@@ -37,6 +37,7 @@ from libs.runtime.live import LiveShell
 from libs.runtime.metrics import ServiceMetrics
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, contracts, machine_of, settings_of
+from libs.runtime.snapshots import SnapshotFolder
 from libs.runtime.streams import TRADING
 from services.cli import observer
 from services.cli.app import app
@@ -201,6 +202,40 @@ async def test_a_bus_that_falls_silent_is_not_waited_for(stack: NatsStack, monke
             stack.process.send_signal(signal.SIGCONT)
 
 
+async def test_a_bus_that_hangs_is_named_and_the_services_still_speak(stack: NatsStack) -> None:
+    """The text says who does not answer, for how long it was asked, and what to do; the services' words are shown."""
+    async with health_page("ledger", Readiness(ready=False, reasons=["the bus is unreachable"])) as ledger:
+        write_map(stack.home, stack.url, ledger=ledger)
+        stack.process.send_signal(signal.SIGSTOP)
+        try:
+            found = await answer_of(stack.home, "status", code=UNAVAILABLE)
+            text = await bulkhead(stack.home, "status")
+            doctor = await answer_of(stack.home, "doctor", code=FINDING)
+        finally:
+            stack.process.send_signal(signal.SIGCONT)
+    assert "does not answer within 3 s" in found["error"]
+    assert f"(pid {stack.process.pid})" in found["error"]
+    assert f"kill -CONT {stack.process.pid}" in found["what_to_do"]
+    assert found["services"]["ledger"]["phase"] == "the bus is unreachable"
+    assert "the bus is unreachable" in text.stdout
+    assert text.stderr.splitlines()[-1].startswith("what to do: ")
+    failed = [check["check"] for check in doctor["checks"] if check["level"] == "FAIL"]
+    assert failed == ["bus", "ledger"]
+
+
+async def test_a_log_shorter_than_it_was_is_found(stack: NatsStack) -> None:
+    """A watermark beyond its end says that acknowledged events are gone; of another log it says nothing."""
+    marks = SnapshotFolder(stack.home, "ledger")
+    marks.save_watermark("OTHER", 1_000_000)
+    (stack.home / "snapshots" / "portfolio.watermark").write_text(f"{TRADING} garbage\n")
+    assert (await answer_of(stack.home, "status"))["findings"] == []
+    marks.save_watermark(TRADING, 1_000_000)
+    (finding,) = (await answer_of(stack.home, "status", "--check", code=FINDING))["findings"]
+    assert "events are lost" in finding
+    checks = (await answer_of(stack.home, "doctor", code=FINDING))["checks"]
+    assert [check["level"] for check in checks if check["check"] == "log"] == ["FAIL"]
+
+
 async def test_a_stranger_at_a_services_port_is_not_the_service(stack: NatsStack) -> None:
     """Whatever answers there says nothing about readiness."""
     write_map(stack.home, stack.url, ledger=f"http://127.0.0.1:{stack.monitor_port}")
@@ -255,7 +290,9 @@ async def test_trace_shows_people_every_check_with_its_numbers(stack: NatsStack)
     """Why it was allowed can be read without a tool."""
     approved = last(OrderApproved)
     text = (await bulkhead(stack.home, "trace", approved.intent_id)).stdout
-    assert all(check.code in text and check.value in text for check in approved.checks)
+    moments = {"STALE_INTENT"}  # told as times
+    assert all(check.code in text for check in approved.checks)
+    assert all(check.value in text for check in approved.checks if check.code not in moments)
     assert "the log's clock" in text
 
 

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -22,9 +23,11 @@ from rich.console import Console
 from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.nats_config import connect_options
-from services.cli import console
+from libs.runtime.snapshots import SnapshotFolder
+from services.cli import console, health_watch
 from services.cli import supervisor as supervising
 from services.cli.child import Child, ChildSpec
+from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, declare_genesis
 from services.cli.restart_policy import RestartLimits
 from services.cli.stack import PORTS_TAKEN, Ports, StackSettings, home_lock
@@ -53,6 +56,17 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
 while True:
     listener.accept()[0].close()
+"""
+SERVING = """
+import http.server, signal, sys
+class Health(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+server = http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Health)
+print("serving", flush=True)
+server.serve_forever()
 """
 STUBBORN = (
     "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('ready', flush=True); time.sleep(99)"
@@ -294,6 +308,105 @@ async def test_words_too_long_to_keep_are_dropped_and_the_process_is_heard_on(tm
         await born
 
 
+async def test_a_service_that_hangs_is_killed_and_started_again(
+    run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It lives, and answers nobody: no restart policy would see that."""
+    if sys.platform != "linux":
+        pytest.skip("the process is found in /proc")
+    for name, value in {"POLL_S": 0.05, "ANSWER_S_MAX": 0.2, "SILENT_S_MAX": 0.5}.items():
+        monkeypatch.setattr(health_watch, name, value)
+    base = free_base()
+    port = Ports(base).service("ledger")
+    stack = run(spec("mute", SERVING, port, port=port), base=base)
+    await stack.until(lambda: "all 1 services are live" in stack.screen.getvalue())
+    await asyncio.sleep(0.5)  # it must have been heard by the watch, too
+    (pid,) = [pid for pid in pids_of_children(os.getpid()) if str(port) in command_of(pid)]
+    os.kill(pid, signal.SIGSTOP)
+    await stack.until(lambda: stack.log_of("mute").count("serving") == 2)
+    assert "mute has not answered for 0.5 s: it hangs, and is killed" in stack.screen.getvalue()
+    assert "mute was killed by signal 9; again in" in stack.screen.getvalue()
+
+
+async def test_who_is_not_ready_is_named(run: Callable[..., Running], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Services are not said to be live because they were started."""
+    monkeypatch.setattr(health_watch, "READY_S_MAX", 0.2)
+    base = free_base()
+    stack = run(spec("late", OBEDIENT, port=Ports(base).service("ledger")), spec("a", OBEDIENT), base=base)
+    await stack.until(lambda: "not ready after 0.2 s: late;" in stack.screen.getvalue())
+    assert "starting 2 services" in stack.screen.getvalue()
+    assert "are live" not in stack.screen.getvalue()
+    os.kill(os.getpid(), signal.SIGHUP)
+    assert await stack.stopped() == 0
+    assert stack.screen.getvalue().endswith("stopped, nothing is left running\n")
+
+
+async def test_a_lost_log_is_refused_and_nothing_is_made(run: Callable[..., Running]) -> None:
+    """A service has seen more events than the bus holds: an empty log must not take the place of the lost one."""
+    stack = run(spec("a", OBEDIENT))
+    await stack.until_up()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+    snapshots = SnapshotFolder(stack.home, "ledger")
+    snapshots.save_watermark("TRADING_0001", 1)  # all that there is
+    stack = run(spec("a", OBEDIENT))
+    await stack.until_up()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+    shutil.rmtree(stack.home / "nats" / "store")
+    stack = run(spec("a", OBEDIENT))
+    assert await stack.stopped() == EX_UNAVAILABLE
+    assert "events are lost: the log TRADING_0001 held 1" in stack.screen.getvalue()
+    assert "the bus has 0" in stack.screen.getvalue()
+    assert not list((stack.home / "nats" / "store").rglob("streams/*"))
+    (stack.home / "snapshots" / "ledger.watermark").write_text("TRADING_0001 many\n")
+    stack = run(spec("a", OBEDIENT))
+    assert await stack.stopped() == EX_UNAVAILABLE
+    assert "ledger.watermark is not a watermark; delete it" in stack.screen.getvalue()
+
+
+async def test_the_end_of_the_recorded_market_is_told(run: Callable[..., Running]) -> None:
+    """Profits on generated prices are not profits on recorded ones."""
+    base = free_base()
+    ended = 'print(\'{"level":"warning","event":"recording_ended"}\', flush=True)'
+    stack = run(venue=spec("venue", ended + VENUE, Ports(base).sim, port=Ports(base).sim), base=base)
+    await stack.until_up()
+    assert stack.screen.getvalue().count("the recorded market has ended; from here on prices are generated") == 1
+
+
+async def test_bad_settings_are_refused_before_anything_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The whole stack is asked first, the bus included."""
+    monkeypatch.setenv("BULKHEAD_RISK_PRICE_AGE_MS_MAX", "soon")
+    screen = io.StringIO()
+    home = tmp_path / "home"
+    settings = StackSettings(home=home, port_base=free_base())
+    assert await up(settings, out=Console(file=screen, width=300)) == CONFIG
+    assert "BULKHEAD_RISK_PRICE_AGE_MS_MAX: got 'soon'" in screen.getvalue()
+    assert not (home / "nats").exists()
+    monkeypatch.delenv("BULKHEAD_RISK_PRICE_AGE_MS_MAX")
+    (home / "keys" / "gate-signing.pem").chmod(0o644)
+    assert await up(settings, out=Console(file=screen, width=300)) == CONFIG
+    assert "gate-signing.pem is readable by others" in screen.getvalue()
+
+
+@pytest.mark.parametrize("below", ["file", "file/home", "home"])
+async def test_a_state_folder_that_cannot_be_is_told(tmp_path: Path, below: str) -> None:
+    """One sentence and what to do, from the command and from within."""
+    (tmp_path / "file").write_text("")
+    if below == "home":
+        (tmp_path / "home").mkdir()
+        (tmp_path / "home" / "logs").write_text("")  # in the way of ours
+    settings = StackSettings(home=tmp_path / below, port_base=free_base())
+    with pytest.raises(Failure, match=r"the state folder .* cannot be used") as refused:
+        run_up(settings)
+    assert refused.value.code == CANNOT_WRITE
+    assert "BULKHEAD_HOME" in refused.value.cure
+    screen = io.StringIO()
+    plan = Plan(venue=None, services=())
+    assert await up(settings, plan=plan, out=Console(file=screen, width=300)) == CANNOT_WRITE
+    assert "what to do: set BULKHEAD_HOME" in screen.getvalue()
+
+
 def test_the_command_keeps_libraries_words_off_the_screen(tmp_path: Path) -> None:
     """A home that is held is refused with code 69, whatever else is logged."""
     with home_lock(tmp_path):
@@ -355,6 +468,10 @@ async def test_nothing_survives_a_supervisor_that_is_killed(tmp_path: Path) -> N
 
 def pids_of_children(pid: int) -> list[int]:
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def command_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_text()
 
 
 def children_of(pid: int) -> int:

@@ -125,12 +125,31 @@ def test_a_map_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     assert "stack.json cannot be read" in result.stderr
 
 
-def test_every_help_ends_with_the_exit_codes() -> None:
-    """Whoever scripts a command finds its answers where he looks."""
-    for words in ((), ("status",), ("log",), ("log", "dump"), ("replay",)):
+def test_the_exit_codes_stand_in_one_place() -> None:
+    """`bulkhead --help` lists them; every command's own help says where they are, and no more."""
+    text = re.sub(r"\s+", " ", bulkhead("--help").stdout)
+    assert [code for code, meaning in MEANINGS.items() if f"{code} {meaning}" not in text] == []
+    for words in (("status",), ("log",), ("log", "dump"), ("replay",)):
         text = re.sub(r"\s+", " ", bulkhead(*words, "--help").stdout)
-        for code, meaning in MEANINGS.items():
-            assert f"{code} {meaning}" in text, (words, code)
+        assert "Exit codes: see `bulkhead --help`." in text or "Exit codes: see bulkhead --help." in text, words
+        assert MEANINGS[DEFECT] not in text
+
+
+def test_the_port_of_a_stopped_stack_is_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The bus of this state folder was configured with a port: that one is named; without a trace of one, none."""
+    monkeypatch.delenv("BULKHEAD_NATS_URL")
+    monkeypatch.setattr("services.cli.observer.somebody_listens", _nobody)
+    assert "nobody answers at" not in bulkhead("status").stderr
+    (tmp_path / ".bulkhead" / "nats").mkdir(parents=True)
+    (tmp_path / ".bulkhead" / "nats" / "nats-server.conf").write_text('server_name: x\nlisten: "127.0.0.1:24100"\n')
+    assert "nobody answers at nats://127.0.0.1:24100" in bulkhead("status").stderr
+    assert find_place().services["market-feed"] == "http://127.0.0.1:24110"
+    monkeypatch.setenv("BULKHEAD_PORT_BASE", "24000")
+    assert find_place().nats_url == "nats://127.0.0.1:24000", "what is said now wins"
+
+
+async def _nobody(url: str) -> bool:
+    return False
 
 
 def test_operating_errors_have_codes_and_the_rest_is_a_defect(

@@ -74,6 +74,7 @@ REPORT: dict[str, Any] = {
 }
 FILL = {
     **REPORT,
+    "cl_ord_id": "0123abcd" + 24 * "e",
     "exec_type": "TRADE",
     "ord_status": "FILLED",
     "last_qty": Decimal("0.012"),
@@ -125,7 +126,7 @@ def said(event: type[Message], producer: str, fields: dict[str, Any]) -> str | N
             "DENIED BUY 0.012 BTC-USDT  STALE_PRICE, HALTED",
         ),
         (ExecutionReport, REPORT, "NEW ENTRY BUY 0.012 BTC-USDT"),
-        (ExecutionReport, FILL, "FILL ENTRY BUY 0.012 BTC-USDT @ 67,010.1  fee 0.000012 BTC"),
+        (ExecutionReport, FILL, "FILL ENTRY BUY 0.012 BTC-USDT @ 67,010.1  fee 0.000012 BTC  0123abcd"),
         (
             ExecutionReport,
             {**REPORT, "exec_type": "UNKNOWN", "ord_status": "UNKNOWN", "reason": "no answer"},

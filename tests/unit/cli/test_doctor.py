@@ -121,6 +121,15 @@ def test_a_key_that_others_can_read_is_named(tmp_path: Path) -> None:
     assert "cli.nk (0640)" in found.text
 
 
+def test_a_seed_that_is_none_is_named(tmp_path: Path) -> None:
+    """Garbage with the right mode would only be noticed when nobody gets in."""
+    ensure_keys(tmp_path, ["cli", "ledger"])
+    (tmp_path / "keys" / "ledger.nk").write_text("garbage")
+    found = doctor.check_keys(tmp_path)
+    assert is_told(found, "FAIL")
+    assert found.text == "no nkey seeds: ledger.nk"
+
+
 def test_a_full_disk_stops_everything() -> None:
     """Under a gigabyte fails, under five warns."""
     levels = [doctor.check_disk(gigabytes * 10**9).level for gigabytes in (0, 2, 50)]
@@ -196,6 +205,8 @@ def test_a_port_of_somebody_else_is_named(tmp_path: Path) -> None:
         found = doctor_stack.check_stack_ports(settings, place_in(tmp_path))
         assert is_told(found, "FAIL")
         assert f"{Ports(base).service(RUNNING[0])} ({RUNNING[0]})" in found.text
+        assert "BULKHEAD_PORT_BASE" in found.cure
+        assert "BULKHEAD_PORT_BASE" not in found.text, "said once"
         ours = Place(home=tmp_path, nats_url="", stream="", supervisor_pid=os.getpid())
         assert is_told(doctor_stack.check_stack_ports(settings, ours), "OK")
 

@@ -147,6 +147,8 @@ def test_what_is_too_little_for_an_order_needs_no_stop() -> None:
     stop = report("s", role="STOP", side="SELL", leaves_qty=D("1.9"))
     assert view_of(feed(), position("1.95"), stop).uncovered == []
     assert len(view_of(feed(qty_step="0.01"), position("1.95"), stop).uncovered) == 1
+    assert view_of(feed(qty_min="1"), position("0.5")).dust == ["BTC-USDT"]
+    assert view_of(feed(), position("2")).dust == view_of(feed(qty_min="1"), position("0")).dust == []
     assert len(view_of(position("0.00001")).uncovered) == 1, "without the venue's rules nothing is called dust"
 
 

@@ -21,6 +21,7 @@ from libs.common.messages import (
     VenueReported,
 )
 from libs.runtime.adapter import LogEntry
+from services.cli.exit_codes import Failure
 from services.cli.story import Event, Story, role_of, tell, timed
 from services.cli.story_target import LATEST, PREFIX_CHARS_MIN, Target, decoded, newest, resolve
 from services.cli.trace import story_of
@@ -29,7 +30,7 @@ from tests.simulation.world import HARSH
 
 LOG = recorded_log(2)
 MESSAGES = messages_of(LOG)
-STORMY = recorded_log(3, HARSH)
+STORMY = recorded_log(1, HARSH)
 
 
 def all_of(kind: type[Message]) -> list[Message]:
@@ -106,6 +107,22 @@ def test_latest_is_the_newest_fill() -> None:
     assert [target.kind for target in newest(before_any_fill)] == ["intent"]
     assert newest(LOG[:5]) == []
     assert story_of(LOG, LATEST).target == newest(LOG)[0]  # type: ignore[arg-type]
+
+
+def test_a_request_is_named_after_its_order() -> None:
+    """`submit:<order>` stands in the log; whoever copies it from there gets the order's story."""
+    fill = entry_fill()
+    for request in ("submit", "cancel", "lookup"):
+        assert resolve(LOG, f"{request}:{fill.cl_ord_id}") == [Target("order", fill.cl_ord_id)]
+    assert resolve(LOG, f"dance:{fill.cl_ord_id}") == []
+
+
+def test_the_latest_of_nothing_is_no_fill_yet() -> None:
+    """A young log is told apart from a mistyped id."""
+    with pytest.raises(Failure, match="no fill yet"):
+        story_of(LOG[:5], LATEST)  # type: ignore[arg-type]
+    with pytest.raises(Failure, match="is called 'lates'"):
+        story_of(LOG[:5], "lates")  # type: ignore[arg-type]
 
 
 # --- stories ------------------------------------------------------------------------------------------------------

@@ -36,9 +36,10 @@ from libs.common.messages import (
     VenueReported,
 )
 from libs.runtime.replay import Mismatch, ReplayReport
+from services.cli.doctor_health import findings_of as health_of
 from services.cli.observer import LogSize
 from services.cli.proof import complaint, exit_code_of, proof_text
-from services.cli.status import ServiceLine, Status, findings_of
+from services.cli.status import ServiceLine, Status, findings_of, work_left
 from services.cli.status_text import status_text
 from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, Uncovered
 from services.cli.story import tell, timed
@@ -82,6 +83,25 @@ def test_a_denial_shows_every_check_with_value_and_limit() -> None:
     assert "DENIED" in text
     assert "FAILED  MAX_POSITION               21000  limit 20000" in text
     assert "passed  TICK                       103.56  limit tick 0.01" in text
+
+
+def test_the_numbers_of_a_check_have_units() -> None:
+    """A moment is a time of day, an age has its milliseconds, a word stays a word."""
+    moment, later = "1767571200250000000", "1767571215000000000"
+    checks = (
+        Check(code="STALE_INTENT", passed=True, value=moment, limit=later),
+        Check(code="STALE_PRICE", passed=True, value="12.5", limit="20000"),
+        Check(code="STALE_PRICE", passed=False, value="missing", limit="exempt"),
+        Check(code="MAX_POSITION", passed=True, value="21", limit="22"),
+    )
+    text = words_of(msgspec.structs.replace(sample_of(OrderApproved), checks=checks))
+    for words in (
+        "00:00:00.250  limit 00:00:15.000",
+        "12.5 ms  limit 20000 ms",
+        "missing  limit exempt",
+        " 21  limit 22",
+    ):
+        assert words in text
 
 
 def test_an_opinion_shows_its_evidence() -> None:
@@ -232,6 +252,99 @@ def test_everything_a_person_should_look_at_is_found() -> None:
     assert "drawdown 25.00%" in text
     assert "1 UNKNOWN" in text
     assert "pid of supervisor 41, nats 42\n" in text
+
+
+def line(name: str, **fields: Any) -> ServiceLine:
+    return ServiceLine(name=name, url="", **({"up": True, "ready": True, "phase": "live", "quiescent": True} | fields))
+
+
+def test_profit_is_what_is_left_after_fees() -> None:
+    """A gain before fees beside the fees would be read as a gain."""
+    text = shown(
+        status_text(
+            status(
+                positions={"BTC-USDT": PositionLine(D(0), D(0), D("0.44"), D("3.00"))},
+                books=Books(D(100), D(100), D("0.44"), D(0), D(100), D(0)),
+            )
+        )
+    )
+    assert "net -2.56 after 3.00 fees" in text
+    assert "profit" not in text
+
+
+def test_dust_is_called_dust() -> None:
+    """What is too little for an order has no stop, and does not say that it has one."""
+    positions = {name: PositionLine(D("0.01"), D(1), D(0), D(0)) for name in ("BTC-USDT", "ETH-USDT")}
+    rows = shown(status_text(status(positions=positions, dust=["BTC-USDT"]))).splitlines()
+    (dust,), (covered,) = ([row.split() for row in rows if row.startswith(name)] for name in positions)
+    assert (dust[-1], covered[-1]) == ("dust", "yes")
+
+
+def test_old_knowledge_is_marked() -> None:
+    """While the feed or the executor is silent, what the log says of their work is what they said last."""
+    known: dict[str, Any] = {"feed": {"state": "LIVE", "venue": "sim"}, "reconciled": True}
+    services = {name: line(name) for name in ("market-feed", "order-executor")}
+    assert "last known" not in shown(status_text(status(services=services, **known)))
+    for name, words in (("market-feed", "sim LIVE (last known)"), ("order-executor", "yes (last known)")):
+        text = shown(status_text(status(services=services | {name: line(name, up=False, ready=False)}, **known)))
+        assert words in text
+        assert text.count("last known") == 1
+
+
+def test_work_that_stays_is_not_well() -> None:
+    """A few events after a restart are caught up with; many that stay are a finding; work in progress is neither."""
+    quiet, working = {"a": line("a")}, {"a": line("a", quiescent=False, processed_seq=1)}
+    few = {"a": line("a", outbox=3, processed_seq=1)}
+    many = {"a": line("a", outbox=500, processed_seq=1)}
+    moved = {"a": line("a", quiescent=False, processed_seq=2)}
+    assert work_left(quiet, quiet) == work_left(few, quiet) == work_left(working, moved) == ([], [])
+    for before, after in ((few, few), (working, working), ({"a": line("a", outbox=900)}, many)):
+        assert [len(each) for each in work_left(before, after)] == [1, 0]
+    assert [len(each) for each in work_left(many, many)] == [0, 1]
+    text = shown(status_text(status(catching_up=["a: 3 events to write"])))
+    assert "catching up, a: 3 events to write" in text
+    assert "all is well" not in text
+    assert status(stuck=["a does not get on"]).findings == ["a does not get on"]
+
+
+def test_a_log_that_became_shorter_is_found() -> None:
+    """Who has seen it reach further knows that events are lost."""
+    assert status(known_seq=7).findings == []
+    (finding,) = status(known_seq=9).findings
+    assert "ends at 7, but has reached 9" in finding
+
+
+def test_the_doctor_says_what_to_do_about_each() -> None:
+    """The same knowledge as the status, each with a cure and a level."""
+    assert [each.level for each in health_of(status(services={"a": line("a")}))] == ["OK"]
+    bad = status(
+        services={
+            "a": line("a", up=False, ready=False, pid=7),
+            "b": line("b", up=False, ready=False),
+            "c": line("c", ready=False, phase="recovering"),
+        },
+        trading_state="REDUCING",
+        feed={"state": "STALE", "venue": "sim"},
+        reconciled=False,
+        quarantined=[Quarantine("BTC-USDT", "abc", "no answer")],
+        uncovered=[Uncovered("ETH-USDT", D(2), D(1))],
+        known_seq=9,
+        stuck=["d"],
+        catching_up=["e"],
+    )
+    found = health_of(bad)
+    assert all(each.cure for each in found)
+    assert "kill -CONT 7" in found[0].cure
+    assert [(each.check, each.level) for each in found[3:]] == [
+        ("log", "FAIL"),
+        ("trading", "WARN"),
+        ("feed", "WARN"),
+        ("books", "FAIL"),
+        ("quarantine", "FAIL"),
+        ("stops", "FAIL"),
+        ("outbox", "FAIL"),
+        ("outbox", "WARN"),
+    ]
 
 
 # --- a proof ------------------------------------------------------------------------------------------------------

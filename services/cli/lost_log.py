@@ -1,0 +1,49 @@
+"""A log that is shorter than it has been has lost acknowledged events; nothing may be made or written in its place.
+
+The services keep watermarks of how long it was (libs.runtime.snapshots), in another folder than the bus keeps the log itself.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from nats.aio.client import Client
+from nats.errors import Error as NatsError
+
+from libs.runtime.snapshots import SnapshotFolder
+from libs.runtime.streams import TRADING
+from services.cli.stack import StackError
+
+ANSWER_S_MAX = 10.0
+
+
+async def refuse_lost_log(client: Client, home: Path) -> None:
+    """Return when the bus holds all that any service has seen of the log.
+
+    Raises:
+        StackError: it does not, or does not answer.
+    """
+    seq, path = max(((_watermark(path), path) for path in (home / "snapshots").glob("*.watermark")), default=(0, home))
+    if not seq:
+        return
+    try:
+        reply = await client.request(f"$JS.API.STREAM.INFO.{TRADING}", b"", timeout=ANSWER_S_MAX)
+    except (TimeoutError, NatsError) as error:
+        raise StackError(
+            f"the bus does not say how long the log is ({type(error).__name__}); see logs/nats.log"
+        ) from error
+    length = int(json.loads(reply.data).get("state", {}).get("last_seq", 0))
+    if length < seq:
+        raise StackError(
+            f"events are lost: the log {TRADING} held {seq} ({path} says so), the bus has {length}. Nothing was changed."
+            f" Put {home / 'nats'} back as it was (a backup); or move {home} away to begin a new book, which knows nothing of the"
+            " orders and positions of this one"
+        )
+
+
+def _watermark(path: Path) -> int:
+    try:
+        return SnapshotFolder(path.parent.parent, path.stem).watermark(TRADING)
+    except ValueError:  # includes bytes that are no text
+        raise StackError(f"{path} is not a watermark; delete it, the service writes a new one") from None

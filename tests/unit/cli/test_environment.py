@@ -1,0 +1,78 @@
+"""What `bulkhead up` is told from outside: `.env`, names nobody knows, and settings a child would refuse."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from services.cli.child import ChildRefused
+from services.cli.child_settings import refuse_bad_settings
+from services.cli.environment import known_variables, read_dotenv, unknown_settings
+from services.cli.exit_codes import CONFIG, Failure
+from services.cli.stack import StackSettings, service_specs, sim_spec
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_a_file_beside_adds_to_the_environment_and_never_overrules_it(tmp_path: Path) -> None:
+    """What was set by hand, for once, wins."""
+    file = tmp_path / ".env"
+    environment = {"BULKHEAD_SIM_SEED": "1"}
+    assert not read_dotenv(file, environment)
+    file.write_text("# mine\nBULKHEAD_SIM_SEED=2\nexport BULKHEAD_SIM_SPEED='5'\nNOTHING\n")
+    assert read_dotenv(file, environment)
+    assert environment == {"BULKHEAD_SIM_SEED": "1", "BULKHEAD_SIM_SPEED": "5"}
+
+
+def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Half of it may be what keeps the risk small."""
+    (tmp_path / ".env").write_bytes(b"BULKHEAD_BOOK=\xff\xfe")
+    with pytest.raises(Failure, match=r"\.env cannot be read") as refused:
+        read_dotenv(tmp_path / ".env", {})
+    assert refused.value.code == CONFIG
+
+
+def test_a_misspelt_setting_is_told_with_the_nearest_name() -> None:
+    """It would be ignored in silence otherwise; other programs' variables are none of ours."""
+    names = ["PATH", "BULKHEAD_TREND_TIMEFRAM", "BULKHEAD_TREND_TIMEFRAME", "BULKHEAD_QQQQQQQQQQQQQQ", "BULKHEAD_HOME"]
+    assert unknown_settings(names) == [
+        "BULKHEAD_QQQQQQQQQQQQQQ is not a setting; nobody reads it",
+        "BULKHEAD_TREND_TIMEFRAM is not a setting; did you mean BULKHEAD_TREND_TIMEFRAME?",
+    ]
+
+
+def test_everything_the_stack_tells_its_children_is_a_setting(tmp_path: Path) -> None:
+    """No variable of ours is misspelt."""
+    settings = StackSettings(home=tmp_path)
+    told = {name for spec in [sim_spec(settings, {}), *service_specs(settings, {})] for name in spec.env}
+    assert {name for name in told if name.startswith("BULKHEAD_")} <= known_variables()
+    assert "DATABASE_URL" in known_variables()
+
+
+def test_settings_a_child_would_refuse_are_refused_before_it_runs(tmp_path: Path) -> None:
+    """In its words; what eight of them would say is said once."""
+    settings = StackSettings(home=tmp_path)
+    bad = {"BULKHEAD_RISK_PRICE_AGE_MS_MAX": "soon", "BULKHEAD_LOG_LEVEL": "chatty"}
+    before = dict(os.environ)
+    refuse_bad_settings([sim_spec(settings, {}), *service_specs(settings, {})])
+    with pytest.raises(ChildRefused) as refused:
+        refuse_bad_settings([sim_spec(settings, bad), *service_specs(settings, bad)])
+    text = str(refused.value)
+    assert text.startswith("bulkhead refuses to start, bad settings:\n")
+    assert "BULKHEAD_RISK_PRICE_AGE_MS_MAX: got 'soon'" in text
+    assert text.count("BULKHEAD_LOG_LEVEL: got 'chatty'") == 1
+    assert dict(os.environ) == before
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [((), ""), (("SPEED=5",), 'BULKHEAD_SIM_SPEED="5"'), (("DATA=frames",), f'BULKHEAD_SIM_DATA="{ROOT}/frames"')],
+)
+def test_make_tells_only_what_it_was_told(given: tuple[str, ...], told: str) -> None:
+    """What the environment says about the market is not overwritten with nothing."""
+    command = ["make", "-n", "-o", "install", "dev", *given]
+    line = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    assert " ".join(line.split()) == f"{told} exec .venv/bin/bulkhead up".strip()
