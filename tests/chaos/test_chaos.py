@@ -12,7 +12,7 @@ from tests.chaos.lockstep import LockStep, everybody
 from tests.chaos.report import replayed
 from tests.chaos.stack import NATS
 
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.timeout(400), pytest.mark.no_cover]
 
 
 async def test_kills_change_nothing_in_lock_step(tmp_path: Path) -> None:

@@ -26,6 +26,11 @@ LIMIT_SLACK = Decimal("1.05")
 """Prices move between the gate's verdict and the fill."""
 
 
+STEPS_MAX = 300_000
+STARTS_MAX = 1_500
+"""Several times what the worst healthy seed needs."""
+
+
 class Broken(AssertionError):
     """An invariant does not hold; the text says which, and with what numbers."""
 
@@ -49,6 +54,9 @@ class Checkers:
 
     def after_step(self) -> None:
         """The invariants of every moment."""
+        _hold(self.world.scheduler.steps < STEPS_MAX, "there is no end to it: something answers itself")
+        starts = sum(node.starts for node in self.world.nodes)
+        _hold(starts < STARTS_MAX, f"{starts} starts: services end as fast as they begin")
         entries = self.world.log.entries
         while self._read < len(entries):
             entry = entries[self._read]
