@@ -73,6 +73,7 @@ def test_settings_a_child_would_refuse_are_refused_before_it_runs(tmp_path: Path
 )
 def test_make_tells_only_what_it_was_told(given: tuple[str, ...], told: str) -> None:
     """What the environment says about the market is not overwritten with nothing."""
-    command = ["make", "-n", "-o", "install", "dev", *given]
-    line = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    command = ["make", "--no-print-directory", "-n", "-o", "install", "dev", *given]
+    outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
+    line = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=outside).stdout
     assert " ".join(line.split()) == f"{told} exec .venv/bin/bulkhead up".strip()
