@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 
 from libs.common.codec import decode_from
-from libs.common.messages import FeedBars, FeedMarks, InstrumentQuarantined, InstrumentReleased
+from libs.common.messages import ExecutionReport, FeedBars, FeedMarks, Message, OrderApproved, OrderSubmitting
 from services.cli.stack import RUNNING
 from tests.chaos.books import Outcome, faults_against, outcome_of
 from tests.chaos.report import NOTIONAL_MIN, account_of
@@ -55,7 +55,7 @@ class LockStep:
         self._read = 0
         self._bars_until = 0
         self._marks: dict[str, tuple[float, float]] = {}
-        self._quarantined: set[str] = set()
+        self._unsettled: set[str] = set()
 
     async def run(self) -> Outcome:
         """Bring the stack up, play the market, and read the outcome."""
@@ -91,15 +91,15 @@ class LockStep:
         await self.stack.venue("advance", {"to": to})
 
     async def _resolve(self, end: int) -> None:
-        """An order whose fate is unknown is asked for by a timer, and timers want time: give it, in small steps."""
+        """What a crash has interrupted is asked for by a timer, and timers want time: give it, in small steps, not by the minute."""
         for step in range(1, 121):
             self._look()
-            if not self._quarantined:
+            if not self._unsettled:
                 return
             await self._step(end + step * 250_000_000)
             await asyncio.sleep(0.05)
             await self.stack.quiet()
-        raise AssertionError(f"still quarantined after half a minute: {self._quarantined}")
+        raise AssertionError(f"still unsettled after half a minute: {self._unsettled}")
 
     async def _marks_settled(self) -> bool:
         self._look()
@@ -117,11 +117,25 @@ class LockStep:
                 self._marks |= {each.instrument: (each.bid_px, each.ask_px) for each in message.marks}
             elif isinstance(message, FeedBars):
                 self._bars_until = max(self._bars_until, message.end_ts)
-            elif isinstance(message, InstrumentQuarantined):
-                self._quarantined.add(message.instrument)
-            elif isinstance(message, InstrumentReleased):
-                self._quarantined.discard(message.instrument)
+            else:
+                self._follow_orders(message)
         return True
+
+    def _follow_orders(self, message: Message) -> None:
+        """Keep `unsettled`: intents approved but not ended, and orders of which the venue has not spoken."""
+        if isinstance(message, OrderApproved):
+            self._unsettled.add(message.intent_id)
+        elif isinstance(message, OrderSubmitting):
+            self._unsettled.add(message.cl_ord_id)
+        elif isinstance(message, ExecutionReport):
+            if message.ord_status in ("FILLED", "CANCELED", "REJECTED", "EXPIRED"):
+                self._unsettled -= (
+                    {message.cl_ord_id, message.intent_id} if message.role in ("ENTRY", "EXIT") else {message.cl_ord_id}
+                )
+            elif message.ord_status in ("NEW", "PARTIALLY_FILLED"):
+                self._unsettled.discard(message.cl_ord_id)
+            else:
+                self._unsettled.add(message.cl_ord_id)
 
     # --- killing ------------------------------------------------------------------------------------------------
 
