@@ -22,6 +22,7 @@ from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options
 from libs.runtime.ordered_pull import OrderedPull
 from libs.runtime.registry import contract_of, module_of
 from libs.runtime.streams import TRADING
+from services.cli.child import die_with_parent
 from services.cli.stack import RUNNING, Ports
 from tests.nats_stack import free_ports
 
@@ -56,7 +57,14 @@ class ChaosStack:
         self.home.mkdir(parents=True, exist_ok=True)
         with (self.home / "up.out").open("ab") as out:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", UP, env=self.env, stdout=out, stderr=out, start_new_session=True
+                sys.executable,
+                "-c",
+                UP,
+                env=self.env,
+                stdout=out,
+                stderr=out,
+                start_new_session=True,
+                preexec_fn=die_with_parent(os.getpid()),
             )
         self._http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         await self.until(lambda: (self.home / "stack.json").exists(), 60, "the stack to come up")
