@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import importlib
 import json
 import sys
 from collections.abc import Iterator
@@ -12,24 +11,8 @@ from pathlib import Path
 import msgspec
 
 from libs.runtime.adapter import LogEntry
-from libs.runtime.code_version import code_version
-from libs.runtime.registry import contract_of, module_of
-from libs.runtime.replay import Part, replay
-from services.cli.stack import RUNNING
-
-
-def parts() -> list[Part]:
-    """Every service that has a machine, with the code at hand."""
-    found = []
-    for name in RUNNING:
-        module = importlib.import_module(f"{module_of(name)}.machine")
-        machine = next(
-            each
-            for each in vars(module).values()
-            if isinstance(each, type) and each.__module__ == module.__name__ and each.__name__.endswith("Machine")
-        )
-        found.append(Part(contract_of(name), machine, code_version(module.__name__)))
-    return found
+from libs.runtime.registry import parts
+from libs.runtime.replay import replay
 
 
 def read(path: Path) -> Iterator[LogEntry]:
