@@ -1,7 +1,8 @@
-"""What a venue says, checked before anything believes it: ccxt's dicts in, typed facts or the reason of refusal out.
+"""What a venue says, checked before anything believes it: numbers and strings in, typed facts or the reason of refusal out.
 
 Refused are fields that are missing, not numbers, not finite or not positive, another instrument than the one asked for, an id
-that cannot be counted, a time that is none, and a book whose bid is not below its ask. Prices that are merely improbable pass.
+that cannot be counted, a time that is none or lies in the future, and a book whose bid is not below its ask. Prices that are
+merely improbable pass: sanity.py judges them.
 """
 
 from __future__ import annotations
@@ -9,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from libs.common.ids import derive_id
 from libs.common.messages import QuoteChanged, TradePrinted
-from libs.common.timeframe import MILLISECOND
+from libs.common.timeframe import MILLISECOND, SECOND
 
 PRODUCER = "market"
+FUTURE_NS_MAX = 5 * SECOND
+"""A trade may be stamped so much later than our clock shows; the recorded frames of 2024 are 1.25 s ahead of their recorder."""
+
 _SIDES = {"buy": "BUY", "sell": "SELL"}
 _MICROSECOND = 1000
 _INFINITY = float("inf")
@@ -34,7 +37,7 @@ def to_ns(ts: Any) -> int:
     Raises:
         FrameRefused: not an instant of this age.
     """
-    if isinstance(ts, int) and ts >= 10**12:
+    if type(ts) is int and ts >= 10**12:
         for below, factor in ((10**14, MILLISECOND), (10**17, _MICROSECOND), (10**20, 1)):
             if ts < below:
                 return ts * factor
@@ -48,54 +51,81 @@ def trade_of(frame: Mapping[str, Any], instrument: str, venue: str, now: int) ->
         FrameRefused: see the module's head.
     """
     _same(frame, instrument)
-    trade_id = frame.get("id")
-    if not (isinstance(trade_id, str) and trade_id.isascii() and trade_id.isdigit()):
+    side = _SIDES.get(str(frame.get("side")), "")
+    ts = to_ns(frame.get("timestamp"))
+    return checked_trade(instrument, venue, frame.get("id"), ts, frame.get("price"), frame.get("amount"), side, now)
+
+
+def checked_trade(
+    instrument: str, venue: str, trade_id: Any, ts_event: int, px: Any, qty: Any, aggressor_side: Any, now: int
+) -> TradePrinted:
+    """The trade these fields make; `trade_id` is the venue's, decimal digits.
+
+    Raises:
+        FrameRefused: see the module's head.
+    """
+    if not (type(trade_id) is str and trade_id.isascii() and trade_id.isdigit() and len(trade_id) <= 20):
         raise FrameRefused("BAD_ID")
+    if ts_event > now + FUTURE_NS_MAX:
+        raise FrameRefused("FROM_THE_FUTURE")
+    if not (isinstance(px, float | int) and 0 < px < _INFINITY):
+        raise FrameRefused("BAD_PRICE")
+    if not (isinstance(qty, float | int) and 0 < qty < _INFINITY):
+        raise FrameRefused("BAD_QUANTITY")
     return TradePrinted(
-        id=derive_id("trade", venue, instrument, trade_id),
-        ts_event=to_ns(frame.get("timestamp")),
+        id=f"{venue}.{instrument}.t{trade_id}",
+        ts_event=ts_event,
         ts_init=now,
         producer=PRODUCER,
         venue=venue,
         instrument=instrument,
         trade_id=trade_id,
-        px=_positive(frame.get("price"), "BAD_PRICE"),
-        qty=_positive(frame.get("amount"), "BAD_QUANTITY"),
-        aggressor_side=_SIDES.get(str(frame.get("side")), ""),
+        px=float(px),
+        qty=float(qty),
+        aggressor_side=aggressor_side,
     )
 
 
-def quote_of(frame: Mapping[str, Any], instrument: str, venue: str, now: int) -> QuoteChanged:
-    """The best bid and offer in a ccxt ticker dict; a book ticker carries no time of its own, so `now` is its time.
+def quote_of(
+    frame: Mapping[str, Any], instrument: str, venue: str, now: int, update_id: int | None = None
+) -> QuoteChanged:
+    """The best bid and offer in a ccxt ticker dict.
 
     Raises:
         FrameRefused: see the module's head.
     """
     _same(frame, instrument)
-    bid_px, bid_qty = _positive(frame.get("bid"), "BAD_BID"), _positive(frame.get("bidVolume"), "BAD_BID")
-    ask_px, ask_qty = _positive(frame.get("ask"), "BAD_ASK"), _positive(frame.get("askVolume"), "BAD_ASK")
+    bid, ask = (frame.get("bid"), frame.get("bidVolume")), (frame.get("ask"), frame.get("askVolume"))
+    return checked_quote(instrument, venue, update_id, *bid, *ask, now)
+
+
+def checked_quote(
+    instrument: str, venue: str, update_id: int | None, bid_px: Any, bid_qty: Any, ask_px: Any, ask_qty: Any, now: int
+) -> QuoteChanged:
+    """The quote these fields make. A book ticker carries no time of its own, so `now` is its time; nor do all count their updates.
+
+    Raises:
+        FrameRefused: see the module's head.
+    """
+    for value, reason in ((bid_px, "BAD_BID"), (bid_qty, "BAD_BID"), (ask_px, "BAD_ASK"), (ask_qty, "BAD_ASK")):
+        if not (isinstance(value, float | int) and 0 < value < _INFINITY):
+            raise FrameRefused(reason)
     if bid_px >= ask_px:
         raise FrameRefused("CROSSED_BOOK")
     return QuoteChanged(
-        id=derive_id("quote", venue, instrument, now, repr((bid_px, bid_qty, ask_px, ask_qty))),
+        id=f"{venue}.{instrument}.q{now if update_id is None else update_id}",
         ts_event=now,
         ts_init=now,
         producer=PRODUCER,
         venue=venue,
         instrument=instrument,
-        bid_px=bid_px,
-        bid_qty=bid_qty,
-        ask_px=ask_px,
-        ask_qty=ask_qty,
+        bid_px=float(bid_px),
+        bid_qty=float(bid_qty),
+        ask_px=float(ask_px),
+        ask_qty=float(ask_qty),
     )
 
 
 def _same(frame: Mapping[str, Any], instrument: str) -> None:
     if frame.get("symbol") != symbol_of(instrument):
         raise FrameRefused("WRONG_SYMBOL")
-
-
-def _positive(value: Any, reason: str) -> float:
-    if isinstance(value, (int, float)) and 0 < value < _INFINITY:
-        return float(value)
-    raise FrameRefused(reason)
