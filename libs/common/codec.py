@@ -12,6 +12,7 @@ from typing import Union
 import msgspec
 
 from libs.common.messages import ALL, Message
+from libs.common.messages.retired import RETIRED, Retired
 from libs.common.subjects import may_say, subject_of
 
 PAYLOAD_BYTES_MAX = 480 * 1024
@@ -20,7 +21,7 @@ PAYLOAD_BYTES_MAX = 480 * 1024
 _NOT_FINITE = re.compile(rb'"-?(?:s?NaN[0-9]*|Infinity|[0-9.]+E[+-][0-9]{3,})"')
 """How Decimal writes what is not a number or beyond all measure: valid, and poison to every comparison after it."""
 _encoder = msgspec.json.Encoder(decimal_format="string")
-_decoder = msgspec.json.Decoder(Union[ALL])  # type: ignore[valid-type]  # noqa: UP007
+_decoder = msgspec.json.Decoder(Union[ALL + RETIRED])  # type: ignore[valid-type]  # noqa: UP007
 
 
 class BadEvent(ValueError):
@@ -38,7 +39,17 @@ def encode(message: Message) -> bytes:
 
 
 def decode(payload: bytes) -> Message:
-    """The message in `payload`.
+    """The message in `payload`; one of a former version comes in today's words.
+
+    Raises:
+        BadEvent: as `as_written`.
+    """
+    message = as_written(payload)
+    return message.upgraded() if isinstance(message, Retired) else message
+
+
+def as_written(payload: bytes) -> Message:
+    """The message in `payload` in the version it was written in.
 
     Raises:
         BadEvent: TOO_LARGE; MALFORMED (not JSON, wrong field types, unknown fields); UNKNOWN_TYPE (no such type or version);

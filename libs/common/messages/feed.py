@@ -31,14 +31,32 @@ class Bar(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     synthetic: bool = False
 
 
+Trust = Literal["TRUSTED", "RESYNC", "QUARANTINED", "UNIT", "DISLOCATED"]
+"""How far the price of an instrument can be believed (market_feed/sanity.py); only TRUSTED allows entries.
+
+RESYNC: after a gap, waiting for a second opinion. QUARANTINED: prints outside the band that nothing confirms yet. UNIT: off by a
+power of ten. DISLOCATED: other venues agree with each other and not with this one."""
+
+
 class Mark(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Best bid and offer and the last trade price of an instrument. `ts` is when the venue proved it alive."""
+    """What an instrument costs. `ts` is when the venue proved it alive.
+
+    `bid_px`, `ask_px` and `last_px` are trusted: for entries, sizing and indicators; they stand still while a price is in doubt.
+    `protective_px` is for stops: it follows a price that stays in doubt, because a stop that waits for certainty is none.
+    """
 
     instrument: str
     bid_px: float
     ask_px: float
     last_px: float
+    protective_px: float
+    trust: Trust
     ts: int
+
+    @property
+    def entries_allowed(self) -> bool:
+        """Whether anybody may open a position at this price."""
+        return self.trust == "TRUSTED"
 
 
 class InstrumentSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,20 +96,25 @@ class FeedHistory(Message, frozen=True, kw_only=True, tag="feed_history.v1"):
     bars: tuple[Bar, ...]
 
 
-class FeedMarks(Message, frozen=True, kw_only=True, tag="feed_marks.v1"):
-    """Prices of the instruments that moved, and the proof of life of those in `alive`, as of `as_of`."""
+class FeedMarks(Message, frozen=True, kw_only=True, tag="feed_marks.v2"):
+    """Prices of the instruments that moved, as `venue` has them, and the proof of life of those in `alive`, as of `as_of`."""
 
     said_by: ClassVar[str] = "feed"
     suffix: ClassVar[str] = "marks"
     is_source: ClassVar[bool] = True
 
+    venue: str
     as_of: int
     marks: tuple[Mark, ...]
     alive: tuple[str, ...] = ()
 
 
-class FeedStatus(Message, frozen=True, kw_only=True, tag="feed_status.v1"):
-    """Which venue speaks and whether it can be believed; `specs` are its trading rules."""
+class FeedStatus(Message, frozen=True, kw_only=True, tag="feed_status.v2"):
+    """Which venue speaks, by which way, and whether it can be believed; `specs` are its trading rules.
+
+    `via` is POLLING where its sockets cannot be had and its REST answers are all there is. `health` is every venue's score (0 to 1)
+    at this moment: why this one speaks.
+    """
 
     said_by: ClassVar[str] = "feed"
     suffix: ClassVar[str] = "status"
@@ -99,8 +122,44 @@ class FeedStatus(Message, frozen=True, kw_only=True, tag="feed_status.v1"):
 
     venue: str
     state: Literal["LIVE", "STALE", "DOWN"]
+    via: Literal["SOCKETS", "POLLING"]
     reason: str
+    health: dict[str, float]
     specs: tuple[InstrumentSpec, ...]
+
+
+class PriceTrustChanged(Message, frozen=True, kw_only=True, tag="price_trust_changed.v1"):
+    """The price of an instrument became believable or doubtful: from `before` to `trust`, for `reason`, with the numbers of it.
+
+    `trusted_px` is the price still believed, `suspect_px` the one in doubt (0.0: none), `band` the largest relative move that
+    would have been believed at once.
+    """
+
+    said_by: ClassVar[str] = "feed"
+    suffix: ClassVar[str] = "trust.{instrument}"
+    is_source: ClassVar[bool] = True
+
+    venue: str
+    instrument: str
+    before: Trust
+    trust: Trust
+    reason: str
+    trusted_px: float
+    protective_px: float
+    suspect_px: float
+    band: float
+
+
+class BarRevised(Message, frozen=True, kw_only=True, tag="bar_revised.v1"):
+    """The venue tells a closed bar otherwise than it left; the bar that left stays what decisions were made on."""
+
+    said_by: ClassVar[str] = "feed"
+    suffix: ClassVar[str] = "revised.{instrument}"
+    is_source: ClassVar[bool] = True
+
+    instrument: str
+    said: Bar
+    now_said: Bar
 
 
 class TradePrinted(Message, frozen=True, kw_only=True, tag="trade.v1"):
@@ -131,3 +190,26 @@ class QuoteChanged(Message, frozen=True, kw_only=True, tag="quote.v1"):
     bid_qty: float
     ask_px: float
     ask_qty: float
+
+
+class PrintRejected(Message, frozen=True, kw_only=True, tag="print_rejected.v1"):
+    """Something the venue printed that nobody may believe (MARKET stream only): what, why, and against which price and band.
+
+    `px` and `qty` are 0.0 where there is no number, `reference_px` and `band` where no price was judged. `trade_id` is "" for a
+    quote, a bar or a frame without an id; `frame` is its text, shortened, where it could not be read at all.
+    """
+
+    said_by: ClassVar[str] = "market"
+    suffix: ClassVar[str] = "rejected.{venue}.{instrument}"
+    is_source: ClassVar[bool] = True
+
+    venue: str
+    instrument: str
+    kind: Literal["TRADE", "QUOTE", "BAR", "FRAME"]
+    reason: str
+    trade_id: str
+    px: float
+    qty: float
+    reference_px: float
+    band: float
+    frame: str

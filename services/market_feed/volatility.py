@@ -1,0 +1,77 @@
+"""How far a price may move before it is doubted: a robust scale of its own recent moves. Pure: every instant is an argument.
+
+Moves are sampled at most every `SAMPLE_NS` and divided by the square root of the time they took, so that quiet and busy spells
+are comparable; their scale is 1.4826 times the median absolute move (the MAD around zero, which equals a standard deviation for a
+normal distribution). A median does not care for the few wild prints it is there to judge. The band for a move over `dt` is
+
+    band = clip(sigmas * scale * sqrt(dt), band_min, band_max)
+
+with a floor against a market that stood still and a ceiling against one that raced (reference: Brownlees and Gallo 2006 for the
+trimmed scale, LULD for bands as such; the figures are measured in docs/price-sanity.md).
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from math import sqrt
+
+import msgspec
+
+from libs.common.timeframe import MILLISECOND, SECOND
+
+SAMPLE_NS = 250 * MILLISECOND
+SAMPLES_MAX = 128
+SAMPLES_MIN = 16
+MAD_TO_SIGMA = 1.4826
+DT_MIN_S = 0.25
+DT_MAX_S = 30.0
+
+
+class Volatility(msgspec.Struct):
+    """The moves of one instrument's price; `prior` is the scale (per square root of a second) while there are too few."""
+
+    prior: float = 0.0
+    moves: list[float] = []
+    place: int = 0
+    px: float = 0.0
+    at: int = 0
+    scale: float = 0.0
+
+    def sample(self, px: float, now: int) -> None:
+        """A trusted price; one that follows the last sample too closely is not counted."""
+        waited = now - self.at
+        if waited < SAMPLE_NS and self.px:
+            return
+        if self.px and waited <= DT_MAX_S * SECOND:
+            self._count(abs(px / self.px - 1.0) / sqrt(waited / SECOND))
+        self.px, self.at = px, now
+
+    def restart(self, px: float, now: int) -> None:
+        """The price is `px` after a jump that says nothing about how it usually moves."""
+        self.px, self.at = px, now
+
+    def band(self, dt: int, sigmas: float, least: float, most: float) -> float:
+        """The largest relative move over `dt` (ns) that is believed at once."""
+        seconds = min(max(dt / SECOND, DT_MIN_S), DT_MAX_S)
+        return min(max(sigmas * self.scale_now * sqrt(seconds), least), most)
+
+    @property
+    def scale_now(self) -> float:
+        """The scale by its own moves, or the prior while these are few."""
+        return self.scale if len(self.moves) >= SAMPLES_MIN else max(self.prior, self.scale)
+
+    def _count(self, move: float) -> None:
+        if len(self.moves) < SAMPLES_MAX:
+            self.moves.append(move)
+        else:
+            self.moves[self.place] = move
+            self.place = (self.place + 1) % SAMPLES_MAX
+        self.scale = MAD_TO_SIGMA * sorted(self.moves)[len(self.moves) // 2]
+
+
+def prior_of(closes: list[float], step: int) -> float:
+    """The scale that closes of bars `step` ns apart suggest, per square root of a second; 0.0 if there are fewer than four."""
+    if len(closes) < 4:
+        return 0.0
+    moves = sorted(abs(late / early - 1.0) for early, late in pairwise(closes))
+    return MAD_TO_SIGMA * moves[len(moves) // 2] / sqrt(step / SECOND)
