@@ -3,7 +3,8 @@
 Theory of operation. Trades fold into one-minute bars over [open, open + 1m). A minute leaves only when the caller closes it
 (`close_until`), and then for ever: a later trade of that minute is counted in `late`, never folded. Higher bars are made from
 closed children only (1m → 15m → 1h → 4h → 1d → 1w), and leave only if every child was there. A minute without trades is
-filled flat at the last price with volume 0 (`synthetic`), so "all children" is not a matter of luck.
+filled flat at the last price with volume 0 (`synthetic`), so "all children" is not a matter of luck. A bar made from children of
+several venues names them all.
 
 What was not seen whole must not look whole. A minute is *damaged* when trades of it may be missing: it began before the
 builder did, or the trade ids have a hole. A damaged minute never leaves, nor does any bar above it, unless `repair` replaces it
@@ -94,7 +95,13 @@ def _joined(running: Bar, child: Bar) -> Bar:
         close=child.close,
         volume=(volume_units(running.volume) + volume_units(child.volume)) / VOLUME_UNIT,
         synthetic=running.synthetic and child.synthetic,
+        venue=running.venue if running.venue == child.venue else mixed(running.venue, child.venue),
     )
+
+
+def mixed(*venues: str) -> str:
+    """The name of several venues together (`binance+kraken`): what a bar says that was made from bars of each."""
+    return "+".join(sorted({name for venue in venues for name in venue.split("+")}))
 
 
 class BarBuilder:
@@ -116,6 +123,7 @@ class BarBuilder:
         self._minutes: dict[int, _Minute] = {}
         self._damaged: set[int] = set()
         self._repaired: dict[int, Bar | None] = {}
+        self._affirmed: set[int] = set()
         self._rollups = tuple(Rollup(timeframe) for timeframe in TIMEFRAMES[1:])
 
     def seed(self, bars: Iterable[Bar]) -> None:
@@ -161,6 +169,10 @@ class BarBuilder:
         self._minutes.pop(opens, None)
         self._repaired[opens] = bar
 
+    def affirm(self, opens: int) -> None:
+        """The venue's own bar of the minute at `opens` says what was folded: nothing is missing, nothing will follow."""
+        self._affirmed.add(opens)
+
     def volume_of(self, opens: int) -> float:
         """The volume folded from trades into the minute at `opens` so far."""
         minute = self._minutes.get(opens)
@@ -168,13 +180,18 @@ class BarBuilder:
 
     def is_proven(self, opens: int) -> bool:
         """Whether nothing can change the minute at `opens` any more."""
-        if opens in self._repaired:
+        if opens in self._repaired or opens in self._affirmed:
             return True
         return opens not in self._damaged and self.newest_ts >= opens + MINUTE
 
     def is_damaged(self, opens: int) -> bool:
         """Whether trades of the minute at `opens` may be missing."""
         return opens in self._damaged
+
+    @property
+    def last_px(self) -> float | None:
+        """The close of the last minute that left."""
+        return self._last_px
 
     @property
     def proven_until(self) -> int:
@@ -200,6 +217,7 @@ class BarBuilder:
         minute = self._minutes.pop(opens, None)
         is_damaged = opens in self._damaged
         self._damaged.discard(opens)
+        self._affirmed.discard(opens)
         if opens in self._repaired:
             bar = self._repaired.pop(opens)
         else:

@@ -17,6 +17,7 @@ from libs.common.messages import (
     AlertRaised,
     EventRejected,
     ExecutionReport,
+    FeedStatus,
     GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -27,6 +28,7 @@ from libs.common.messages import (
     OrderDenied,
     OrderIntent,
     PositionChanged,
+    PriceTrustChanged,
     Reconciled,
     ServiceStarted,
     Signal,
@@ -173,6 +175,20 @@ def _(message: AlertRaised) -> Text:
     return Text.assemble(
         (f"{message.severity.upper()} {message.code}", _SEVERITY_STYLE[message.severity]), f" {message.text}"
     )
+
+
+@_said.register
+def _(message: FeedStatus) -> Text:
+    style = {"LIVE": "bold green", "STALE": "bold yellow"}.get(message.state, "bold red")
+    way = "" if message.via == "SOCKETS" else " by polling"
+    return Text.assemble(f"{message.venue} speaks{way}, ", (message.state, style), f" {message.reason}")
+
+
+@_said.register
+def _(message: PriceTrustChanged) -> Text:
+    style = "green" if message.trust == "TRUSTED" else "bold yellow"
+    doubt = f" {message.suspect_px:g} against {message.trusted_px:g}" if message.suspect_px else ""
+    return Text.assemble(f"price of {message.instrument} is ", (message.trust, style), f" ({message.reason}){doubt}")
 
 
 @_said.register

@@ -14,6 +14,7 @@ from libs.common.messages import (
     AgentSignals,
     AlertRaised,
     Answer,
+    BarRevised,
     Check,
     EquityChanged,
     EventRejected,
@@ -35,6 +36,7 @@ from libs.common.messages import (
     OrderSubmitting,
     PersonNotified,
     PositionChanged,
+    PriceTrustChanged,
     Reconciled,
     Signal,
     TimerFired,
@@ -119,6 +121,23 @@ def _(message: FeedBars, instruments: tuple[str, ...]) -> tuple[str, Details]:
 def _(message: FeedMarks, instruments: tuple[str, ...]) -> tuple[str, Details]:
     marks = [mark for mark in message.marks if not instruments or mark.instrument in instruments]
     return "prices", [f"{mark.instrument} bid {mark.bid_px:g} ask {mark.ask_px:g}" for mark in marks]
+
+
+@said.register
+def _(message: PriceTrustChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    numbers = f"trusted {message.trusted_px:g}, for stops {message.protective_px:g}"
+    doubt = f", in doubt {message.suspect_px:g}" if message.suspect_px else ""
+    headline = f"price of {message.instrument} is {message.trust} (was {message.before}): {message.reason}"
+    return headline, [f"{numbers}{doubt}, band {100 * message.band:.3g} %"]
+
+
+@said.register
+def _(message: BarRevised, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    lines = [
+        f"{word} open {bar.open:g} high {bar.high:g} low {bar.low:g} close {bar.close:g} volume {bar.volume:g}"
+        for word, bar in (("left as", message.said), ("is now", message.now_said))
+    ]
+    return f"{message.said.venue} tells the {message.said.timeframe} bar of {message.instrument} otherwise", lines
 
 
 @said.register

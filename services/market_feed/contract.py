@@ -1,10 +1,10 @@
 """What the market feed reads and says."""
 
-from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus
+from libs.common.messages import BarRevised, FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = ()
-PRODUCES = (FeedBars, FeedHistory, FeedMarks, FeedStatus)
+PRODUCES = (BarRevised, FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged)
 
 CONTRACT = Contract(
     service="market-feed",
@@ -12,5 +12,5 @@ CONTRACT = Contract(
     zone=Zone.FEED,
     consumes=CONSUMES,
     produces=PRODUCES,
-    hears_itself=(FeedBars, FeedHistory, FeedStatus),
+    hears_itself=(FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from statistics import median
 
 import msgspec
@@ -160,6 +161,14 @@ class Doubt:
 
     def _heavy(self) -> list[TradePrinted]:
         return [each for each in self.trades if self.has_weight(each)]
+
+
+def is_power_of_ten(px: float, reference_px: float, tolerance: float) -> bool:
+    """Whether `px` is the reference price in another unit: off by a factor of ten, a hundred, a tenth ..., within `tolerance`."""
+    if not reference_px:
+        return False
+    power = round(math.log10(px / reference_px))
+    return power != 0 and abs(px / reference_px / 10.0**power - 1.0) <= tolerance
 
 
 def mid(quote: QuoteChanged) -> float:

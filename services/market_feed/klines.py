@@ -9,13 +9,17 @@ enough in its own time that (b) would hold if the venue's clock moved at all (lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from libs.common.messages import Bar, Timeframe
 from libs.common.timeframe import STEP, bar_open
+from services.market_feed.doubt import SanityLimits, is_power_of_ten
 from services.market_feed.frames import FrameRefused, to_ns
 
 Row = Sequence[Any]
+MOVE_MAX: dict[str, float] = {"1m": 0.25, "15m": 0.3, "1h": 0.35, "4h": 0.4, "1d": 0.6, "1w": 0.9}
+"""The largest move of a price against the close before that a bar of this timeframe may show and be believed alone."""
+GOES_ON = 0.02
 _INFINITY = float("inf")
 
 
@@ -48,6 +52,46 @@ def _bar(row: Row, instrument: str, venue: str, timeframe: Timeframe) -> Bar:
         volume=volume,
         synthetic=volume == 0,
     )
+
+
+class Sifted(NamedTuple):
+    """Bars that may be believed, oldest first, and those that may not, each with the price it was judged by."""
+
+    kept: list[Bar]
+    refused: list[tuple[Bar, float]]
+
+
+def sift(bars: Sequence[Bar], reference_px: float) -> Sifted:
+    """Judge `bars` (oldest first) from `reference_px` on, the close before the first (0.0: unknown, then the first is believed)."""
+    kept: list[Bar] = []
+    refused: list[tuple[Bar, float]] = []
+    px = reference_px
+    for place, bar in enumerate(bars):
+        later = bars[place + 1] if place + 1 < len(bars) else None
+        if px and not _is_near(bar, px) and (_is_other_unit(bar, px) or not _goes_on(bar, later)):
+            refused.append((bar, px))
+            continue
+        kept.append(bar)
+        px = bar.close
+    return Sifted(kept, refused)
+
+
+def _is_near(bar: Bar, px: float) -> bool:
+    most = MOVE_MAX[bar.timeframe]
+    return bar.high <= px * (1.0 + most) and bar.low >= px * (1.0 - most)
+
+
+def _is_other_unit(bar: Bar, px: float) -> bool:
+    return is_power_of_ten(bar.close, px, SanityLimits().unit_tolerance)
+
+
+def _goes_on(bar: Bar, later: Bar | None) -> bool:
+    """Whether the next bar confirms where this one ended, and no wick of it stands alone."""
+    if later is None or later.volume == 0 or abs(later.open / bar.close - 1.0) > GOES_ON:
+        return False
+    body = max(bar.open, bar.close), min(bar.open, bar.close)
+    most = MOVE_MAX[bar.timeframe]
+    return bar.high <= body[0] * (1.0 + most) and bar.low >= body[1] * (1.0 - most)
 
 
 def continuous(bars: Sequence[Bar], until: int) -> list[Bar]:

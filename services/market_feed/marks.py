@@ -1,7 +1,7 @@
 """When prices enter the log: pure cadence, no clock.
 
-Theory of operation. One `feed.marks` for all instruments that moved, at most every `interval`; a move of the mid above
-`jump_bps` leaves at once, but never sooner than `gap` after the message before; and at least every `heartbeat` a message
+Theory of operation. One `feed.marks` for all instruments that moved, at most every `interval`; a move of the mid or of the
+protective price above `jump_bps`, and any change of trust, leaves at once, but never sooner than `gap` after the message before; and at least every `heartbeat` a message
 leaves even when nothing moved, because time itself enters the log this way. Each message names in `alive` every instrument of
 which any frame was seen within `alive_window`: quiet is not stale, silent is.
 
@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.common.messages import FeedMarks, Mark
+from libs.common.messages import FeedMarks, Mark, Trust
 
-Prices = tuple[float, float, float]
+Prices = tuple[float, float, float, float, Trust]
 
 
 class Cadence(msgspec.Struct, frozen=True, kw_only=True):
@@ -34,16 +34,18 @@ class _Line(msgspec.Struct):
     bid_px: float = 0.0
     ask_px: float = 0.0
     last_px: float = 0.0
+    protective_px: float = 0.0
+    trust: Trust = "RESYNC"
     seen_at: int = 0
     told: Prices | None = None
 
     @property
     def prices(self) -> Prices:
-        return (self.bid_px, self.ask_px, self.last_px)
+        return (self.bid_px, self.ask_px, self.last_px, self.protective_px, self.trust)
 
     @property
     def is_known(self) -> bool:
-        return self.bid_px > 0 and self.last_px > 0
+        return self.bid_px > 0 and self.last_px > 0 and self.protective_px > 0
 
     @property
     def has_moved(self) -> bool:
@@ -52,14 +54,19 @@ class _Line(msgspec.Struct):
     def has_jumped(self, jump_bps: float) -> bool:
         if not self.has_moved or self.told is None:
             return self.has_moved
-        before = (self.told[0] + self.told[1]) / 2
-        return abs((self.bid_px + self.ask_px) / 2 - before) > before * jump_bps / 10_000
+        before, share = (self.told[0] + self.told[1]) / 2, jump_bps / 10_000
+        return (
+            self.trust != self.told[4]
+            or abs((self.bid_px + self.ask_px) / 2 - before) > before * share
+            or abs(self.protective_px - self.told[3]) > before * share
+        )
 
 
 class MarkBoard:
     """The prices of all instruments and what of them has been told."""
 
-    def __init__(self, instruments: tuple[str, ...], cadence: Cadence):
+    def __init__(self, venue: str, instruments: tuple[str, ...], cadence: Cadence):
+        self.venue = venue
         self._lines = {instrument: _Line() for instrument in instruments}
         self._cadence = cadence
         self._told_at: int | None = None
@@ -75,6 +82,22 @@ class MarkBoard:
         """The last trade was at `px`."""
         self._lines[instrument].last_px = px
         self.seen(instrument, now)
+
+    def has_last(self, instrument: str) -> bool:
+        """Whether the price of a last trade is known."""
+        return self._lines[instrument].last_px > 0
+
+    def believe(self, instrument: str, trust: Trust, protective_px: float) -> None:
+        """So far the price is believed, and this is the price for stops."""
+        line = self._lines[instrument]
+        line.trust, line.protective_px = trust, protective_px
+
+    def remember(self, mark: Mark) -> None:
+        """What was told of an instrument in a former life: prices to go on from, not news."""
+        line = self._lines.get(mark.instrument)
+        if line is not None and not line.is_known:
+            line.bid_px, line.ask_px, line.last_px = mark.bid_px, mark.ask_px, mark.last_px
+            line.protective_px, line.trust, line.seen_at = mark.protective_px, mark.trust, mark.ts
 
     def seen(self, instrument: str, now: int) -> None:
         """A frame of `instrument` came: it is alive."""
@@ -105,11 +128,9 @@ class MarkBoard:
             line.told = line.prices
         self._told_at, self._has_news = now, False
         return FeedMarks(
+            venue=self.venue,
             as_of=now,
-            marks=tuple(
-                Mark(instrument=name, bid_px=line.bid_px, ask_px=line.ask_px, last_px=line.last_px, ts=line.seen_at)
-                for name, line in moved.items()
-            ),
+            marks=tuple(_mark(name, line) for name, line in moved.items()),
             alive=tuple(
                 name
                 for name, line in self._lines.items()
@@ -118,3 +139,15 @@ class MarkBoard:
             ts_event=now,
             ts_init=now,
         )
+
+
+def _mark(instrument: str, line: _Line) -> Mark:
+    return Mark(
+        instrument=instrument,
+        bid_px=line.bid_px,
+        ask_px=line.ask_px,
+        last_px=line.last_px,
+        protective_px=line.protective_px,
+        trust=line.trust,
+        ts=line.seen_at,
+    )

@@ -3,14 +3,25 @@
 Theory of operation. `since` is the minute in which the feed first declared itself LIVE: history ends there and `feed.bars`
 begin there, however often the feed died in between. From then on `end_ts` is the last closing instant said. `bars` holds, per
 instrument, the newest 1m bar and the closed children of every higher bar still running, so the next higher bar comes from
-what was said, not from what the venue says today.
+what was said, not from what the venue says today. `marks` are what the price filter goes on from: the first print
+after a restart is judged against the last trusted price, and a doubt outlives the process that had it.
 """
 
 from __future__ import annotations
 
 import msgspec
 
-from libs.common.messages import Bar, FeedBars, FeedHistory, FeedStatus, Message, Timeframe
+from libs.common.messages import (
+    Bar,
+    FeedBars,
+    FeedHistory,
+    FeedMarks,
+    FeedStatus,
+    Mark,
+    Message,
+    PriceTrustChanged,
+    Timeframe,
+)
 from libs.common.timeframe import STEP, bar_open
 from libs.trading.bars import PARENT
 
@@ -28,6 +39,8 @@ class FeedRecord(msgspec.Struct):
     history: dict[str, int] = {}
     bars: dict[str, list[Bar]] = {}
     told: dict[str, int] = {}
+    venue: str = ""
+    marks: dict[str, Mark] = {}
 
     @property
     def boundary(self) -> int:
@@ -37,8 +50,18 @@ class FeedRecord(msgspec.Struct):
     def hear(self, event: Message) -> None:
         """Take one of the feed's own messages, in the order of the log."""
         match event:
-            case FeedStatus(state="LIVE") if self.since == 0:
-                self.since = bar_open(event.ts_event, "1m")
+            case FeedStatus():
+                self.venue = event.venue
+                if event.state == "LIVE" and self.since == 0:
+                    self.since = bar_open(event.ts_event, "1m")
+            case FeedMarks():
+                self.marks.update({mark.instrument: mark for mark in event.marks})
+            case PriceTrustChanged():
+                known = self.marks.get(event.instrument)
+                if known is not None:
+                    self.marks[event.instrument] = msgspec.structs.replace(
+                        known, trust=event.trust, protective_px=event.protective_px
+                    )
             case FeedHistory():
                 newest = event.bars[-1].ts_close if event.bars else bar_open(self.boundary, event.timeframe)
                 self.history[history_key(event.instrument, event.timeframe)] = newest

@@ -21,11 +21,10 @@ stop, one that fires on a single misprint is worse. What is remembered across a 
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 from libs.common.messages import QuoteChanged, TradePrinted, Trust
-from services.market_feed.doubt import Doubt, Opinions, Print, SanityLimits, mid
+from services.market_feed.doubt import Doubt, Opinions, Print, SanityLimits, is_power_of_ten, mid
 from services.market_feed.volatility import Volatility
 
 FOLLOWING = ("TRUSTED", "DISLOCATED")
@@ -129,6 +128,10 @@ class PriceFilter:
         """Another venue's price of the same instrument."""
         self._opinions.say(venue, px, now)
 
+    def accepts(self, px: float, now: int) -> bool:
+        """Whether `px` is inside the band; nothing follows from it."""
+        return bool(self.px) and abs(px / self.px - 1.0) <= self._band(now)
+
     def look(self, now: int) -> Judgement:
         """What follows from time and from other venues alone; to be called a few times a second."""
         if self.trust in FOLLOWING:
@@ -145,6 +148,11 @@ class PriceFilter:
     def held(self) -> tuple[TradePrinted, ...]:
         """The trades that are held."""
         return tuple(self._doubt.trades)
+
+    @property
+    def scale(self) -> float:
+        """How much the price usually moves, per square root of a second."""
+        return self._volatility.scale_now
 
     # --- belief -------------------------------------------------------------------------------------------------
 
@@ -207,7 +215,7 @@ class PriceFilter:
 
     def _out_of_the_question(self, found: Print, px: float, now: int) -> Judgement | None:
         """A print outside the band that cannot become the price by its own kind, and that no other venue supports."""
-        is_unit = self._is_unit(px)
+        is_unit = is_power_of_ten(px, self.px, self._limits.unit_tolerance)
         if not (is_unit or self.trust == "DISLOCATED") or self._opinions.support(px, now):
             return None
         self._refused_at = now
@@ -283,9 +291,3 @@ class PriceFilter:
     def _distance(self, quote: QuoteChanged) -> float:
         """How far the trusted price is outside the quote, relative to itself."""
         return max(quote.bid_px - self.px, self.px - quote.ask_px, 0.0) / self.px
-
-    def _is_unit(self, px: float) -> bool:
-        if not self.px:
-            return False
-        power = round(math.log10(px / self.px))
-        return power != 0 and abs(px / self.px / 10.0**power - 1.0) <= self._limits.unit_tolerance

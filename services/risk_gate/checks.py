@@ -128,8 +128,19 @@ def _stale_price(case: Case) -> Finding:
     return _at_most(age, case.limits.price_age_ms_max)
 
 
+def _price_in_doubt(case: Case) -> Finding:
+    mark = case.view.marks.get(case.intent.instrument)
+    return Finding(mark is not None and mark.entries_allowed, MISSING if mark is None else mark.trust, "TRUSTED")
+
+
 def _feed_down(case: Case) -> Finding:
     return Finding(case.view.feed_state == "LIVE", case.view.feed_state or MISSING, "LIVE")
+
+
+def _foreign_prices(case: Case) -> Finding:
+    """Another venue's prices are good enough to watch a position by, not to open one where the order would go."""
+    speaks, home = case.view.feed_venue, case.limits.venue
+    return Finding(home in ("", speaks), speaks or MISSING, home or "any")
 
 
 def _price_collar(case: Case) -> Finding:
@@ -299,7 +310,9 @@ CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     ("STALE_INTENT", True, _stale_intent),
     ("NO_REFERENCE_PRICE", False, _no_reference_price),
     ("STALE_PRICE", False, _stale_price),
+    ("PRICE_IN_DOUBT", False, _price_in_doubt),
     ("FEED_DOWN", False, _feed_down),
+    ("FOREIGN_PRICES", False, _foreign_prices),
     ("PRICE_COLLAR", False, _price_collar),
     ("MAX_ORDER_VALUE", False, _order_value),
     ("MAX_POSITION", False, _position),

@@ -17,13 +17,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     `collar_aggressive` and `collar_passive` are fractions of the mark: how far a price may lie on the side that pays more, and on
     the side that waits. `order_value_max` caps a single order whatever the equity is. `stop_distance_*` are fractions of the
     entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
-    `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, wherever
-    prices come from meanwhile (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
+    `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, and no
+    position is opened at the prices of another one (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
     the gate halts once it reaches `drawdown_halt`.
     """
 
     instruments: tuple[str, ...]
-    venue: str = ""
+    venue: str = "binance"
     price_age_ms_max: int = 2_000
     collar_aggressive: Decimal = Decimal("0.02")
     collar_passive: Decimal = Decimal("0.20")

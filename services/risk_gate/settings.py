@@ -26,7 +26,9 @@ class Settings(ServiceSettings):
         description="the only instruments that may be ordered, separated by commas; keep one listed until it is sold",
     )
     risk_venue: str = Field(
-        default="", pattern=r"^[a-z0-9_-]{0,32}$", description="only this venue's trading rules count; empty: any"
+        default="binance",
+        pattern=r"^[a-z0-9_-]{0,32}$",
+        description="where orders go: only its rules count, and only its prices open positions; empty: any",
     )
     risk_signing_key_file: Path = Field(description="the Ed25519 private key that signs approvals; mode 0600")
     risk_price_age_ms_max: int = Field(default=2_000, ge=1, le=600_000, description="older marks stop entries")

@@ -95,6 +95,7 @@ class View(msgspec.Struct, kw_only=True):
     trading_state: TradingState = "ACTIVE"
     drawdown_halted: bool = False
     feed_state: str = ""
+    feed_venue: str = ""
     specs: dict[str, InstrumentSpec] = {}
     marks: dict[str, Mark] = {}
     positions: dict[str, Decimal] = {}
@@ -123,7 +124,7 @@ class View(msgspec.Struct, kw_only=True):
 
     def on_feed_status(self, event: FeedStatus, venue: str) -> None:
         """Whether prices can be believed, and, of the venue our orders go to, the trading rules."""
-        self.feed_state = event.state
+        self.feed_state, self.feed_venue = event.state, event.venue
         if venue in ("", event.venue):
             self.specs.update({spec.instrument: spec for spec in event.specs})
 

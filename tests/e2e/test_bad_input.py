@@ -72,7 +72,7 @@ def spec(step: str = "0.00001") -> InstrumentSpec:
 
 def status(step: str = "0.00001") -> FeedStatus:
     """The feed lives."""
-    return FeedStatus(venue="binance", state="LIVE", reason="STARTED", specs=(spec(step),))
+    return FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="STARTED", health={}, specs=(spec(step),))
 
 
 def bars(minute: int) -> FeedBars:
@@ -120,7 +120,9 @@ def junk_for(message: Message) -> dict[str, bytes]:
         "NOT_CANONICAL twice": payload[:-1] + b',"producer":"feed"}',
         "NOT_FINITE nan": encode(not_a_number),
         "TOO_LARGE": b"x" * MSG_BYTES_MAX,
-        "WRONG_SUBJECT mine": encode(msgspec.structs.replace(FeedMarks(as_of=1, marks=()), producer="feed", id="m")),
+        "WRONG_SUBJECT mine": encode(
+            msgspec.structs.replace(FeedMarks(venue="binance", as_of=1, marks=()), producer="feed", id="m")
+        ),
         "WRONG_SUBJECT of another": encode(of_another),
         "WRONG_WRITER": encode(msgspec.structs.replace(of_another, producer="feed")),
         "WRONG_WRITER nobody": encode(msgspec.structs.replace(sample_of(ExecutionReport), producer="")),
@@ -183,7 +185,7 @@ async def test_every_service_refuses_what_it_cannot_believe_and_lives_on(nats: N
     assert all(len(each) > 20 for each in wanted.values())
 
     await feed.say(status())
-    await feed.say(FeedMarks(as_of=venue.now, marks=(mark(venue.now),)))
+    await feed.say(FeedMarks(venue="binance", as_of=venue.now, marks=(mark(venue.now),)))
     await feed.say(bars(1))
     await cli.say(GenesisDeclared(book="main", mode="paper", author="me"))
     await cli.say(OperatorCommanded(command="REDUCE", reason="a test", author="me"))
@@ -211,7 +213,15 @@ async def test_every_service_refuses_what_it_cannot_believe_and_lives_on(nats: N
 
 def mark(ts: int) -> Mark:
     """A price."""
-    return Mark(instrument=BTC, bid_px=49_999.0, ask_px=50_001.0, last_px=50_000.0, ts=ts)
+    return Mark(
+        instrument=BTC,
+        bid_px=49_999.0,
+        ask_px=50_001.0,
+        last_px=50_000.0,
+        protective_px=50_000.0,
+        trust="TRUSTED",
+        ts=ts,
+    )
 
 
 # --- junk under one's own name --------------------------------------------------------------------------------------
@@ -285,7 +295,9 @@ async def test_a_position_is_found_behind_a_long_silence(nats: NatsStack) -> Non
     assert await life.stop() is None
     forget_snapshots(nats.home)
     for number in range(1_000):
-        await feed.user.client.publish("feed.marks", encode(feed.filled_in(FeedMarks(as_of=number, marks=()))))
+        await feed.user.client.publish(
+            "feed.marks", encode(feed.filled_in(FeedMarks(venue="binance", as_of=number, marks=())))
+        )
     await own.write("agent.trend.alert", b"junk")
     life = await Life(nats, "agent-trend", trend_timeframe="1m").live()
     await life.done(await feed.say(bars(2)))
@@ -320,8 +332,8 @@ async def test_the_executor_acts_on_no_approval_it_should_not(nats: NatsStack, v
     life = await Life(nats, "order-executor", venue=venue, **changes).live()
     px = float((await venue.get("/api/v3/ticker/price", symbol="BTCUSDT"))["price"])
     await feed.say(status())
-    now_mark = Mark(instrument=BTC, bid_px=px, ask_px=px, last_px=px, ts=venue.now)
-    await feed.say(FeedMarks(as_of=venue.now, marks=(now_mark,)))
+    now_mark = Mark(instrument=BTC, bid_px=px, ask_px=px, last_px=px, protective_px=px, trust="TRUSTED", ts=venue.now)
+    await feed.say(FeedMarks(venue="binance", as_of=venue.now, marks=(now_mark,)))
     await cli.say(GenesisDeclared(book="main", mode="paper", author="me"))
     assert (await log.until("exec.reconciled"))[0].clean
     planted = {}

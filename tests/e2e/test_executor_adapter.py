@@ -375,9 +375,21 @@ async def test_an_approved_entry_is_filled_covered_reconciled_and_left_again(ven
     async with bench(venue, tmp_path) as desk:
         stage = Stage(desk)
         px = D(str((await venue.get("/sim/state"))["instruments"][BTC]["last_px"]))
-        mark = Mark(instrument=BTC, bid_px=float(px), ask_px=float(px), last_px=float(px), ts=venue.now)
-        await stage.tell(FeedStatus(venue="sim", state="LIVE", reason="", specs=_specs(venue), producer="feed"))
-        await stage.tell(FeedMarks(as_of=venue.now, marks=(mark,), producer="feed"))
+        mark = Mark(
+            instrument=BTC,
+            bid_px=float(px),
+            ask_px=float(px),
+            last_px=float(px),
+            protective_px=float(px),
+            trust="TRUSTED",
+            ts=venue.now,
+        )
+        await stage.tell(
+            FeedStatus(
+                venue="sim", state="LIVE", via="SOCKETS", reason="", health={}, specs=_specs(venue), producer="feed"
+            )
+        )
+        await stage.tell(FeedMarks(venue="binance", as_of=venue.now, marks=(mark,), producer="feed"))
         await stage.tell(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
         assert stage.only(Reconciled).clean
         later = {"ts_init": venue.now, "ts_event": venue.now, "valid_until": venue.now + 60 * SECOND, "ref_px": px}

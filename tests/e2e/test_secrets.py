@@ -212,7 +212,7 @@ def hostile(message: Message, text: str) -> list[bytes]:
 
 async def plant(pen: Pen, texts: list[str]) -> set[int]:
     """Every secret in every shape, where every service reads it; the seqs of what was planted."""
-    status = FeedStatus(venue="binance", state="LIVE", reason="", specs=())
+    status = FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=())
     told = [pen.filled_in(each) for each in (FeedBars(end_ts=1, bars=()), status, _alert("x"))]
     seqs = set()
     for text in texts:

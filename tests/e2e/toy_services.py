@@ -163,4 +163,4 @@ TOYS = (FEED.contract, COUNTER.contract, ASKER.contract)
 
 def mark(number: int) -> FeedMarks:
     """The mark with this number."""
-    return FeedMarks(as_of=number, marks=())
+    return FeedMarks(venue="binance", as_of=number, marks=())

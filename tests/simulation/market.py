@@ -117,7 +117,11 @@ class FeedEdge:
         self._node = node
         now = self._scheduler.now
         specs = tuple(spec(each) for each in self._instruments)
-        node.emit(FeedStatus(venue="sim", state="LIVE", reason="", specs=specs, ts_event=now, ts_init=now))
+        node.emit(
+            FeedStatus(
+                venue="sim", state="LIVE", via="SOCKETS", reason="", health={}, specs=specs, ts_event=now, ts_init=now
+            )
+        )
         if not node.state().history:
             for instrument in self._instruments:
                 first = self.paths[instrument].start
@@ -158,11 +162,15 @@ class FeedEdge:
                 bid_px=round(self.px(each) * (1 - HALF_SPREAD), 2),
                 ask_px=round(self.px(each) * (1 + HALF_SPREAD), 2),
                 last_px=self.px(each),
+                protective_px=self.px(each),
+                trust="TRUSTED",
                 ts=now,
             )
             for each in self._instruments
         )
-        node.emit(FeedMarks(as_of=now, marks=marks, alive=self._instruments, ts_event=now, ts_init=now))
+        node.emit(
+            FeedMarks(venue="binance", as_of=now, marks=marks, alive=self._instruments, ts_event=now, ts_init=now)
+        )
         self._scheduler.at(now + PRICE_EVERY, lambda: self._tell(life))
 
     def _tell_bars(self, node: Node, now: int) -> None:

@@ -39,8 +39,11 @@ class _Echo:
 
 
 def _marks(*bids: float) -> FeedMarks:
-    marks = tuple(Mark(instrument="BTC-USDT", bid_px=bid, ask_px=bid, last_px=bid, ts=START) for bid in bids)
-    return FeedMarks(as_of=START, marks=marks)
+    marks = tuple(
+        Mark(instrument="BTC-USDT", bid_px=bid, ask_px=bid, last_px=bid, protective_px=bid, trust="TRUSTED", ts=START)
+        for bid in bids
+    )
+    return FeedMarks(venue="binance", as_of=START, marks=marks)
 
 
 def test_a_conversation_as_expected() -> None:
@@ -65,7 +68,7 @@ def test_a_mismatch_is_a_readable_diff() -> None:
         )
     lines = str(error.value).splitlines()
     assert lines[0] == "the conversation so far:"
-    assert lines[1].startswith(">> FeedMarks(as_of=")
+    assert lines[1].startswith(">> FeedMarks(venue=")
     for line in (
         f"-    due = {START + 6}",
         f"+    due = {START + 5}",

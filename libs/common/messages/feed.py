@@ -110,9 +110,9 @@ class FeedMarks(Message, frozen=True, kw_only=True, tag="feed_marks.v2"):
 
 
 class FeedStatus(Message, frozen=True, kw_only=True, tag="feed_status.v2"):
-    """Which venue speaks, by which way, and whether it can be believed; `specs` are its trading rules.
+    """Which venue speaks, by which way, and whether it can be believed.
 
-    `via` is POLLING where its sockets cannot be had and its REST answers are all there is. `health` is every venue's score (0 to 1)
+    `specs` are the trading rules of the home venue, where orders go; a venue that only stands in tells none. `via` is POLLING where its sockets cannot be had and its REST answers are all there is. `health` is every venue's score (0 to 1)
     at this moment: why this one speaks.
     """
 

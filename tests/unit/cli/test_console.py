@@ -17,6 +17,7 @@ from libs.common.messages import (
     EventRejected,
     ExecutionReport,
     FeedMarks,
+    FeedStatus,
     GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -27,6 +28,7 @@ from libs.common.messages import (
     OrderDenied,
     OrderIntent,
     PositionChanged,
+    PriceTrustChanged,
     Reconciled,
     ServiceStarted,
     Signal,
@@ -101,9 +103,23 @@ def said(event: type[Message], producer: str, fields: dict[str, Any]) -> str | N
     return None if line is None else line.plain
 
 
+DOUBT = {"venue": "binance", "instrument": "BTC-USDT", "before": "TRUSTED", "reason": "OUTSIDE_BAND"}
+PRICES = {"trusted_px": 67_000.0, "protective_px": 67_000.0, "suspect_px": 54_000.0, "band": 0.005}
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "text"),
     [
+        (
+            FeedStatus,
+            {"venue": "kraken", "state": "LIVE", "via": "POLLING", "reason": "FAILOVER", "health": {}, "specs": ()},
+            "kraken speaks by polling, LIVE FAILOVER",
+        ),
+        (
+            PriceTrustChanged,
+            {**DOUBT, **PRICES, "trust": "QUARANTINED"},
+            "price of BTC-USDT is QUARANTINED (OUTSIDE_BAND) 54000 against 67000",
+        ),
         (
             AgentSignals,
             {"agent_id": "trend", "end_ts": 0, "signals": (Signal(**SIGNAL), Signal(**FLAT), COLD)},
@@ -214,7 +230,7 @@ def test_a_decision_is_one_line(kind: type[Message], fields: dict[str, Any], tex
 @pytest.mark.parametrize(
     ("kind", "fields"),
     [
-        (FeedMarks, {"as_of": 1, "marks": ()}),
+        (FeedMarks, {"venue": "binance", "as_of": 1, "marks": ()}),
         (TimerFired, {"name": "t", "due": 1}),
         (
             EquityChanged,

@@ -80,7 +80,7 @@ def feed(qty_step: str = "0.1", qty_min: str = "0.1", notional_min: str = "5") -
         taker_fee=D(0),
         maker_fee=D(0),
     )
-    return FeedStatus(venue="sim", state="LIVE", reason="", specs=(spec,))
+    return FeedStatus(venue="sim", state="LIVE", via="SOCKETS", reason="", health={}, specs=(spec,))
 
 
 def view_of(*messages: Any) -> StatusView:
@@ -170,7 +170,7 @@ def test_the_last_word_counts() -> None:
         feed(),
         ServiceStarted(instance="x", code_version="v1", settings={}, state_digest="", producer="risk"),
         ServiceStarted(instance="x", code_version="v2", settings={}, state_digest="", producer="risk"),
-        FeedMarks(as_of=1, marks=(), ts_init=3),
+        FeedMarks(venue="binance", as_of=1, marks=(), ts_init=3),
     )
     facts = view.facts
     assert (facts.book, facts.mode, facts.trading_state, facts.trading_reason) == ("main", "paper", "HALTED", "news")

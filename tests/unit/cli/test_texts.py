@@ -27,6 +27,7 @@ from libs.common.messages import (
     OrderIntent,
     OrderLookedUp,
     PositionChanged,
+    PrintRejected,
     QuoteChanged,
     Reconciled,
     RequestExpired,
@@ -49,7 +50,15 @@ from tests.recorded_log import recorded_log
 from tests.unit.common.sampling import sample_of, tag_of
 
 D = Decimal
-NEVER_IN_A_STORY = (QuoteChanged, TradePrinted, FeedHistory, FeedStatus, ServiceStarted, UserStreamChanged)
+NEVER_IN_A_STORY = (
+    PrintRejected,
+    QuoteChanged,
+    TradePrinted,
+    FeedHistory,
+    FeedStatus,
+    ServiceStarted,
+    UserStreamChanged,
+)
 """They cause nothing that is told: their name is enough."""
 
 

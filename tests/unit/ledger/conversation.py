@@ -87,15 +87,23 @@ def spec(instrument: str) -> InstrumentSpec:
 
 def status(*instruments: str) -> FeedStatus:
     specs = tuple(spec(each) for each in instruments or ("BTC-USDT", "ETH-USDT"))
-    return FeedStatus(venue="binance", state="LIVE", reason="", specs=specs)
+    return FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=specs)
 
 
 def marks(**mid_pxs: float) -> FeedMarks:
     found = tuple(
-        Mark(instrument=name.replace("_", "-"), bid_px=px - 0.5, ask_px=px + 0.5, last_px=px, ts=START)
+        Mark(
+            instrument=name.replace("_", "-"),
+            bid_px=px - 0.5,
+            ask_px=px + 0.5,
+            last_px=px,
+            protective_px=px,
+            trust="TRUSTED",
+            ts=START,
+        )
         for name, px in mid_pxs.items()
     )
-    return FeedMarks(as_of=START, marks=found)
+    return FeedMarks(venue="binance", as_of=START, marks=found)
 
 
 def reconciled(*, clean: bool = True, **owned: str) -> Reconciled:

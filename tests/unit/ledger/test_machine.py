@@ -316,7 +316,7 @@ def test_unchanged_equity_is_not_repeated() -> None:
     """Quiet marks are proof of life, not news."""
     talk = Conversation().opened(USDT="100000", BTC="1")
     assert talk.tell(marks(BTC_USDT=60000.0), after_s=60) == []
-    assert talk.tell(FeedMarks(as_of=START, marks=(), alive=("BTC-USDT",)), after_s=60) == []
+    assert talk.tell(FeedMarks(venue="binance", as_of=START, marks=(), alive=("BTC-USDT",)), after_s=60) == []
 
 
 def test_drawdown_is_measured_from_the_highest_equity_ever_published() -> None:
@@ -331,8 +331,16 @@ def test_drawdown_is_measured_from_the_highest_equity_ever_published() -> None:
 def test_a_book_with_one_side_empty_is_marked_at_the_last_trade() -> None:
     """No bid: the last trade's price is the mark."""
     talk = Conversation(LedgerMachine.Settings(equity_interval_ns=1)).opened(USDT="0", BTC="1")
-    half = Mark(instrument="BTC-USDT", bid_px=0.0, ask_px=70000.0, last_px=65000.0, ts=START)
-    (equity,) = talk.tell(FeedMarks(as_of=START, marks=(half,)))
+    half = Mark(
+        instrument="BTC-USDT",
+        bid_px=0.0,
+        ask_px=70000.0,
+        last_px=65000.0,
+        protective_px=65000.0,
+        trust="TRUSTED",
+        ts=START,
+    )
+    (equity,) = talk.tell(FeedMarks(venue="binance", as_of=START, marks=(half,)))
     assert isinstance(equity, EquityChanged)
     assert equity.equity == D(65000)
 
@@ -340,8 +348,10 @@ def test_a_book_with_one_side_empty_is_marked_at_the_last_trade() -> None:
 def test_a_mark_without_any_price_is_refused_and_the_last_one_stays() -> None:
     """A zero price would halve the equity on paper; it is poison."""
     talk = Conversation().opened(USDT="0", BTC="1")
-    dead = Mark(instrument="BTC-USDT", bid_px=0.0, ask_px=0.0, last_px=0.0, ts=START)
-    assert reason(talk.tell(FeedMarks(as_of=START, marks=(dead,)))) == "BAD_MARK"
+    dead = Mark(
+        instrument="BTC-USDT", bid_px=0.0, ask_px=0.0, last_px=0.0, protective_px=0.0, trust="TRUSTED", ts=START
+    )
+    assert reason(talk.tell(FeedMarks(venue="binance", as_of=START, marks=(dead,)))) == "BAD_MARK"
     assert talk.books.marks["BTC-USDT"] == D(60000)
 
 

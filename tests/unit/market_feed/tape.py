@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
-from libs.common.messages import Bar, FeedHistory, FeedStatus, QuoteChanged, Timeframe, TradePrinted
+from typing import Literal
+
+from libs.common.messages import (
+    Bar,
+    FeedHistory,
+    FeedMarks,
+    FeedStatus,
+    Mark,
+    QuoteChanged,
+    Timeframe,
+    TradePrinted,
+)
 from libs.common.timeframe import MILLISECOND, STEP
 from services.market_feed.marks import Cadence
 
@@ -57,7 +68,26 @@ def bar(opens: int, px: float = 100.0, volume: float = 1.0, timeframe: Timeframe
 
 def live(ts: int) -> FeedStatus:
     """The feed declares itself LIVE at `ts`."""
-    return FeedStatus(venue="binance", state="LIVE", reason="STARTED", specs=(), ts_event=ts, ts_init=ts)
+    return status("LIVE", ts, "STARTED")
+
+
+def status(state: Literal["LIVE", "STALE", "DOWN"], ts: int, reason: str) -> FeedStatus:
+    """The feed declares the venue LIVE, STALE or DOWN at `ts`."""
+    return FeedStatus(
+        venue="binance", state=state, via="SOCKETS", reason=reason, health={}, specs=(), ts_event=ts, ts_init=ts
+    )
+
+
+def mark(instrument: str = BTC, ts: int = T0, px: float = 100.0) -> Mark:
+    """A trusted price."""
+    return Mark(
+        instrument=instrument, bid_px=px - 0.01, ask_px=px + 0.01, last_px=px, protective_px=px, trust="TRUSTED", ts=ts
+    )
+
+
+def marks(*told: Mark) -> FeedMarks:
+    """What was told of prices."""
+    return FeedMarks(venue="binance", as_of=max((each.ts for each in told), default=0), marks=told)
 
 
 def history(*bars: Bar, instrument: str = BTC, timeframe: Timeframe = "1m") -> FeedHistory:

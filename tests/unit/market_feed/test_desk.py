@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from libs.common.messages import Bar, FeedBars, FeedMarks, Message, TradePrinted
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND, bar_open
 from libs.trading.bars import BarBuilder
-from services.market_feed.desk import Desk, Verdict, Want
+from services.market_feed.desk import Desk, Heard, Want
 from services.market_feed.record import FeedRecord
-from tests.unit.market_feed.tape import BTC, CADENCE, ETH, T0, bar, history, live, quote, trade
+from services.market_feed.tape import Verdict
+from tests.unit.market_feed.tape import BTC, CADENCE, ETH, T0, bar, history, live, mark, marks, quote, trade
 
 GRACE = 500 * MILLISECOND
 TEN = T0 + 10 * HOUR
@@ -25,16 +26,18 @@ def record_at(boundary: int, *instruments: str) -> FeedRecord:
     record.hear(live(boundary))
     for instrument in instruments:
         record.hear(history(bar(boundary - MINUTE, instrument=instrument), instrument=instrument))
+    record.hear(marks(*(mark(instrument, boundary) for instrument in instruments)))
     return record
 
 
 def desk_at(boundary: int, *instruments: str, record: FeedRecord | None = None) -> Desk:
-    desk = Desk("binance", instruments, CADENCE, GRACE)
-    desk.begin(record or record_at(boundary, *instruments))
+    record = record or record_at(boundary, *instruments)
+    desk = Desk("binance", instruments, CADENCE, GRACE, record=record)
+    desk.begin(record)
     return desk
 
 
-def bars_in(said: list[FeedMarks | FeedBars]) -> list[FeedBars]:
+def bars_in(said: list[Message]) -> list[FeedBars]:
     return [message for message in said if isinstance(message, FeedBars)]
 
 
@@ -47,8 +50,8 @@ def whole(desk: Desk, instrument: str = BTC, minute: int = TEN, trade_id: int = 
 
 def test_before_it_begins_trades_are_prices_only() -> None:
     """While history is being read, marks leave and no bar does."""
-    desk = Desk("binance", (BTC,), CADENCE, GRACE)
-    assert desk.trade(trade(1, TEN), TEN) is Verdict.FOLDED
+    desk = Desk("binance", (BTC,), CADENCE, GRACE, record=record_at(TEN, BTC))
+    assert desk.trade(trade(1, TEN), TEN) == Heard()
     desk.quote(quote(99.0, 101.0), TEN)
     (said,) = desk.say(TEN)
     assert isinstance(said, FeedMarks)
@@ -59,26 +62,26 @@ def test_before_it_begins_trades_are_prices_only() -> None:
 def test_the_minute_of_the_start_comes_from_the_venue() -> None:
     """What was before the first trade we saw is not ours to say: that minute is wanted once it is over."""
     desk = desk_at(TEN, BTC)
-    assert desk.trade(trade(7, TEN + 20 * SECOND), TEN + 20 * SECOND) is Verdict.FOLDED
+    assert desk.trade(trade(7, TEN + 20 * SECOND), TEN + 20 * SECOND) == Heard()
     assert desk.wants(TEN + MINUTE - 1) == []
     assert desk.wants(TEN + MINUTE) == [Want(BTC, TEN, TEN + MINUTE)]
-    assert desk.repair(BTC, [bar(TEN, px=55.0)], TEN + MINUTE)
+    assert desk.repair(BTC, [bar(TEN, px=95.0)], TEN + MINUTE).agrees
     (said,) = bars_in(desk.say(TEN + MINUTE))
-    assert (said.end_ts, said.bars) == (TEN + MINUTE, (bar(TEN, px=55.0),))
+    assert (said.end_ts, said.bars) == (TEN + MINUTE, (bar(TEN, px=95.0),))
 
 
 def test_a_later_trade_closes_a_minute_without_asking() -> None:
     """Consecutive ids across the boundary prove the minute: nothing is wanted, the bar leaves at once."""
     desk = desk_at(TEN, BTC)
     whole(desk)
-    assert desk.trade(trade(2, TEN + MINUTE, px=101.0), TEN + MINUTE) is Verdict.FOLDED
-    assert desk.trade(trade(3, TEN + 90 * SECOND, px=99.0), TEN + 90 * SECOND) is Verdict.FOLDED
+    assert desk.trade(trade(2, TEN + MINUTE, px=100.4), TEN + MINUTE) == Heard()
+    assert desk.trade(trade(3, TEN + 90 * SECOND, px=99.95), TEN + 90 * SECOND) == Heard()
     bars_in(desk.say(TEN + 90 * SECOND))
     desk.trade(trade(4, TEN + 2 * MINUTE), TEN + 2 * MINUTE)
     assert (desk.is_ready, desk.wants(TEN + 2 * MINUTE + GRACE)) == (True, [])
     (said,) = bars_in(desk.say(TEN + 2 * MINUTE))
     (one,) = said.bars
-    assert (one.open, one.high, one.low, one.close, one.volume) == (101.0, 101.0, 99.0, 99.0, 2.0)
+    assert (one.open, one.high, one.low, one.close, one.volume) == (100.4, 100.4, 99.95, 99.95, 2.0)
 
 
 def test_the_id_of_a_batch_follows_from_its_instant() -> None:
@@ -156,9 +159,9 @@ def test_a_silent_socket_that_lost_trades_is_found_out() -> None:
     desk = desk_at(TEN, BTC)
     whole(desk)
     desk.trade(trade(2, TEN + MINUTE), TEN + MINUTE)
-    assert desk.repair(BTC, [bar(TEN + MINUTE, volume=1.0)], TEN + 2 * MINUTE)
+    assert desk.repair(BTC, [bar(TEN + MINUTE, volume=1.0)], TEN + 2 * MINUTE).agrees
     desk.trade(trade(3, TEN + 2 * MINUTE), TEN + 2 * MINUTE)
-    assert not desk.repair(BTC, [bar(TEN + 2 * MINUTE, volume=8.0)], TEN + 3 * MINUTE)
+    assert not desk.repair(BTC, [bar(TEN + 2 * MINUTE, volume=8.0)], TEN + 3 * MINUTE).agrees
     assert [each.bars[0].volume for each in bars_in(desk.say(TEN + 3 * MINUTE))] == [1.0, 1.0, 8.0]
 
 
@@ -176,7 +179,7 @@ def test_a_hole_in_the_ids_damages_the_minutes_around_it() -> None:
     """Ids 2 to 4 were lost somewhere between two minutes: both are wanted."""
     desk = desk_at(TEN, BTC)
     whole(desk)
-    assert desk.trade(trade(5, TEN + MINUTE + 1), TEN + MINUTE + 1) is Verdict.HOLE_BEFORE
+    assert desk.trade(trade(5, TEN + MINUTE + 1), TEN + MINUTE + 1).verdict is Verdict.HOLE_BEFORE
     desk.trade(trade(6, TEN + 2 * MINUTE), TEN + 2 * MINUTE)
     assert desk.wants(TEN + 2 * MINUTE) == [Want(BTC, TEN + MINUTE, TEN + 2 * MINUTE)]
 
@@ -186,7 +189,7 @@ def test_a_duplicate_is_dropped_but_proves_life() -> None:
     desk = desk_at(TEN, BTC)
     whole(desk)
     desk.say(TEN)
-    assert desk.trade(trade(1, TEN), TEN) is Verdict.DUPLICATE
+    assert desk.trade(trade(1, TEN), TEN).verdict is Verdict.DUPLICATE
     assert desk.board.has_news
 
 
@@ -194,8 +197,8 @@ def test_a_venue_that_counts_anew_is_followed() -> None:
     """A lower id at a later time is a new count, not a duplicate for ever."""
     desk = desk_at(TEN, BTC)
     whole(desk, trade_id=1_000)
-    assert desk.trade(trade(1, TEN + 70 * SECOND), TEN + 70 * SECOND) is Verdict.HOLE_BEFORE
-    assert desk.trade(trade(2, TEN + 71 * SECOND), TEN + 71 * SECOND) is Verdict.FOLDED
+    assert desk.trade(trade(1, TEN + 70 * SECOND), TEN + 70 * SECOND).verdict is Verdict.HOLE_BEFORE
+    assert desk.trade(trade(2, TEN + 71 * SECOND), TEN + 71 * SECOND) == Heard()
 
 
 def test_a_late_trade_is_a_price_and_no_bar() -> None:
@@ -203,7 +206,7 @@ def test_a_late_trade_is_a_price_and_no_bar() -> None:
     desk = desk_at(TEN, BTC)
     whole(desk)
     bars_in(desk.say(TEN + MINUTE))
-    assert desk.trade(trade(2, TEN + 59 * SECOND, px=42.0), TEN + MINUTE) is Verdict.LATE
+    assert desk.trade(trade(2, TEN + 59 * SECOND, px=100.2), TEN + MINUTE).late == 1
     assert desk.late == 1
 
 
@@ -232,7 +235,7 @@ def market(seed: int, minutes: int) -> list[TradePrinted]:
     for instrument in (BTC, ETH):
         instants = sorted(TEN - MINUTE + chance.randrange((minutes + 1) * MINUTE) for _ in range(minutes * 3))
         for count, ts in enumerate(instants):
-            px, qty = round(chance.uniform(90, 110), 2), round(chance.uniform(0.001, 2), 3)
+            px, qty = round(chance.uniform(99.8, 100.2), 2), round(chance.uniform(0.001, 2), 3)
             prints.append(trade(count, ts, px, qty, instrument))
     return sorted(prints, key=lambda each: each.ts_event)
 

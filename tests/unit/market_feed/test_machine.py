@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from libs.common.messages import FeedBars, FeedStatus
+from libs.common.messages import FeedBars
 from libs.common.timeframe import DAY, HOUR, MINUTE, bar_open
 from services.market_feed.contract import CONTRACT
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.record import FeedRecord
 from tests.playbook import Playbook
-from tests.unit.market_feed.tape import BTC, ETH, T0, bar, history, live
+from tests.unit.market_feed.tape import BTC, ETH, T0, bar, history, live, status
 
 TEN = T0 + 10 * HOUR
 
@@ -26,14 +26,14 @@ def bars_until(end_ts: int, *instruments: str) -> FeedBars:
 
 
 def test_it_hears_what_it_must_remember() -> None:
-    """The contract brings back the three kinds the record is made of."""
-    assert {"feed.bars", "feed.history.*.*", "feed.status"} <= set(CONTRACT.filters)
+    """The contract brings back the kinds the record is made of."""
+    assert {"feed.bars", "feed.history.*.*", "feed.marks", "feed.status", "feed.trust.*"} <= set(CONTRACT.filters)
 
 
 def test_bars_begin_at_the_minute_of_the_first_live() -> None:
     """A second start, or a DOWN before it, does not move the beginning."""
     playbook = book()
-    playbook.tell(FeedStatus(venue="binance", state="DOWN", reason="UNREACHABLE", specs=(), ts_event=T0)).expect()
+    playbook.tell(status("DOWN", T0, "UNREACHABLE")).expect()
     assert record(playbook).boundary == 0
     playbook.tell(live(TEN + 7)).expect()
     playbook.tell(live(TEN + 5 * MINUTE)).expect()

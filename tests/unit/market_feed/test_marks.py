@@ -14,8 +14,16 @@ from tests.unit.market_feed.tape import BTC, CADENCE, ETH, T0
 MS = MILLISECOND
 
 
+def board_of(*instruments: str) -> MarkBoard:
+    """A board whose prices are all believed."""
+    board = MarkBoard("binance", instruments, CADENCE)
+    for instrument in instruments:
+        board.believe(instrument, "TRUSTED", 1.0)
+    return board
+
+
 def board_told_at_t0() -> MarkBoard:
-    board = MarkBoard((BTC, ETH), CADENCE)
+    board = board_of(BTC, ETH)
     for instrument, px in ((BTC, 60_000.0), (ETH, 3_000.0)):
         board.quote(instrument, px, px + 1, T0)
         board.last(instrument, px, T0)
@@ -25,7 +33,7 @@ def board_told_at_t0() -> MarkBoard:
 
 def test_the_first_message_leaves_at_once() -> None:
     """Nobody knows any price yet, so nothing is worth waiting for."""
-    board = MarkBoard((BTC, ETH), CADENCE)
+    board = board_of(BTC, ETH)
     assert board.is_due(T0)
     board.quote(BTC, 1.0, 2.0, T0)
     board.last(BTC, 1.5, T0)
@@ -38,7 +46,7 @@ def test_the_first_message_leaves_at_once() -> None:
 
 def test_half_a_price_is_not_told() -> None:
     """Without a last trade, or without a quote, there is no mark, and the instrument is not alive."""
-    board = MarkBoard((BTC, ETH), CADENCE)
+    board = board_of(BTC, ETH)
     board.quote(BTC, 1.0, 2.0, T0)
     board.last(ETH, 1.0, T0)
     said = board.take(T0)

@@ -100,8 +100,10 @@ def order(role: str, intent: str = "a1", attempt: int = 0) -> str:
 
 def marks(px: float = 50_000.0, instrument: str = BTC, ts: int = START) -> FeedMarks:
     """A price."""
-    mark = Mark(instrument=instrument, bid_px=px - 1, ask_px=px + 1, last_px=px, ts=ts)
-    return FeedMarks(as_of=ts, marks=(mark,), alive=())
+    mark = Mark(
+        instrument=instrument, bid_px=px - 1, ask_px=px + 1, last_px=px, protective_px=px, trust="TRUSTED", ts=ts
+    )
+    return FeedMarks(venue="binance", as_of=ts, marks=(mark,), alive=())
 
 
 def fill(exec_id: str, cl_ord_id: str, qty: str, **changes: Any) -> VenueFill:
@@ -129,7 +131,7 @@ class Desk(Playbook):
         super().__init__(OrderExecutorMachine(policy(**changes)), writer="exec")
         self.requests: dict[str, Request] = {}
         if opened:
-            self.tell(FeedStatus(venue="binance", state="LIVE", reason="", specs=SPECS))
+            self.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS))
             self.tell(marks()).tell(marks(2_000.0, ETH))
             self.tell(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
             self.account()

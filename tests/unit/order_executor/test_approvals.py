@@ -129,7 +129,9 @@ def test_an_exit_must_make_sense_too(changes, reason):
 def test_nothing_is_bought_before_books_and_venue_were_seen_to_agree():
     """Nothing is bought before books and venue were seen to agree."""
     desk = Desk(opened=False)
-    desk.tell(FeedStatus(venue="binance", state="LIVE", reason="", specs=SPECS)).tell(marks()).tell(approval())
+    desk.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS)).tell(
+        marks()
+    ).tell(approval())
     desk.expect(like(ExecutionReport, exec_type="REJECTED", ord_status="REJECTED"))
     assert "NOT_RECONCILED" in desk.only(ExecutionReport).reason
 
@@ -139,7 +141,9 @@ def test_nothing_is_bought_without_a_recent_mark():
     desk = Desk(mark_age_ms_max=5_000).after(6).tell(approval())
     assert "NO_MARK" in desk.only(ExecutionReport).reason
     desk = Desk(mark_age_ms_max=5_000).after(6)
-    desk.tell(FeedMarks(as_of=START + 5 * SECOND, marks=(), alive=(BTC, ETH, "DOGE-USDT"))).tell(approval())
+    desk.tell(FeedMarks(venue="binance", as_of=START + 5 * SECOND, marks=(), alive=(BTC, ETH, "DOGE-USDT"))).tell(
+        approval()
+    )
     assert desk.asked() == [f"submit:{order('ENTRY')}"]
 
 
@@ -173,7 +177,7 @@ def test_rules_that_cannot_be_kept_are_not_learned(rules):
     """A venue's step of nothing is no step: the rules known before hold, and nobody divides by it."""
     desk = Desk()
     broken = tuple(msgspec.structs.replace(spec, **rules) for spec in SPECS)
-    desk.tell(FeedStatus(venue="binance", state="LIVE", reason="", specs=broken))
+    desk.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=broken))
     assert desk.state.specs[BTC] == SPECS[0]
     desk.tell(approval(ord_type="LIMIT", limit_px=D(50_000)))
     assert desk.asked() == [f"submit:{order('ENTRY')}"]

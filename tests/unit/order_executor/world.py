@@ -61,7 +61,7 @@ class World(Desk):
 
     def open_book(self) -> None:
         """Rules, prices, genesis, the first reading."""
-        self.hear(FeedStatus(venue="binance", state="LIVE", reason="", specs=SPECS))
+        self.hear(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS))
         self.hear(marks(self.px, ts=self.now))
         self.hear(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
         self.step("answer", 0)

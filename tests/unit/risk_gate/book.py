@@ -52,11 +52,11 @@ def spec(instrument: str = BTC, **changed: Any) -> InstrumentSpec:
 
 def mark(instrument: str = BTC, px: float = 60_000.0, ts: int = NOW) -> Mark:
     """A quote without a spread, so that the mark is a round number."""
-    return Mark(instrument=instrument, bid_px=px, ask_px=px, last_px=px, ts=ts)
+    return Mark(instrument=instrument, bid_px=px, ask_px=px, last_px=px, protective_px=px, trust="TRUSTED", ts=ts)
 
 
 def marks(*of: Mark, as_of: int = NOW, alive: tuple[str, ...] = ()) -> FeedMarks:
-    return FeedMarks(as_of=as_of, marks=of, alive=alive)
+    return FeedMarks(venue="binance", as_of=as_of, marks=of, alive=alive)
 
 
 def equity(value: str = "10000", **changed: Any) -> EquityChanged:
@@ -72,7 +72,7 @@ def equity(value: str = "10000", **changed: Any) -> EquityChanged:
 
 
 def status(state: str = "LIVE", *specs: InstrumentSpec) -> FeedStatus:
-    return FeedStatus(venue="binance", state=state, reason="", specs=specs)  # type: ignore[arg-type]
+    return FeedStatus(venue="binance", state=state, via="SOCKETS", reason="", health={}, specs=specs)  # type: ignore[arg-type]
 
 
 def reconciled(clean: bool = True, *mismatches: str) -> Reconciled:

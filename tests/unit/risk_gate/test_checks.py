@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from libs.common.codec import decode, encode
-from libs.common.messages import InstrumentQuarantined, OrderDenied, OrderIntent
+from libs.common.messages import InstrumentQuarantined, OrderDenied, OrderIntent, Trust
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
 from services.risk_gate.checks import CHECKS
 from services.risk_gate.view import Account, View
@@ -435,6 +435,26 @@ def test_an_exit_must_still_be_an_order(code: str, wish: OrderIntent) -> None:
     assert code in failed(wish, seen)
 
 
+@pytest.mark.parametrize("trust", ["RESYNC", "QUARANTINED", "UNIT", "DISLOCATED"])
+def test_a_price_in_doubt_opens_nothing_and_closes_anything(trust: Trust) -> None:
+    """Whatever the doubt is: an entry waits for it to end, an exit does not."""
+    seen = view()
+    seen.marks[BTC] = msgspec.structs.replace(seen.marks[BTC], trust=trust)
+    assert failed(entry(), seen) == ["PRICE_IN_DOUBT"]
+    assert judged(entry(), seen)["PRICE_IN_DOUBT"].value == trust
+    seen.on_position(position("0.02"))
+    assert failed(exit_(), seen) == []
+
+
+def test_nothing_is_opened_at_the_prices_of_another_venue() -> None:
+    """While Kraken stands in for Binance, positions are watched by its prices; new ones wait for the venue they would be on."""
+    seen, home = view(), tightened(venue="binance")
+    seen.on_feed_status(msgspec.structs.replace(status("LIVE"), venue="kraken"), "binance")
+    assert failed(entry(), seen, home) == ["FOREIGN_PRICES"]
+    seen.on_feed_status(status("LIVE"), "binance")
+    assert failed(entry(), seen, home) == []
+
+
 # --- fail closed ----------------------------------------------------------------------------------------------------
 
 
@@ -444,7 +464,15 @@ def test_an_exit_must_still_be_an_order(code: str, wish: OrderIntent) -> None:
         ("specs", {"NO_SPEC", "LOT_STEP", "TICK", "MIN_NOTIONAL", "INSUFFICIENT_BALANCE", "RISK_PER_TRADE"}),
         (
             "marks",
-            {"NO_REFERENCE_PRICE", "STALE_PRICE", "PRICE_COLLAR", "MAX_POSITION", "MAX_GROSS_EXPOSURE", "STOP_SIDE"},
+            {
+                "NO_REFERENCE_PRICE",
+                "STALE_PRICE",
+                "PRICE_IN_DOUBT",
+                "PRICE_COLLAR",
+                "MAX_POSITION",
+                "MAX_GROSS_EXPOSURE",
+                "STOP_SIDE",
+            },
         ),
         ("feed_state", {"FEED_DOWN"}),
         ("reconciled", {"NOT_RECONCILED"}),

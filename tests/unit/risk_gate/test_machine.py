@@ -305,10 +305,12 @@ def test_a_fill_the_ledger_refused_stops_counting_when_the_ledger_has_passed_it_
 
 
 def test_only_the_venue_of_our_orders_sets_their_rules() -> None:
-    """After a failover prices come from elsewhere, but orders still obey the venue they go to."""
+    """After a failover and back orders still obey the venue they go to, not the one that stood in."""
     book = opened(tightened(venue="binance"))
     kraken = msgspec.structs.replace(status("LIVE", spec(qty_step=D("0.5"))), venue="kraken")
     book.tell(kraken).expect()
+    assert book.tell(entry("i0")).only(OrderDenied).reasons == ("FOREIGN_PRICES",)
+    book.tell(status("LIVE")).expect()
     book.tell(entry("i1")).expect(like(OrderApproved))
 
 

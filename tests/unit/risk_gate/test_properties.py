@@ -145,5 +145,9 @@ def test_approvals_together_never_pass_the_limits(steps: list[tuple[Decimal, str
 @given(st.floats(allow_nan=False, allow_infinity=False), st.floats(allow_nan=False, allow_infinity=False))
 def test_any_quote_gives_a_verdict(bid: float, ask: float) -> None:
     """No price the feed could ever send breaks the gate."""
-    state = View(marks={BTC: Mark(instrument=BTC, bid_px=bid, ask_px=ask, last_px=bid, ts=NOW)})
+    state = View(
+        marks={
+            BTC: Mark(instrument=BTC, bid_px=bid, ask_px=ask, last_px=bid, protective_px=bid, trust="TRUSTED", ts=NOW)
+        }
+    )
     assert "NO_RISK_STATE" in failed(entry(), state)

@@ -76,7 +76,12 @@ def run(seed: int, minutes: int = 90) -> list[LogEntry]:
     paths = {each: PricePath(f"{seed}:{each}", start, count, 100.0) for each in INSTRUMENTS}
     test = Backtest(players, code_version="tested", begin=BEGIN)
     times = {"ts_event": BEGIN, "ts_init": BEGIN}
-    test.tell("feed", FeedStatus(venue="sim", state="LIVE", reason="", specs=tuple(map(spec, INSTRUMENTS)), **times))
+    test.tell(
+        "feed",
+        FeedStatus(
+            venue="sim", state="LIVE", via="SOCKETS", reason="", health={}, specs=tuple(map(spec, INSTRUMENTS)), **times
+        ),
+    )
     for each in INSTRUMENTS:
         bars = tuple(paths[each].bar(each, start + index * MINUTE) for index in range(HISTORY_BARS))
         test.tell("feed", FeedHistory(instrument=each, timeframe="1m", bars=bars, **times))
@@ -97,8 +102,10 @@ def _tick(test: Backtest, venue: SpotVenue, paper: PaperVenue, paths: dict[str, 
         bid, ask = round(px * (1 - HALF_SPREAD), 2), round(px * (1 + HALF_SPREAD), 2)
         paper.updated(venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now))
         paper.updated(venue.on_trade(each, px, 10.0, now))
-        marks.append(Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, ts=now))
-    test.tell("feed", FeedMarks(as_of=now, marks=tuple(marks), alive=INSTRUMENTS, **times))
+        marks.append(
+            Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, protective_px=px, trust="TRUSTED", ts=now)
+        )
+    test.tell("feed", FeedMarks(venue="binance", as_of=now, marks=tuple(marks), alive=INSTRUMENTS, **times))
     if now % MINUTE == 0 and now > BEGIN:
         bars = tuple(path.bar(each, now - MINUTE) for each, path in paths.items())
         test.tell("feed", FeedBars(id=derive_id("bars", now), end_ts=now, bars=bars, **times))

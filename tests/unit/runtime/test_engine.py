@@ -109,7 +109,7 @@ class Life:
 
 def mark(log: SimulatedLog, number: int) -> None:
     """The feed says one more mark."""
-    message = FeedMarks(id=f"mark-{number}", as_of=number, marks=(), producer="feed", ts_init=number)
+    message = FeedMarks(id=f"mark-{number}", venue="binance", as_of=number, marks=(), producer="feed", ts_init=number)
     tail = max((each.seq for each in log.entries if each.subject.startswith("feed.")), default=0)
     log.append(Append("feed.marks", encode(message), message, tail), "feed")
 

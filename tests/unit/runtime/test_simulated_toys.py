@@ -76,7 +76,7 @@ class SourceEdge:
             return
         if node.is_quiet and node.state().heard < self._count:
             number = node.state().heard + 1
-            node.emit(FeedMarks(as_of=number, marks=(), ts_event=number, ts_init=self._scheduler.now))
+            node.emit(FeedMarks(venue="binance", as_of=number, marks=(), ts_event=number, ts_init=self._scheduler.now))
         self._scheduler.soon(40.0, lambda: self._next(node, life))
 
 

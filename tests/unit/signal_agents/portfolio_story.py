@@ -78,8 +78,16 @@ def said(bar: int, *signals: Signal, agent: str = "trend", **changes: Any) -> Ag
 
 
 def marked(ts: int, bid: float, ask: float | None = None, instrument: str = BTC) -> FeedMarks:
-    mark = Mark(instrument=instrument, bid_px=bid, ask_px=ask or bid + 0.01, last_px=bid, ts=ts)
-    return FeedMarks(as_of=ts, marks=(mark,), ts_init=ts)
+    mark = Mark(
+        instrument=instrument,
+        bid_px=bid,
+        ask_px=ask or bid + 0.01,
+        last_px=bid,
+        protective_px=bid,
+        trust="TRUSTED",
+        ts=ts,
+    )
+    return FeedMarks(venue="binance", as_of=ts, marks=(mark,), ts_init=ts)
 
 
 def worth(equity: int | str = 10_000, balance: int | str = 10_000) -> EquityChanged:
@@ -95,7 +103,7 @@ def worth(equity: int | str = 10_000, balance: int | str = 10_000) -> EquityChan
 
 
 def rules(*specs: InstrumentSpec) -> FeedStatus:
-    return FeedStatus(venue="binance", state="LIVE", reason="", specs=specs)
+    return FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=specs)
 
 
 def approval(intent: OrderIntent, **changes: Any) -> OrderApproved:

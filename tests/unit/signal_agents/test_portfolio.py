@@ -75,7 +75,7 @@ def test_the_best_ask_is_the_price_while_it_is_fresh() -> None:
 def test_a_quiet_instrument_that_is_alive_keeps_its_price() -> None:
     """No news is not old news: the feed's proof of life refreshes the quote, and invents none."""
     now = START + BAR
-    alive = FeedMarks(as_of=now - SECOND, marks=(), alive=(BTC, ETH), ts_init=now)
+    alive = FeedMarks(venue="binance", as_of=now - SECOND, marks=(), alive=(BTC, ETH), ts_init=now)
     book = a_portfolio().tell(marked(now - 60 * SECOND, 60_100.0, 60_100.5)).tell(alive)
     book.tell(said(1, opinion(), opinion(instrument=ETH)))
     assert [intent.ref_px for intent in book.published(OrderIntent)] == [D("60100.5"), D(60_000)]

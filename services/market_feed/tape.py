@@ -1,0 +1,83 @@
+"""The trades of one instrument as the venue that speaks counts them: what is missing, what comes twice, what was set aside.
+
+Where ids are consecutive, a step of one proves that nothing was lost, and any other step damages the minutes between. Where they
+are not, nothing proves it: then every minute is damaged, and gets the venue's own bar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+
+from libs.common.messages import Bar, TradePrinted
+from libs.common.timeframe import bar_open
+from libs.trading.bars import VOLUME_UNIT, BarBuilder, Closing, volume_units
+
+
+class Verdict(StrEnum):
+    """How a trade stands in the venue's count."""
+
+    FOLLOWS = "FOLLOWS"
+    HOLE_BEFORE = "HOLE_BEFORE"
+    DUPLICATE = "DUPLICATE"
+
+
+class Tape:
+    """One instrument at one venue. `since` (ns, a minute's boundary) is where its bars begin, `seed` the bars before."""
+
+    def __init__(self, instrument: str, venue: str, *, since: int, seed: Iterable[Bar], counts: bool):
+        self.builder = BarBuilder(instrument, venue, since=since)
+        self.builder.seed(seed)
+        self._counts = counts
+        self._last_id: int | None = None
+        self._last_ts = 0
+        self._aside: dict[int, int] = {}
+
+    def note(self, trade: TradePrinted) -> Verdict:
+        """A trade was printed, whatever will be thought of its price."""
+        trade_id, ts, last_id = int(trade.trade_id), trade.ts_event, self._last_id
+        if last_id is not None and trade_id <= last_id and ts <= self._last_ts:
+            return Verdict.DUPLICATE
+        follows = last_id is not None and trade_id == last_id + 1
+        if not self._counts:
+            self.builder.damage(ts, ts)
+        elif not follows:  # a lower id at a later time: the venue has begun to count anew
+            self.builder.damage(min(self._last_ts or self.builder.closed_until or ts, ts), ts)
+        self._last_id, self._last_ts = trade_id, max(ts, self._last_ts)
+        return Verdict.FOLLOWS if follows or last_id is None or not self._counts else Verdict.HOLE_BEFORE
+
+    def fold(self, trade: TradePrinted) -> bool:
+        """A believed trade enters its minute; False if that has left already."""
+        return self.builder.trade(trade.ts_event, trade.px, trade.qty)
+
+    def set_aside(self, trade: TradePrinted) -> None:
+        """A rejected trade does not; but the venue counts it, and may count it into its own bar."""
+        opens = bar_open(trade.ts_event, "1m")
+        if opens >= (self.builder.closed_until or 0):
+            self._aside[opens] = self._aside.get(opens, 0) + volume_units(trade.qty)
+
+    def looks_whole(self, opens: int) -> bool:
+        """Whether nothing shows that trades of the minute at `opens` are missing."""
+        return self._last_id is not None and not self.builder.is_damaged(opens)
+
+    def settle(self, opens: int, bar: Bar | None, held: Sequence[TradePrinted], *, is_known: bool) -> bool:
+        """The venue's own bar of a minute came: None if it had no trades; `is_known` False if it cannot be believed.
+
+        Where ours was whole, but for what was set aside or is held, ours stays: the venue's own contains what we do not believe.
+        Returns False if it looked whole and was not: its socket loses trades without a trace.
+        """
+        if not self.looks_whole(opens):
+            self.builder.repair(opens, bar)
+            return True
+        ours = round(self.builder.volume_of(opens) * VOLUME_UNIT) + self._aside.get(opens, 0)
+        ours += sum(volume_units(each.qty) for each in held if bar_open(each.ts_event, "1m") == opens)
+        if not is_known or ours == (volume_units(bar.volume) if bar is not None else 0):
+            self.builder.affirm(opens)
+            return True
+        self.builder.repair(opens, bar)
+        return False
+
+    def close_until(self, ts: int) -> list[Closing]:
+        """Close every minute that ended at or before `ts` (see `BarBuilder.close_until`)."""
+        self._aside = {opens: units for opens, units in self._aside.items() if opens >= ts}
+        return self.builder.close_until(ts)
