@@ -12,13 +12,12 @@ from typing import Any
 
 from aiohttp import web
 
-from libs.common.timeframe import DAY, MINUTE
+from libs.common.timeframe import DAY, MINUTE, SECOND
 from services.exchange_sim.market import INTERVALS, Kline, Trade, bar_start
 from services.exchange_sim.other_venues import OtherVenue, decimals
 from services.exchange_sim.replies import reply
 from services.exchange_sim.wire import Json
 
-SECOND = 1_000_000_000
 BARS_MAX = 720
 TRADES_MAX = 1000
 SINCE_IN_SECONDS_MAX = 10**12

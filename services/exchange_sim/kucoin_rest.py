@@ -7,13 +7,12 @@ from typing import Any
 
 from aiohttp import web
 
-from libs.common.timeframe import DAY, MINUTE
+from libs.common.timeframe import DAY, MINUTE, SECOND
 from services.exchange_sim.market import INTERVALS, Kline, Trade
 from services.exchange_sim.other_venues import OtherVenue
 from services.exchange_sim.replies import reply
 from services.exchange_sim.wire import Json, millis
 
-SECOND = 1_000_000_000
 PING_INTERVAL_MS = 18_000
 PING_TIMEOUT_MS = 10_000
 TOKEN = "public-token-of-exchange-sim"  # noqa: S105 - anybody gets it; it only has to come back
