@@ -92,13 +92,13 @@ class KrakenSockets:
         if isinstance(event, Trade):
             there = self._venue.listings[name].trade
             self._streams.emit(f"trade:{name}", lambda: _text(_trades("update", [there(event)])))
-            self._streams.emit(f"ticker:trades:{name}", lambda: _text(self._ticker("update", name)))
+            self._emit_ticker("trades", name)
         elif isinstance(event, Quote):
             quote = self._venue.listings[name].quote(event)
             best = (quote.bid_px, quote.ask_px)
             if self._best.get(name) != best:
                 self._best[name] = best
-                self._streams.emit(f"ticker:bbo:{name}", lambda: _text(self._ticker("update", name)))
+                self._emit_ticker("bbo", name)
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
         """There is no account here."""
@@ -138,8 +138,9 @@ class KrakenSockets:
         _acknowledge(socket, asked, symbol, now)
         if params.snapshot and is_trade:
             trades = self._venue.recent_trades(name, SNAPSHOT_TRADES, now)
-            socket.send(_text(_trades("snapshot", trades)))
-        elif params.snapshot:
+            if trades:  # a recording knows none at its beginning; no real pair has none, and ccxt's reader dies of an empty list
+                socket.send(_text(_trades("snapshot", trades)))
+        elif params.snapshot and self._venue.is_priced(name):
             socket.send(_text(self._ticker("snapshot", name)))
         self._streams.subscribe(socket, stream)
 
@@ -147,20 +148,24 @@ class KrakenSockets:
         told = {"version": "2.0.10", "system": "online", "api_version": "v2", "connection_id": next(self._numbers)}
         return {"channel": "status", "type": "update", "data": [told]}
 
+    def _emit_ticker(self, trigger: str, name: str) -> None:
+        if self._venue.is_priced(name):
+            self._streams.emit(f"ticker:{trigger}:{name}", lambda: _text(self._ticker("update", name)))
+
     def _ticker(self, kind: str, name: str) -> Json:
-        quote, last = self._venue.quote(name), self._venue.last_trade(name)
-        listing = self._venue.listings[name]
-        px = last.px if last else 0.0
-        day = self._venue.day(name, max(quote.ts if quote else 0, last.ts if last else 0))
+        listing, quote, last = self._venue.listings[name], self._venue.quote(name), self._venue.last_trade(name)
+        assert quote is not None
+        assert last is not None
+        day, px = self._venue.day(name, max(quote.ts, last.ts)), last.px
         told = {
             "symbol": symbol_of(name),
-            "bid": quote.bid_px if quote else 0.0,
-            "bid_qty": quote.bid_qty if quote else 0.0,
-            "ask": quote.ask_px if quote else 0.0,
-            "ask_qty": quote.ask_qty if quote else 0.0,
+            "bid": quote.bid_px,
+            "bid_qty": quote.bid_qty,
+            "ask": quote.ask_px,
+            "ask_qty": quote.ask_qty,
             "last": px,
             "volume": listing.volume(day) if day else 0.0,
-            "vwap": round(listing.vwap(day), listing.px_decimals) if day else 0.0,
+            "vwap": round(listing.vwap(day), listing.px_decimals) if day else px,
             "low": min(px, day.low) if day else px,
             "high": max(px, day.high) if day else px,
             "change": round(px - day.open, listing.px_decimals) if day else 0.0,

@@ -141,6 +141,10 @@ class OtherVenue:
         """Venue time, with everything played that is due."""
         return self._exchange.catch_up()
 
+    def is_priced(self, instrument: str) -> bool:
+        """Whether there is a quote and a trade; a recording has neither at its very beginning."""
+        return instrument in self._exchange.quotes and instrument in self._exchange.last_trades
+
     def quote(self, instrument: str) -> Quote | None:
         """The best bid and offer as of the last event."""
         quote = self._exchange.quotes.get(instrument)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import itertools
 import json
 from collections.abc import AsyncIterator
@@ -13,7 +14,7 @@ import aiohttp
 import ccxt.pro
 import pytest
 
-from libs.common.timeframe import SECOND
+from libs.common.timeframe import MILLISECOND, SECOND
 from libs.trading.public_ccxt import kraken_config
 from tests.e2e.feed_bench import settled
 from tests.e2e.streamed_bars import bars_of, hear_minutes
@@ -122,6 +123,28 @@ async def test_whoever_subscribes_hears_fifty_old_trades_first(venue) -> None:
         await asyncio.wait_for(watching, 5)
     again = await asyncio.wait_for(exchange.watch_trades(PAIR), 5)
     assert [trade["id"] for trade in again] == [trade["id"] for trade in told]
+
+
+async def test_a_recording_begins_without_trades_and_quotes(tmp_path) -> None:
+    """Nothing is told of a pair before there is something: ccxt's reader would die of an empty snapshot."""
+    at_ms = 1_723_161_255_000
+    lines = [
+        f'{(at_ms + n) * MILLISECOND} {{"stream":"btcusdt@{channel}","data":{json.dumps(data)}}}'
+        for n, channel, data in (
+            (0, "depth@100ms", {"e": "depthUpdate", "E": at_ms, "U": 1, "u": 1, "b": [], "a": []}),
+            (5000, "bookTicker", {"u": 2, "s": "BTCUSDT", "b": "60000.00", "B": "1", "a": "60000.01", "A": "2"}),
+            (6000, "trade", {"E": at_ms + 6000, "t": 7, "p": "60000.01", "q": "0.5", "T": at_ms + 6000, "m": False}),
+        )
+    ]
+    (tmp_path / "btcusdt_20240808.gz").write_bytes(gzip.compress("\n".join(lines).encode()))
+    async with open_venue(tmp_path / "home", sim_data=tmp_path) as venue:
+        exchange = client(venue)
+        watching = asyncio.ensure_future(exchange.watch_trades(PAIR))
+        quotes = asyncio.ensure_future(exchange.watch_bids_asks([PAIR]))
+        trade = (await venue.when(watching))[0]
+        assert (trade["id"], trade["price"], trade["timestamp"]) == ("50000007", 60024.0, at_ms + 6000)
+        quote = (await venue.when(quotes))[PAIR]
+        assert quote["bid"] < quote["ask"]
 
 
 async def test_quotes_of_several_pairs_in_one_subscription(venue) -> None:
