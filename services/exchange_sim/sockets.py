@@ -12,9 +12,10 @@ CLOSE_TIMEOUT_S = 0.5
 
 
 class Socket:
-    """Wraps an accepted aiohttp WebSocket; `send` never blocks."""
+    """Wraps an accepted aiohttp WebSocket of one of the venues; `send` never blocks."""
 
-    def __init__(self) -> None:
+    def __init__(self, venue: str = "binance") -> None:
+        self.venue = venue
         self.ws = web.WebSocketResponse(heartbeat=PING_S, compress=False, autoping=True, timeout=CLOSE_TIMEOUT_S)
         self._queue: asyncio.Queue[str] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
