@@ -168,9 +168,7 @@ class FeedEdge:
             )
             for each in self._instruments
         )
-        node.emit(
-            FeedMarks(venue="binance", as_of=now, marks=marks, alive=self._instruments, ts_event=now, ts_init=now)
-        )
+        node.emit(FeedMarks(venue="sim", as_of=now, marks=marks, alive=self._instruments, ts_event=now, ts_init=now))
         self._scheduler.at(now + PRICE_EVERY, lambda: self._tell(life))
 
     def _tell_bars(self, node: Node, now: int) -> None:

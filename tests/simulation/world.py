@@ -203,6 +203,7 @@ class World:
         )
         risk = RiskLimits(
             instruments=INSTRUMENTS,
+            venue="sim",
             price_age_ms_max=15_000,
             position_fraction_max=POSITION_FRACTION_MAX,
             approval_ttl_ms=20_000,

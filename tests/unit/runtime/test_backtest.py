@@ -105,7 +105,7 @@ def _tick(test: Backtest, venue: SpotVenue, paper: PaperVenue, paths: dict[str, 
         marks.append(
             Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, protective_px=px, trust="TRUSTED", ts=now)
         )
-    test.tell("feed", FeedMarks(venue="binance", as_of=now, marks=tuple(marks), alive=INSTRUMENTS, **times))
+    test.tell("feed", FeedMarks(venue="sim", as_of=now, marks=tuple(marks), alive=INSTRUMENTS, **times))
     if now % MINUTE == 0 and now > BEGIN:
         bars = tuple(path.bar(each, now - MINUTE) for each, path in paths.items())
         test.tell("feed", FeedBars(id=derive_id("bars", now), end_ts=now, bars=bars, **times))
