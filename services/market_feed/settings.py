@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
-from pydantic import AliasChoices, Field
+from typing import Annotated
+
+from pydantic import AfterValidator, AliasChoices, Field
+from pydantic_settings import NoDecode
 
 from libs.common.timeframe import MILLISECOND
-from libs.runtime.settings import Instruments, ServiceSettings
+from libs.runtime.settings import Instruments, Listed, ServiceSettings
+from services.market_feed.doubt import SanityLimits
+from services.market_feed.failover import Patience
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.marks import Cadence
+
+VENUES = ("binance", "kraken", "kucoin")
+
+
+def _are_venues(value: tuple[str, ...]) -> tuple[str, ...]:
+    unknown = [venue for venue in value if venue not in VENUES]
+    if not value or unknown or len(set(value)) != len(value):
+        raise ValueError(f"want each of {', '.join(VENUES)} at most once, separated by commas, the home venue first")
+    return value
 
 
 class Settings(ServiceSettings):
@@ -17,7 +31,10 @@ class Settings(ServiceSettings):
         default=("BTC-USDT", "ETH-USDT"),
         description="the instruments to tell, separated by commas",
     )
-    feed_venue: str = Field(default="binance", pattern=r"^[a-z0-9_-]{1,32}$", description="the venue's name in events")
+    feed_venues: Annotated[tuple[str, ...], NoDecode, AfterValidator(_are_venues), Listed] = Field(
+        default=("binance", "kraken", "kucoin"),
+        description="whose prices, the most preferred first; the first is home, where orders go",
+    )
     feed_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
@@ -45,10 +62,45 @@ class Settings(ServiceSettings):
         default=60_000, ge=500, le=3_600_000, description="no trade of an instrument for so long: reconnect its socket"
     )
     feed_down_ms_max: int = Field(default=2_000, ge=0, le=600_000, description="disconnected for so long: DOWN")
+    feed_leave_ms: int = Field(
+        default=5_000, ge=100, le=600_000, description="a venue that is poor for so long is left"
+    )
+    feed_return_ms: int = Field(
+        default=60_000, ge=100, le=3_600_000, description="a more preferred venue that is good for so long speaks again"
+    )
+    feed_poll_ms: int = Field(default=2_000, ge=100, le=60_000, description="without sockets REST is asked so often")
+    feed_notional_min: float = Field(
+        default=10.0, ge=0, le=1e9, description="prints worth less (quote currency) move no price and confirm none"
+    )
+    feed_spread_max: float = Field(
+        default=0.10, gt=0, le=1.0, description="a quote wider than this share of its price is not believed"
+    )
 
     def machine(self) -> MarketFeedMachine.Settings:
         """Whose prices are told."""
-        return MarketFeedMachine.Settings(venue=self.feed_venue, instruments=self.instruments)
+        return MarketFeedMachine.Settings(venue=self.home, instruments=self.instruments)
+
+    @property
+    def home(self) -> str:
+        """The venue orders go to."""
+        return self.feed_venues[0]
+
+    def url_of(self, venue: str) -> str:
+        """Where a venue is."""
+        return self.feed_venue_url
+
+    @property
+    def patience(self) -> Patience:
+        """How long a venue may be poor, and must be good."""
+        leave = self.feed_leave_ms * MILLISECOND
+        return Patience(
+            leave_after=leave, return_after=self.feed_return_ms * MILLISECOND, poll_after=leave, settle_after=leave
+        )
+
+    @property
+    def sanity(self) -> SanityLimits:
+        """Where belief in a price ends."""
+        return SanityLimits(notional_min=self.feed_notional_min, spread_max=self.feed_spread_max)
 
     @property
     def cadence(self) -> Cadence:

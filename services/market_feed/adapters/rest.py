@@ -1,9 +1,8 @@
-"""The venue's REST answers as checked facts. Whatever goes wrong is one exception, `VenueUnavailable`, to be tried again.
+"""A venue's REST answers as checked facts. Whatever goes wrong is one exception, `VenueUnavailable`, to be tried again.
 
 ccxt does not notice an answer that is truncated, empty or HTML with status 200: it returns None fields, or raises whatever
-Python raises on nonsense. So every answer passes frames.py or klines.py, and those errors count as the venue's, not ours.
-Bars are asked for by ccxt's raw call, because `fetch_ohlcv` makes an empty list of nonsense, and no bars is an answer to us:
-nobody traded.
+Python raises on nonsense. So every answer passes frames.py or klines.py, and those errors count as the venue's, not ours. How
+each venue is asked is its dialect's business (dialects.py).
 """
 
 from __future__ import annotations
@@ -18,15 +17,14 @@ import ccxt.pro
 
 from libs.common.messages import Bar, InstrumentSpec, QuoteChanged, Timeframe
 from libs.common.money import ZERO, plain, to_decimal
-from libs.common.timeframe import MILLISECOND, MINUTE, STEP
+from libs.common.timeframe import MINUTE, STEP, bar_open
+from libs.trading.bars import Rollup
+from services.market_feed.adapters.dialects import Dialect
 from services.market_feed.frames import FrameRefused, quote_of, symbol_of, to_ns
 from services.market_feed.klines import bars_of, complete_until
 
-PAGE = 1000
-"""Bars in one answer, at most."""
-
 CALL_S_MAX = 15.0
-_NONSENSE = (FrameRefused, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
+_NONSENSE = (FrameRefused, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration)
 
 T = TypeVar("T")
 
@@ -40,23 +38,26 @@ class UnknownInstrument(ValueError):
 
 
 class RestVenue:
-    """What the feed asks the venue by REST. Instants are ns UTC."""
+    """What the feed asks one venue by REST. Instants are ns UTC. `answers`: whether the last call was answered with sense."""
 
-    def __init__(self, exchange: ccxt.pro.binance, venue: str, instruments: tuple[str, ...]):
+    def __init__(self, exchange: Any, dialect: Dialect, instruments: tuple[str, ...]):
         self.exchange = exchange
-        self._venue = venue
+        self.dialect = dialect
+        self.venue = dialect.venue
+        self.answers = False
         self._instruments = instruments
 
-    async def specs(self) -> tuple[InstrumentSpec, ...]:
-        """The venue's rules for every instrument.
+    async def specs(self, *, needs_all: bool = True) -> tuple[InstrumentSpec, ...]:
+        """The venue's rules for every instrument; without `needs_all` for those it lists, which are then all it is asked for.
 
         Raises:
             VenueUnavailable; UnknownInstrument: it does not list one of them.
         """
         markets = await self._ask("load_markets", self.exchange.load_markets(True))
         unknown = [name for name in self._instruments if symbol_of(name) not in markets]
-        if unknown:
-            raise UnknownInstrument(f"{self._venue} does not list {', '.join(unknown)}; correct BULKHEAD_INSTRUMENTS")
+        if unknown and needs_all:
+            raise UnknownInstrument(f"{self.venue} does not list {', '.join(unknown)}; correct BULKHEAD_INSTRUMENTS")
+        self._instruments = tuple(name for name in self._instruments if name not in unknown)
         try:
             return tuple(_spec(name, markets[symbol_of(name)]) for name in self._instruments)
         except _NONSENSE as error:
@@ -73,28 +74,32 @@ class RestVenue:
     async def quotes(self, now: int) -> list[QuoteChanged]:
         """The best bid and offer of every instrument; an empty or crossed book is left out."""
         symbols = [symbol_of(name) for name in self._instruments]
-        tickers = await self._ask("fetch_bids_asks", self.exchange.fetch_bids_asks(symbols))
+        tickers = await self._ask("quotes", self.dialect.quotes(self.exchange, symbols))
         missing = [symbol for symbol in symbols if symbol not in tickers]
         if missing:
-            raise VenueUnavailable(f"fetch_bids_asks: nothing about {', '.join(missing)}")
+            raise VenueUnavailable(f"quotes: nothing about {', '.join(missing)}")
         quotes = []
         for name in self._instruments:
             try:
-                quotes.append(quote_of(tickers[symbol_of(name)], name, self._venue, now))
+                quotes.append(quote_of(tickers[symbol_of(name)], name, self.venue, now))
             except FrameRefused:
                 continue
         return quotes
 
     async def last_px(self, instrument: str) -> float | None:
         """The price of the last trade; None if there is none."""
-        rows = await self._rows(instrument, "1m", limit=1)
+        rows = await self._rows(instrument, "1m", None, 1)
         return rows[-1].close if rows else None
 
     async def history(self, instrument: str, timeframe: Timeframe, since: int, until: int) -> list[Bar]:
         """The bars that open at `since` or later and close at `until` or before, page by page."""
+        if timeframe == "1w" and not self.dialect.has_weeks:
+            days = await self.history(instrument, "1d", bar_open(since, "1w"), until)
+            weeks = Rollup("1w")
+            return [week for day in days if (week := weeks.fold(day)) is not None and week.ts_open >= since]
         bars: list[Bar] = []
         while since < until:
-            page = await self._rows(instrument, timeframe, since, PAGE, until)
+            page = await self._rows(instrument, timeframe, since, self.dialect.page, until)
             if not page:
                 break
             bars += page
@@ -109,35 +114,33 @@ class RestVenue:
         `waited`: the caller has been asking for so long that `grace` would have passed if the venue's clock moved.
         """
         venue_now = await self.now()
-        bars = await self._rows(instrument, "1m", since, PAGE)
-        covered = min(until, since + PAGE * MINUTE)
+        bars = await self._rows(instrument, "1m", since, self.dialect.page)
+        covered = min(until, since + self.dialect.page * MINUTE)
         if venue_now >= covered + (0 if waited else grace):
             return bars, covered
         return bars, min(until, complete_until(bars))
 
     async def _rows(
-        self, instrument: str, timeframe: Timeframe, since: int | None = None, limit: int = PAGE, until: int = 0
+        self, instrument: str, timeframe: Timeframe, since: int | None, limit: int, until: int = 0
     ) -> list[Bar]:
-        params = {"symbol": self.exchange.market_id(symbol_of(instrument)), "interval": timeframe, "limit": limit}
-        if since is not None:
-            params["startTime"] = since // MILLISECOND
-        if until:
-            params["endTime"] = until // MILLISECOND - 1
-        rows = await self._ask("klines", self.exchange.public_get_klines(params))
+        symbol = symbol_of(instrument)
+        asked = self.dialect.bars(self.exchange, symbol, timeframe, since, until, limit)
+        rows = await self._ask(f"bars {instrument} {timeframe}", asked)
         try:
-            if not isinstance(rows, list):
-                raise FrameRefused("NOT_A_LIST")
-            numbers = ([int(row[0]), *map(float, row[1:6])] for row in rows)
-            return bars_of(numbers, instrument, self._venue, timeframe)
+            return bars_of(rows, instrument, self.venue, timeframe)
         except _NONSENSE as error:
-            raise VenueUnavailable(f"klines {instrument} {timeframe}: {error}"[:300]) from None
+            self.answers = False
+            raise VenueUnavailable(f"bars {instrument} {timeframe}: {error}"[:300]) from None
 
     async def _ask(self, name: str, call: Awaitable[T]) -> T:
         try:
             async with asyncio.timeout(CALL_S_MAX):
-                return await call
+                answer = await call
         except (ccxt.BaseError, TimeoutError, *_NONSENSE) as error:
-            raise VenueUnavailable(f"{name}: {type(error).__name__}: {error}"[:300]) from None
+            self.answers = False
+            raise VenueUnavailable(f"{self.venue} {name}: {type(error).__name__}: {error}"[:300]) from None
+        self.answers = True
+        return answer
 
 
 def _spec(instrument: str, market: dict[str, Any]) -> InstrumentSpec:

@@ -1,0 +1,159 @@
+"""What REST gives that no socket gave: the history before the first bar, and the venue's own bar for every minute not seen whole.
+
+It asks the venue that speaks, whichever that is when it asks; an answer of one that no longer speaks is thrown away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol, TypeVar
+
+from libs.common.ids import derive_id
+from libs.common.messages import Bar, FeedHistory, Message, Timeframe
+from libs.common.timeframe import MILLISECOND, SECOND, TIMEFRAMES, bar_open
+from services.market_feed.adapters.line import VenueLine
+from services.market_feed.adapters.rest import VenueUnavailable
+from services.market_feed.adapters.tally import Tally
+from services.market_feed.desk import Desk, Want
+from services.market_feed.klines import continuous, sift
+from services.market_feed.record import FeedRecord
+from services.market_feed.settings import Settings
+
+HISTORY_CHUNK = 500
+STANDS_S = 1.0
+"""The clock has stood for so long that a minute which should have been proven by now must be asked for."""
+LOOK_S = 0.05
+RETRY_S = 0.25
+RETRY_S_MAX = 5.0
+
+T = TypeVar("T")
+
+
+class Feeding(Protocol):
+    """What back-filling needs to know of the feed."""
+
+    speaking: VenueLine
+    tally: Tally
+
+    @property
+    def moved_at(self) -> float:
+        """When time moved for the last time (monotonic)."""
+        ...
+
+
+class Backfill:
+    """The REST half of the bars."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        context: Any,
+        desk: Desk,
+        record: FeedRecord,
+        emit: Callable[[Message], None],
+        feeding: Feeding,
+    ):
+        self._settings = settings
+        self._context = context
+        self._desk = desk
+        self._record = record
+        self._emit = emit
+        self._feeding = feeding
+        self._asked_since: dict[str, tuple[int, float]] = {}
+
+    async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
+        """`call`'s result, however long the venue is away."""
+        pause_s = RETRY_S
+        while True:
+            try:
+                return await call()
+            except VenueUnavailable as error:
+                self._context.logger.warning("venue_unavailable", error=str(error))
+            await asyncio.sleep(pause_s)
+            pause_s = min(pause_s * 2, RETRY_S_MAX)
+
+    # --- history --------------------------------------------------------------------------------------------------
+
+    async def publish_history(self) -> None:
+        """The closed bars before the first live one, once per log and series."""
+        until = self._record.boundary
+        for instrument in self._feeding.speaking.instruments:
+            await self.insist(lambda name=instrument: self._final(name, until))  # type: ignore[misc]
+            for timeframe in TIMEFRAMES:
+                await self._publish_series(instrument, timeframe)
+
+    async def _final(self, instrument: str, until: int) -> None:
+        """Return if the venue's bars up to `until` cannot change any more, else it counts as not available yet."""
+        want = Want(instrument, bar_open(until - 1, "1m"), until)
+        if (await self._minutes(self._feeding.speaking, want))[1] < until:
+            raise VenueUnavailable(f"the bars of {instrument} up to {until} are not final yet")
+
+    async def _publish_series(self, instrument: str, timeframe: Timeframe) -> None:
+        """The history of one series, oldest first, from where the log has it."""
+        ends = bar_open(self._record.boundary, timeframe)
+        begins = self._record.history_begins(instrument, timeframe, self._settings.history_bars(timeframe))
+        if begins >= ends:
+            return
+        said = await self.insist(lambda: self._feeding.speaking.rest.history(instrument, timeframe, begins, ends))
+        kept, refused = sift(said, 0.0)
+        for bar, reference_px in refused:
+            self._feeding.tally.rejected_bar(bar, reference_px)
+        bars = continuous(kept, ends)
+        for start in range(0, max(len(bars), 1), HISTORY_CHUNK):
+            self._emit(self._history(instrument, timeframe, ends, bars[start : start + HISTORY_CHUNK]))
+
+    def _history(self, instrument: str, timeframe: Timeframe, ends: int, bars: list[Bar]) -> FeedHistory:
+        first, last = (bars[0].ts_open, bars[-1].ts_close) if bars else (ends, ends)
+        return FeedHistory(
+            id=derive_id("feed.history", self._feeding.speaking.venue, instrument, timeframe, first, last),
+            ts_event=last,
+            ts_init=self._context.clock.now(),
+            instrument=instrument,
+            timeframe=timeframe,
+            bars=tuple(bars),
+        )
+
+    # --- minutes --------------------------------------------------------------------------------------------------
+
+    async def mend(self) -> None:
+        """For ever: get the venue's own bar for every minute that was not seen whole: after a start, a hole, a silence, a switch."""
+        pause_s = RETRY_S
+        while True:
+            stands_s = time.monotonic() - self._feeding.moved_at
+            wants = self._desk.wants(self._context.clock.now(), is_still=stands_s > STANDS_S)
+            try:
+                has_mended = await self._mend(wants)
+            except VenueUnavailable as error:
+                self._context.logger.warning("venue_unavailable", error=str(error))
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, RETRY_S_MAX)
+                continue
+            pause_s = RETRY_S
+            await asyncio.sleep(0 if has_mended else RETRY_S if wants else LOOK_S)
+
+    async def _mend(self, wants: list[Want]) -> bool:
+        has_mended = False
+        for want in wants:
+            line = self._feeding.speaking
+            bars, final = await self._minutes(line, want)
+            if line is not self._feeding.speaking:
+                return True
+            if final > want.since:
+                has_mended = True
+                repaired = self._desk.repair(want.instrument, bars, final)
+                for bar, reference_px in repaired.refused:
+                    self._feeding.tally.rejected_bar(bar, reference_px)
+                if not repaired.agrees:
+                    line.renew(want.instrument, "LOSES_TRADES")
+        return has_mended
+
+    async def _minutes(self, line: VenueLine, want: Want) -> tuple[list[Bar], int]:
+        until, asked_at = self._asked_since.get(want.instrument, (0, 0.0))
+        moment = time.monotonic()
+        if until != want.until:
+            self._asked_since[want.instrument] = (want.until, asked_at := moment)
+        grace = self._settings.feed_grace_ms * MILLISECOND
+        has_waited = moment - asked_at > max(grace / SECOND, STANDS_S)
+        return await line.rest.minutes(want.instrument, want.since, want.until, grace=grace, waited=has_waited)
