@@ -59,13 +59,14 @@ def _key(node: Any, part: str) -> Any:
 
 
 def _calculated(old: Any, factor: float | None, offset: float | None) -> Any:
-    """The number in the form it had: a string stays a string, a whole number whole."""
+    """The number in the form it had: a string stays a string with as many decimals, a whole number whole."""
     if isinstance(old, bool):
         return None
     try:
-        new = Decimal(str(old)) * Decimal(str(1 if factor is None else factor)) + Decimal(str(offset or 0))
+        was = Decimal(str(old))
+        new = was * Decimal(str(1 if factor is None else factor)) + Decimal(str(offset or 0))
+        if isinstance(old, str):
+            return f"{new.quantize(was):f}"
     except InvalidOperation:
         return None
-    if isinstance(old, str):
-        return f"{new:f}"
     return int(new) if isinstance(old, int) else float(new)
