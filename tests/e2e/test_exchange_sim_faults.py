@@ -7,17 +7,16 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
-from aiohttp import ClientWebSocketResponse, WSMsgType
+from aiohttp import WSMsgType
 
 from services.exchange_sim.faults import SocketFault
+from tests.e2e.fault_bench import SILENCE_S, RawSocket, active, frame, frames, heal, is_silent, script, trades, until
 from tests.e2e.venue_stand import VenueStand, open_venue
 
 TRADES = "btcusdt@trade"
-SILENCE_S = 0.15
 
 
 @pytest.fixture
@@ -25,77 +24,6 @@ async def venue(tmp_path: Path) -> AsyncIterator[VenueStand]:
     """A venue whose time stands still unless a test moves it."""
     async with open_venue(tmp_path / "home") as stand:
         yield stand
-
-
-async def script(venue: VenueStand, kind: str, on: str = "socket", **more: Any) -> dict[str, Any]:
-    answer = await venue.post("/sim/faults", {"on": on, "kind": kind, **more})
-    assert "error" not in answer, answer["error"]
-    return answer
-
-
-async def active(venue: VenueStand) -> list[dict[str, Any]]:
-    return (await venue.get("/sim/faults"))["active"]
-
-
-async def heal(venue: VenueStand, **query: Any) -> dict[str, Any]:
-    async with venue.http.delete("/sim/faults", params=query) as answer:
-        return await answer.json()
-
-
-async def frame(socket: ClientWebSocketResponse) -> Any:
-    return await asyncio.wait_for(socket.receive_json(), 5)
-
-
-async def trades(venue: VenueStand, count: int) -> int:
-    """Let time pass until exactly so many trades of BTC-USDT were made; the id of the last of them."""
-    now = (await venue.get("/sim/state"))["instruments"]["BTC-USDT"]["last_trade_id"]
-    until = now + count
-    while now < until:
-        now = (await venue.advance(0.5))["instruments"]["BTC-USDT"]["last_trade_id"]
-    assert now == until
-    return now
-
-
-async def frames(venue: VenueStand, socket: ClientWebSocketResponse, count: int) -> list[Any]:
-    """As many frames of one stream, with as many trades."""
-    await trades(venue, count)
-    return [await frame(socket) for _ in range(count)]
-
-
-async def is_silent(socket: ClientWebSocketResponse) -> bool:
-    """Whether nothing comes for a while."""
-    try:
-        await asyncio.wait_for(socket.receive(), SILENCE_S)
-    except TimeoutError:
-        return True
-    return False
-
-
-class RawSocket:
-    """A WebSocket without a library: what really comes over TCP, pongs and resets included."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter):
-        self.reader = reader
-        self.writer = writer
-
-    @classmethod
-    async def open(cls, venue: VenueStand, path: str) -> RawSocket:
-        self = cls(*await asyncio.open_connection("127.0.0.1", venue.server.port))
-        self.writer.write(
-            f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-            f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n".encode()
-        )
-        return self
-
-    async def handshake(self) -> bytes:
-        return await asyncio.wait_for(self.reader.readuntil(b"\r\n\r\n"), 5)
-
-    def ping(self) -> None:
-        self.writer.write(b"\x89\x82" + bytes(4) + b"hi")
-
-    async def heard(self) -> bytes:
-        """What comes next; ConnectionResetError for a reset, TimeoutError for nothing."""
-        return await asyncio.wait_for(self.reader.read(1 << 16), SILENCE_S * 4)
 
 
 PONG = b"\x8a\x02hi"
@@ -109,8 +37,7 @@ async def test_a_reset_is_a_reset(venue) -> None:
         answer = await script(venue, "reset", stream="btc*")
         assert (answer["sockets"], answer["active"]) == (1, [])
         with pytest.raises(ConnectionResetError):
-            while await raw.heard():
-                pass
+            await raw.to_the_end()
         await venue.advance(10)
         assert (await frame(other))["s"] == "ETHUSDT"
     async with venue.http.ws_connect(f"/ws/{TRADES}") as socket:
@@ -139,7 +66,7 @@ async def test_a_frozen_socket_answers_pings_and_says_nothing(venue) -> None:
         await raw.heard()
     async with venue.http.ws_connect(f"/ws/{TRADES}") as fresh:
         first = (await frames(venue, fresh, 1))[0]
-        assert (await active(venue))[0]["struck"] == 7
+        assert active(venue)[0]["struck"] == 7
         assert (await heal(venue))["ended"] == 1
         assert (await frames(venue, fresh, 1))[0]["t"] == first["t"] + 1
     text = await raw.heard()
@@ -154,9 +81,8 @@ async def test_a_sticky_freeze_takes_new_connections_too_and_ends_by_itself(venu
         await socket.send_json({"method": "SUBSCRIBE", "params": [TRADES, "btcusdt@aggTrade"], "id": 1})
         assert await frame(socket) == {"result": None, "id": 1}
         assert {each["e"] for each in await frames(venue, socket, 3)} == {"aggTrade"}
-        assert (await active(venue))[0]["struck"] == 3
-        while await active(venue):
-            await asyncio.sleep(0.02)
+        assert active(venue)[0]["struck"] == 3
+        await until(lambda: not active(venue))
         await trades(venue, 1)
         assert [(await frame(socket))["e"] for _ in range(2)] == ["trade", "aggTrade"]
 
@@ -228,7 +154,7 @@ async def test_frames_are_lost_repeated_or_late(venue, kind, heard) -> None:
         told = [await frame(socket) for _ in range(4 + len(heard))]
         assert [each["t"] - first for each in told if each["e"] == "trade"] == heard
         assert [each["a"] - first for each in told if each["e"] == "aggTrade"] == [0, 1, 2, 3]
-        assert await active(venue) == []
+        assert active(venue) == []
 
 
 @pytest.mark.parametrize(
@@ -263,7 +189,7 @@ async def test_time_itself_can_be_mangled(venue) -> None:
         for each in await frames(venue, socket, 2):
             assert each["E"] - each["k"]["t"] >= 3_600_000
             assert each["k"]["c"] == "0.00000000"
-        assert [each["struck"] for each in await active(venue)] == [2, 2, 0]
+        assert [each["struck"] for each in active(venue)] == [2, 2, 0]
 
 
 async def test_a_subscription_can_be_refused(venue) -> None:
@@ -280,12 +206,11 @@ async def test_the_account_has_a_stream_of_its_own(venue) -> None:
     exchange = venue.client()
     await exchange.load_markets()
     watching = asyncio.ensure_future(exchange.watch_orders())
-    while not [socket for socket in venue.server.hub.sockets if "account" in socket.streams]:
-        await asyncio.sleep(0.02)
+    await until(lambda: [socket for socket in venue.server.hub.sockets if "account" in socket.streams])
     assert (await script(venue, "reset"))["sockets"] == 0
     await script(venue, "drop", stream="account", seconds=60)
     await exchange.create_order("BTC/USDT", "market", "buy", 0.01)
-    assert (await active(venue))[0]["struck"] == 3, "NEW, TRADE and the balances"
+    assert active(venue)[0]["struck"] == 3, "NEW, TRADE and the balances"
     assert not watching.done()
     assert (await script(venue, "reset", stream="account"))["sockets"] == 1
     with pytest.raises(Exception, match="1006"):
@@ -301,8 +226,7 @@ async def test_a_venue_that_is_away(venue) -> None:
         answer = await script(venue, "down", on="venue")
         assert answer["sockets"] == 1
         with pytest.raises(ConnectionResetError):
-            while await raw.heard():
-                pass
+            await raw.to_the_end()
         with pytest.raises(ConnectionResetError):
             await (await RawSocket.open(venue, "/ws")).handshake()
         with pytest.raises(aiohttp.ClientConnectionError):
@@ -316,8 +240,7 @@ async def test_a_venue_that_is_away(venue) -> None:
             assert (refusal.status, refusal.headers["Retry-After"]) == (503, "1")
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
             await venue.http.ws_connect("/ws")
-        while await active(venue):
-            await asyncio.sleep(0.02)
+        await until(lambda: not active(venue))
         assert "serverTime" in await venue.get("/api/v3/time")
         assert not clock.closed
 

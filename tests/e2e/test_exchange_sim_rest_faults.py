@@ -9,10 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import ccxt
 import pytest
 
 from services.exchange_sim.faults import RestFault
 from services.exchange_sim.weights import REFUSALS_BEFORE_BAN
+from tests.e2e import fault_bench
+from tests.e2e.fault_bench import active, until
 from tests.e2e.venue_stand import VenueStand, open_venue
 
 KLINES = "/api/v3/klines?symbol=BTCUSDT&interval=1m&limit=3"
@@ -25,9 +28,7 @@ async def venue(tmp_path: Path) -> AsyncIterator[VenueStand]:
 
 
 async def script(venue: VenueStand, kind: str, path: str = "/api/v3/klines", **more: Any) -> dict[str, Any]:
-    answer = await venue.post("/sim/faults", {"on": "rest", "kind": kind, "path": path, **more})
-    assert "error" not in answer, answer["error"]
-    return answer
+    return await fault_bench.script(venue, kind, "rest", path=path, **more)
 
 
 async def call(venue: VenueStand, path: str = KLINES) -> tuple[int, dict[str, str], str]:
@@ -73,7 +74,7 @@ async def test_a_reset_and_an_answer_that_does_not_come(venue) -> None:
     await script(venue, "reset", times=2)
     with pytest.raises(aiohttp.ClientOSError, match="reset by peer"):
         await call(venue)
-    assert (await venue.get("/sim/faults"))["active"] == [], "an idempotent call is sent twice by the client"
+    assert active(venue) == [], "an idempotent call is sent twice by the client"
     await script(venue, "hang")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(call(venue), 0.2)
@@ -81,8 +82,7 @@ async def test_a_reset_and_an_answer_that_does_not_come(venue) -> None:
     assert (await call(venue))[2] == (await call(venue))[2]
     await script(venue, "hang", seconds=60)
     waiting = asyncio.ensure_future(call(venue))
-    while not (await venue.get("/sim/faults"))["active"][0]["struck"]:
-        await asyncio.sleep(0.01)
+    await until(lambda: active(venue)[0]["struck"])
     venue.server.faults.end()
     assert (await waiting)[0] == 200
 
@@ -95,8 +95,7 @@ async def test_patterns_methods_and_an_end_in_time(venue) -> None:
     for _ in range(2):
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
             await venue.http.ws_connect("/ws/btcusdt@trade")
-    while len((await venue.get("/sim/faults"))["active"]) > 1:
-        await asyncio.sleep(0.02)
+    await until(lambda: len(active(venue)) == 1)
     async with venue.http.ws_connect("/ws/btcusdt@trade"):
         pass
     async with venue.http.post("/api/v3/order") as answer:
@@ -132,7 +131,14 @@ async def test_a_fault_nobody_knows_is_refused_with_what_is_known(venue) -> None
             assert complaint in (await answer.json())["error"]
 
 
-async def test_weights_are_told_as_binance_tells_them(venue) -> None:
+@pytest.fixture
+def one_long_minute(monkeypatch) -> None:
+    """The count of calls must not begin anew in the middle of a test."""
+    monkeypatch.setattr("services.exchange_sim.weights.MINUTE_S", 10**10)
+    monkeypatch.setattr("services.exchange_sim.weights.ORDER_WINDOW_S", 10**10)
+
+
+async def test_weights_are_told_as_binance_tells_them(venue, one_long_minute) -> None:
     """Every answer says what was used; a taken order says how many there were."""
     used = 0
     for path, weight in (
@@ -145,33 +151,33 @@ async def test_weights_are_told_as_binance_tells_them(venue) -> None:
         ("ticker/bookTicker?symbol=BTCUSDT", 2),
         ("nonsense", 1),
     ):
-        status, headers, _ = await call(venue, f"/api/v3/{path}")
-        before, used = used, int(headers["X-MBX-USED-WEIGHT-1M"])
-        assert used in (before + weight, weight), "or the minute is a new one"
-    status, body = await venue.signed("GET", "/api/v3/account")
-    assert status == 200
-    assert body["balances"]
+        _, headers, _ = await call(venue, f"/api/v3/{path}")
+        used += weight
+        assert headers["X-MBX-USED-WEIGHT-1M"] == headers["X-MBX-USED-WEIGHT"] == str(used)
+    exchange = venue.client()
+    await exchange.load_markets()
+    for count in ("1", "2"):
+        await exchange.create_order("BTC/USDT", "market", "buy", 0.001)
+        assert exchange.last_response_headers["X-MBX-ORDER-COUNT-10S"] == count
+    assert exchange.last_response_headers["X-MBX-USED-WEIGHT-1M"] == str(used + 20 + 2)
     assert "X-MBX-USED-WEIGHT-1M" not in (await call(venue, "/livez"))[1]
 
 
-async def test_too_much_is_refused_and_going_on_is_banned(tmp_path) -> None:
-    """429 with the seconds that the minute still has; whoever goes on calling gets 418, and the strings still answer."""
-    async with open_venue(tmp_path / "home", sim_weight_limit=40) as venue:
+async def test_too_much_is_refused_and_going_on_is_banned(tmp_path, one_long_minute) -> None:
+    """429 and when to come back; whoever goes on calling gets 418, and the strings still answer."""
+    async with open_venue(tmp_path / "home", sim_weight_limit=24) as venue:
         limits = json.loads((await call(venue, "/api/v3/exchangeInfo"))[2])["rateLimits"]
-        assert limits[0]["limit"] == 40
-        statuses, bodies = [], []
-        for _ in range(2 * (20 + REFUSALS_BEFORE_BAN)):
-            status, headers, text = await call(venue)
-            if status != 200:
-                statuses.append(status)
-                bodies.append(json.loads(text))
-                assert int(headers["Retry-After"]) in (range(1, 61) if status == 429 else range(119, 121))
-            if status == 418:
-                break
-        assert statuses == [429] * REFUSALS_BEFORE_BAN + [418]
-        assert {body["code"] for body in bodies} == {-1003}
-        assert "current limit is 40 request weight" in bodies[0]["msg"]
-        assert "IP banned until" in bodies[-1]["msg"]
+        assert limits[0]["limit"] == 24
+        answers = [await call(venue) for _ in range(2 + REFUSALS_BEFORE_BAN + 1)]
+        assert [status for status, _, _ in answers] == [200] * 2 + [429] * REFUSALS_BEFORE_BAN + [418]
+        first, last = json.loads(answers[2][2]), json.loads(answers[-1][2])
+        assert (first["code"], last["code"]) == (-1003, -1003)
+        assert "current limit is 24 request weight" in first["msg"]
+        assert "IP banned until" in last["msg"]
+        assert int(answers[2][1]["Retry-After"]) > 0
+        assert answers[-1][1]["Retry-After"] == "120"
+        with pytest.raises(ccxt.DDoSProtection, match="418"):
+            await venue.client().fetch_time()
         assert (await venue.get("/sim/state"))["now_ns"] == venue.now
 
 
