@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 
-from services.exchange_sim.fault_script import FaultScript, Standing
+from services.exchange_sim.fault_script import FaultScript
 from services.exchange_sim.faults import IMMEDIATE, Fault, SocketFault, VenueFault
 from services.exchange_sim.rest_faults import RestFaults
 from services.exchange_sim.socket_faults import SocketFaults
@@ -38,22 +38,16 @@ class FaultDesk:
         if fault.kind in IMMEDIATE and isinstance(fault, SocketFault):
             self.end(standing.number)
         elif fault.seconds is not None:
-            asyncio.get_running_loop().call_later(fault.seconds, self._expire)
+            asyncio.get_running_loop().call_later(fault.seconds, self.end, standing.number)
         return {"id": standing.number, "sockets": met}
 
     def end(self, number: int | None = None) -> int:
         """End one fault, or everything that waits or lasts; how many of those there were."""
         ended = self.script.end(number)
-        self._ended(ended)
+        for standing in ended:
+            self.sockets.end(standing)
         return len(ended)
 
     def shown(self) -> Json:
         """What is to come for orders (`pending`), and what waits or lasts elsewhere (`active`)."""
         return self.script.shown()
-
-    def _expire(self) -> None:
-        self._ended(self.script.expire())
-
-    def _ended(self, ended: list[Standing]) -> None:
-        for standing in ended:
-            self.sockets.end(standing)

@@ -56,6 +56,11 @@ class FaultScript:
         """What is to come for orders, next first."""
         return list(self._orders)
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing waits or lasts, but for orders."""
+        return not self._standing
+
     def on_sockets(self) -> Iterator[tuple[Standing, SocketFault]]:
         """What may strike connections now."""
         for standing in self._live():
@@ -89,16 +94,15 @@ class FaultScript:
         """How long it lasts yet; None: until it is ended."""
         return None if standing.until is None else max(0.0, standing.until - self._clock())
 
-    def expire(self) -> list[Standing]:
-        """Forget what is over by now, and say what that was."""
-        now = self._clock()
-        return self._forget([each for each in self._standing.values() if not each.is_live(now)])
-
     def end(self, number: int | None = None) -> list[Standing]:
         """End one fault, or all of them, those of orders too; what lasted or waited elsewhere is returned."""
         if number is None:
             self._orders.clear()
-        return self._forget([each for each in self._standing.values() if number in (None, each.number)])
+        gone = [each for each in self._standing.values() if number in (None, each.number)]
+        for each in gone:
+            del self._standing[each.number]
+            each.is_ended = True
+        return gone
 
     def shown(self) -> Json:
         """For GET /sim/faults."""
@@ -109,12 +113,6 @@ class FaultScript:
             return []
         now = self._clock()
         return [each for each in self._standing.values() if each.is_live(now)]
-
-    def _forget(self, gone: list[Standing]) -> list[Standing]:
-        for each in gone:
-            del self._standing[each.number]
-            each.is_ended = True
-        return gone
 
     def _shown(self, standing: Standing) -> Json:
         return {

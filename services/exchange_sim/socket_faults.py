@@ -51,6 +51,8 @@ class SocketFaults:
 
     def passed(self, socket: Socket, stream: str, text: str) -> Iterable[str]:
         """What leaves in place of a frame of `stream`: nothing, the frame or something like it, and what was held until after it."""
+        if self._script.is_quiet and not self._held:
+            return (text,)
         copies = 1
         for standing, fault in self._script.on_sockets():
             if not _is_of(fault, socket, stream):

@@ -67,6 +67,8 @@ class Socket:
         self._watch = request.app.get(WATCH)
         if self._watch is not None:
             self._watch.opening(self)
+        if self._transport is None or self._transport.is_closing():
+            raise web.HTTPServiceUnavailable  # the peer was swallowed or left: there is nobody to hear it
         await self.ws.prepare(request)
         self._writer = asyncio.create_task(self._write())
 

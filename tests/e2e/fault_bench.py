@@ -79,8 +79,8 @@ class RawSocket:
         self.writer = writer
 
     @classmethod
-    async def open(cls, venue: VenueStand, path: str) -> RawSocket:
-        self = cls(*await asyncio.open_connection("127.0.0.1", venue.server.port))
+    async def open(cls, port: int, path: str) -> RawSocket:
+        self = cls(*await asyncio.open_connection("127.0.0.1", port))
         self.writer.write(
             f"GET {path} HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
             f"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {base64.b64encode(bytes(16)).decode()}\r\n\r\n".encode()

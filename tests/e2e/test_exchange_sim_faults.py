@@ -7,6 +7,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -14,7 +15,7 @@ from aiohttp import WSMsgType
 
 from services.exchange_sim.faults import SocketFault
 from tests.e2e.fault_bench import SILENCE_S, RawSocket, active, frame, frames, heal, is_silent, script, trades, until
-from tests.e2e.venue_stand import VenueStand, open_venue
+from tests.e2e.venue_stand import VenueStand, open_venue, run_venue
 
 TRADES = "btcusdt@trade"
 
@@ -31,7 +32,7 @@ PONG = b"\x8a\x02hi"
 
 async def test_a_reset_is_a_reset(venue) -> None:
     """The kernel says RST, not FIN; connections to other streams, and those opened afterwards, are well."""
-    raw = await RawSocket.open(venue, f"/ws/{TRADES}")
+    raw = await RawSocket.open(venue.server.port, f"/ws/{TRADES}")
     assert b"101 Switching" in await raw.handshake()
     async with venue.http.ws_connect("/ws/ethusdt@trade") as other:
         answer = await script(venue, "reset", stream="btc*")
@@ -56,7 +57,7 @@ async def test_a_close_says_its_code_after_what_was_said_before(venue) -> None:
 
 async def test_a_frozen_socket_answers_pings_and_says_nothing(venue) -> None:
     """The stream is dead and the connection looks alive; new connections are well; what was lost stays lost."""
-    raw = await RawSocket.open(venue, f"/ws/{TRADES}")
+    raw = await RawSocket.open(venue.server.port, f"/ws/{TRADES}")
     await raw.handshake()
     await script(venue, "freeze")
     await trades(venue, 6)
@@ -89,7 +90,7 @@ async def test_a_sticky_freeze_takes_new_connections_too_and_ends_by_itself(venu
 
 async def test_from_a_black_hole_nothing_comes_until_it_ends_with_a_reset(venue) -> None:
     """No frame, no pong, no goodbye; the venue has forgotten the connection, TCP has not."""
-    raw = await RawSocket.open(venue, f"/ws/{TRADES}")
+    raw = await RawSocket.open(venue.server.port, f"/ws/{TRADES}")
     await raw.handshake()
     assert (await script(venue, "black_hole", stream=TRADES))["sockets"] == 1
     await trades(venue, 3)
@@ -107,7 +108,7 @@ async def test_from_a_black_hole_nothing_comes_until_it_ends_with_a_reset(venue)
 async def test_a_sticky_black_hole_swallows_handshakes(venue) -> None:
     """Whoever comes meanwhile is accepted by TCP and hears nothing; a stream can be swallowed with its subscription."""
     await script(venue, "black_hole", sticky=True, seconds=0.5)
-    raw = await RawSocket.open(venue, f"/ws/{TRADES}")
+    raw = await RawSocket.open(venue.server.port, f"/ws/{TRADES}")
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(raw.handshake(), SILENCE_S)
     with pytest.raises(ConnectionResetError):
@@ -221,14 +222,14 @@ async def test_a_venue_that_is_away(venue) -> None:
     """Sockets are reset, handshakes and requests refused, the strings still work; with its time it is back."""
     async with venue.http.ws_connect("/sim/clock") as clock:
         await frame(clock)
-        raw = await RawSocket.open(venue, f"/ws/{TRADES}")
+        raw = await RawSocket.open(venue.server.port, f"/ws/{TRADES}")
         await raw.handshake()
         answer = await script(venue, "down", on="venue")
         assert answer["sockets"] == 1
         with pytest.raises(ConnectionResetError):
             await raw.to_the_end()
         with pytest.raises(ConnectionResetError):
-            await (await RawSocket.open(venue, "/ws")).handshake()
+            await (await RawSocket.open(venue.server.port, "/ws")).handshake()
         with pytest.raises(aiohttp.ClientConnectionError):
             await venue.get("/api/v3/time")
         assert (await venue.get("/livez"))["status"] == "ok"
@@ -248,8 +249,52 @@ async def test_a_venue_that_is_away(venue) -> None:
 async def test_a_stopped_venue_keeps_nobody_in_a_hole(tmp_path) -> None:
     """Whatever lasts ends with the venue."""
     async with open_venue(tmp_path / "home") as stand:
-        raw = await RawSocket.open(stand, "/ws")
+        raw = await RawSocket.open(stand.server.port, "/ws")
         await raw.handshake()
         await script(stand, "black_hole", seconds=3600)
     with pytest.raises(ConnectionResetError):
         await raw.heard()
+
+
+async def test_the_process_hurts_like_the_library(tmp_path) -> None:
+    """The venue as it is run, on its own event loop: a reset, a frozen stream, a hole before and after the handshake."""
+    process, text = await run_venue(tmp_path, BULKHEAD_SIM_SPEED="100")
+    port = int(text)
+    async with aiohttp.ClientSession(f"http://127.0.0.1:{port}") as http:
+
+        async def ask(kind: str, **more: Any) -> int:
+            async with http.post(
+                "/sim/faults", json={"on": "socket", "kind": kind, "stream": "@trade", **more}
+            ) as answer:
+                assert answer.status == 200, await answer.text()
+                return (await answer.json())["sockets"]
+
+        async def connected() -> RawSocket:
+            raw = await RawSocket.open(port, f"/ws/{TRADES}")
+            assert b"101" in await raw.handshake()
+            await asyncio.wait_for(raw.reader.readuntil(b'"e":"trade"'), 5)
+            return raw
+
+        raw = await connected()
+        assert await ask("reset") == 1
+        with pytest.raises(ConnectionResetError):
+            await raw.to_the_end()
+        raw = await connected()
+        assert await ask("freeze", seconds=0.3) == 1
+        raw.ping()
+        await asyncio.wait_for(raw.reader.readuntil(PONG), 5)
+        await asyncio.wait_for(raw.reader.readuntil(b'"e":"trade"'), 5)
+        assert await ask("black_hole", seconds=1) == 1
+        raw.ping()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(raw.reader.readuntil(PONG), SILENCE_S * 4)
+        assert await ask("black_hole", sticky=True, stream=None) == 0
+        fresh = await RawSocket.open(port, "/ws")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(fresh.handshake(), SILENCE_S)
+        with pytest.raises(ConnectionResetError):
+            await asyncio.wait_for(raw.reader.readuntil(PONG), 5)
+    process.terminate()
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+    with pytest.raises(ConnectionResetError):
+        await fresh.heard()

@@ -58,20 +58,20 @@ def test_a_fault_leaves_with_its_last_strike_or_with_its_time() -> None:
     assert not left(RestFault(kind="html", path="*"), 1, 0)
 
 
-def test_what_is_over_is_forgotten_once() -> None:
-    """So that whatever it held is let go exactly once."""
+def test_what_is_over_strikes_no_more_and_is_ended_once() -> None:
+    """Its time stops it; whatever it held is let go by whoever ends it, exactly once."""
     wall = Wall()
     script = FaultScript(wall)
     standing = script.add(VenueFault(kind="down", seconds=2))
     assert script.on_venue("kraken") is None
     assert script.on_venue("binance") == (standing, standing.fault)
-    assert script.expire() == []
     wall.seconds += 2
     assert script.on_venue("binance") is None
+    assert script.end(standing.number + 1) == []
     assert not standing.is_ended
-    assert script.expire() == [standing]
+    assert script.end(standing.number) == [standing]
     assert standing.is_ended
-    assert script.expire() == script.end() == []
+    assert script.end(standing.number) == script.end() == []
 
 
 def test_requests_are_struck_by_path_and_method_first_come_first() -> None:
