@@ -11,7 +11,7 @@ from aiohttp import ClientWebSocketResponse
 
 from tests.e2e.venue_stand import VenueStand
 
-SILENCE_S = 0.15
+SILENCE_S = 0.2
 
 
 async def until(holds: Callable[[], Any]) -> None:
@@ -93,9 +93,9 @@ class RawSocket:
     def ping(self) -> None:
         self.writer.write(b"\x89\x82" + bytes(4) + b"hi")
 
-    async def heard(self) -> bytes:
+    async def heard(self, seconds: float = 5.0) -> bytes:
         """What comes next; ConnectionResetError for a reset, TimeoutError for nothing."""
-        return await asyncio.wait_for(self.reader.read(1 << 16), SILENCE_S * 4)
+        return await asyncio.wait_for(self.reader.read(1 << 16), seconds)
 
     async def to_the_end(self) -> None:
         """Hear everything; ConnectionResetError when it ends with a reset."""

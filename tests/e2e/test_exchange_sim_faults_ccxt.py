@@ -14,7 +14,7 @@ from tests.e2e.fault_bench import SILENCE_S, heal, script, trades, until
 from tests.e2e.venue_stand import VenueStand, open_venue
 
 PAIR = "BTC/USDT"
-KEEP_ALIVE_MS = 100
+KEEP_ALIVE_MS = 200
 
 
 @pytest.fixture
@@ -195,7 +195,7 @@ async def test_a_spoilt_answer_is_no_error_to_ccxt(venue, kind) -> None:
 async def test_a_venue_that_is_away_comes_back(venue) -> None:
     """Streams and requests fail while it lasts; afterwards the same client goes on."""
     exchange, next_trades = await watching(venue)
-    await script(venue, "down", "venue", seconds=0.4)
+    await script(venue, "down", "venue", seconds=1.5)
     with pytest.raises(ccxt.NetworkError):
         await asyncio.wait_for(next_trades, 5)
     with pytest.raises(ccxt.ExchangeNotAvailable):

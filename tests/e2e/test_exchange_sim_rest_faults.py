@@ -90,7 +90,7 @@ async def test_a_reset_and_an_answer_that_does_not_come(venue) -> None:
 async def test_patterns_methods_and_an_end_in_time(venue) -> None:
     """A fault with seconds strikes until they are over; a handshake is a GET of its path."""
     venue.server.faults.add(RestFault(kind="status", code=502, path="/api/v3/*", method="POST", times=1))
-    await script(venue, "status", "/ws*", code=503, seconds=0.3, retry_after=1)
+    await script(venue, "status", "/ws*", code=503, seconds=1.5, retry_after=1)
     assert (await call(venue))[0] == 200
     for _ in range(2):
         with pytest.raises(aiohttp.WSServerHandshakeError, match="503"):
