@@ -23,7 +23,7 @@ async def until(holds: Callable[[], Any]) -> None:
     raise AssertionError("it did not come to pass")
 
 
-async def script(venue: VenueStand, kind: str, on: str = "socket", **more: Any) -> dict[str, Any]:
+async def script(venue: VenueStand, /, kind: str, on: str = "socket", **more: Any) -> dict[str, Any]:
     """Ask for a fault."""
     answer = await venue.post("/sim/faults", {"on": on, "kind": kind, **more})
     assert "error" not in answer, answer["error"]
