@@ -34,7 +34,7 @@ class Listener(Protocol):
 
 
 class Exchange:
-    """One market, one account, one clock. `listener` may be set once the world is connected."""
+    """One market, one account, one clock. `listeners` join once the world is connected; they are told in that order."""
 
     def __init__(
         self, market: Market, venue: SpotVenue, store: AccountStore, make_clock: Callable[[int], VenueClock]
@@ -45,7 +45,7 @@ class Exchange:
         self.last_trades: dict[str, Trade] = {}
         self.books = {name: DepthBook(name, history.listing) for name, history in market.histories.items()}
         self.seen: dict[str, int] = {}
-        self.listener: Listener | None = None
+        self.listeners: list[Listener] = []
         self._store = store
         saved = store.load(market.identity)
         if saved is None:
@@ -84,8 +84,8 @@ class Exchange:
             )
         elif isinstance(event, Trade):
             updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
-        if self.listener is not None:
-            self.listener.on_market(event)
+        for listener in self.listeners:
+            listener.on_market(event)
         if updates:
             self._account_changed(updates, event.ts)
 
@@ -145,8 +145,8 @@ class Exchange:
 
     def _account_changed(self, updates: list[VenueUpdate], now: int) -> None:
         self._save_account()
-        if self.listener is not None:
-            self.listener.on_account(updates, now)
+        for listener in self.listeners:
+            listener.on_account(updates, now)
 
     def _save_account(self) -> None:
         self._store.save_account(

@@ -7,6 +7,7 @@ mode, market events are played as they fall due, and the time is saved ahead of 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 
 import structlog
 from aiohttp import web
@@ -19,8 +20,13 @@ from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_desk import FaultDesk
 from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.hub import Hub
+from services.exchange_sim.kraken_rest import KrakenRest
+from services.exchange_sim.kraken_ws import KrakenSockets
+from services.exchange_sim.kucoin_rest import KucoinRest
+from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
 from services.exchange_sim.orders import OrderDesk
+from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherVenue
 from services.exchange_sim.recorded import RecordedMarket
 from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
@@ -71,7 +77,7 @@ class ExchangeServer:
             lambda now: VenueClock(now, settings.speed),
         )
         self.hub = Hub(self.exchange)
-        self.exchange.listener = self.hub
+        self.exchange.listeners.append(self.hub)
         self.faults = FaultDesk()
         self.control = Control(self.exchange, self.hub, self.faults)
         self._runner = web.AppRunner(
@@ -116,11 +122,19 @@ class ExchangeServer:
             MarketSockets(self.hub),
             AccountSockets(self.exchange, self.hub, desk, gate),
             self.control,
+            *self._other_venues(),
         ):
             app.router.add_routes(part.routes())
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/readyz", self._alive)
         return app
+
+    def _other_venues(self) -> Iterator[KrakenRest | KrakenSockets | KucoinRest | KucoinSockets]:
+        """Kraken and KuCoin, public data only: on the same market, in the same process."""
+        kraken, kucoin = OtherVenue(KRAKEN, self.exchange), OtherVenue(KUCOIN, self.exchange)
+        streams = (KrakenSockets(kraken, self.hub.sockets), KucoinSockets(kucoin, self.hub.sockets))
+        self.exchange.listeners.extend(streams)
+        yield from (*streams, KrakenRest(kraken), KucoinRest(kucoin))
 
     async def _alive(self, request: web.Request) -> web.Response:
         return reply({"status": "ok", "now_ns": self.exchange.clock.now_ns()})

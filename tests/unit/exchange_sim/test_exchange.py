@@ -68,7 +68,7 @@ def buy(cl_ord_id: str) -> NewOrder:
 def test_the_market_reaches_the_account(tmp_path) -> None:
     """A stop that rests is executed by played events, at their time, and listeners hear of both."""
     exchange = opened(tmp_path)
-    exchange.listener = heard = Heard()
+    exchange.listeners.append(heard := Heard())
     exchange.submit(buy("a"))
     exchange.submit(sell_stop(exchange, "b", "5"))
     go_to(exchange, START + 300 * MINUTE)
