@@ -13,7 +13,8 @@ import msgspec
 from aiohttp import web
 
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import Fault, FaultScript
+from services.exchange_sim.fault_desk import FaultDesk
+from services.exchange_sim.faults import FaultRefused, fault_of
 from services.exchange_sim.hub import Hub
 from services.exchange_sim.replies import reply
 from services.exchange_sim.sockets import Socket
@@ -31,7 +32,7 @@ class _Advance(msgspec.Struct, forbid_unknown_fields=True):
 class Control:
     """Handlers of /sim."""
 
-    def __init__(self, exchange: Exchange, hub: Hub, faults: FaultScript):
+    def __init__(self, exchange: Exchange, hub: Hub, faults: FaultDesk):
         self._exchange = exchange
         self._hub = hub
         self._faults = faults
@@ -46,10 +47,11 @@ class Control:
         yield web.get("/sim/account", self.account)
         yield web.get("/sim/faults", self.faults)
         yield web.post("/sim/faults", self.add_fault)
+        yield web.delete("/sim/faults", self.end_faults)
 
     async def clock(self, request: web.Request) -> web.WebSocketResponse:
         """A socket that is told venue time."""
-        socket = Socket()
+        socket = Socket("sim", is_market=False)
         self._hub.sockets[socket] = None
         try:
             await socket.open(request)
@@ -103,16 +105,26 @@ class Control:
         return reply(body)
 
     async def faults(self, request: web.Request) -> web.Response:
-        """GET faults: what is still to strike."""
-        return reply({"pending": self._faults.pending()})
+        """GET faults: what is still to strike, and what lasts."""
+        return reply(self._faults.shown())
 
     async def add_fault(self, request: web.Request) -> web.Response:
-        """POST faults: add to the script."""
+        """POST faults: add to the script, strike what can be struck at once; see `faults` for the words."""
         try:
-            self._faults.add(msgspec.json.decode(await request.read(), type=Fault))
-        except msgspec.DecodeError as error:
-            return reply({"error": f'wanted {{"on": "order", "kind": …, "times": n}}: {error}'}, 400)
-        return reply({"pending": self._faults.pending()})
+            fault = fault_of(await request.read())
+        except FaultRefused as error:
+            return reply({"error": str(error)}, 400)
+        return reply({**self._faults.add(fault), **self._faults.shown()})
+
+    async def end_faults(self, request: web.Request) -> web.Response:
+        """DELETE faults: end all that waits or lasts, or with `?id=` one of them."""
+        asked = request.query.get("id")
+        if asked is not None and not asked.isdecimal():
+            return reply({"error": f"wanted ?id=<number of GET /sim/faults>, not {asked!r}"}, 400)
+        ended = self._faults.end(None if asked is None else int(asked))
+        if asked is not None and not ended:
+            return reply({"error": f"no fault {asked} is active; GET /sim/faults shows those that are"}, 404)
+        return reply({"ended": ended, **self._faults.shown()})
 
     async def _play_until(self, to: int) -> None:
         played = 0

@@ -20,6 +20,9 @@ from services.exchange_sim.sockets import Socket
 from services.exchange_sim.wire import Json, account_events
 
 DEPTH_CHANNELS = ("depth@100ms", "depth")
+ACCOUNT_STREAM = "account"
+"""What faults call the user data streams, which have no name at Binance."""
+
 _CHANNEL = re.compile(
     r"^(trade|aggTrade|bookTicker|miniTicker|ticker|depth|depth@100ms|kline_(" + "|".join(INTERVALS) + "))$"
 )
@@ -46,12 +49,14 @@ class Hub:
     def subscribe(self, socket: Socket, stream: str, *, combined: bool) -> None:
         """From now on `socket` gets `stream`, wrapped with its name if `combined`."""
         self._streams.setdefault(stream, {})[socket] = combined
+        socket.add_stream(stream)
         if stream.partition("@")[2] in DEPTH_CHANNELS:
             self.current_book(self._instruments[stream.partition("@")[0]])
 
     def unsubscribe(self, socket: Socket, stream: str) -> None:
         """The end of one subscription."""
         self._streams.get(stream, {}).pop(socket, None)
+        socket.remove_stream(stream)
 
     def subscriptions(self, socket: Socket) -> list[str]:
         """What `socket` listens to, by name."""
@@ -62,6 +67,7 @@ class Hub:
         if socket not in self._users:
             self._users[socket] = self._next_subscription
             self._next_subscription += 1
+            socket.add_stream(ACCOUNT_STREAM)
         return self._users[socket]
 
     def drop(self, socket: Socket) -> None:
@@ -110,7 +116,7 @@ class Hub:
             booked = venue.require(told[0].order.instrument, None, order_id)
             for event in account_events(told, booked, venue.balances(), now):
                 for socket, subscription in self._users.items():
-                    socket.send(_text({"subscriptionId": subscription, "event": event}))
+                    socket.send(_text({"subscriptionId": subscription, "event": event}), ACCOUNT_STREAM)
 
     @property
     def is_flushed(self) -> bool:
@@ -122,7 +128,7 @@ class Hub:
         if sockets:
             raw = text()
             for socket, combined in sockets.items():
-                socket.send(f'{{"stream":"{stream}","data":{raw}}}' if combined else raw)
+                socket.send(f'{{"stream":"{stream}","data":{raw}}}' if combined else raw, stream)
 
     def _emit_depth(self, symbol: str, text: str) -> None:
         for channel in DEPTH_CHANNELS:

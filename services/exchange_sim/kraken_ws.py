@@ -45,10 +45,9 @@ class _KrakenSocket(Socket):
 
     is_quiet = True
 
-    def send(self, text: str) -> None:
-        """Queue a frame."""
+    def _put(self, frame: str | bytes) -> None:
         self.is_quiet = False
-        super().send(text)
+        super()._put(frame)
 
 
 class KrakenSockets:
@@ -135,13 +134,15 @@ class KrakenSockets:
             return _acknowledge(socket, asked, symbol, now)
         if is_there:
             return _refuse(socket, asked, "Already subscribed", now, symbol)
+        if socket.refuses([stream]):
+            return _refuse(socket, asked, "Subscription refused", now, symbol)
         _acknowledge(socket, asked, symbol, now)
         if params.snapshot and is_trade:
             trades = self._venue.recent_trades(name, SNAPSHOT_TRADES, now)
             if trades:  # a recording knows none at its beginning; no real pair has none, and ccxt's reader dies of an empty list
-                socket.send(_text(_trades("snapshot", trades)))
+                socket.send(_text(_trades("snapshot", trades)), stream)
         elif params.snapshot and self._venue.is_priced(name):
-            socket.send(_text(self._ticker("snapshot", name)))
+            socket.send(_text(self._ticker("snapshot", name)), stream)
         self._streams.subscribe(socket, stream)
 
     def _status(self) -> Json:

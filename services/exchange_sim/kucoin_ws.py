@@ -93,11 +93,14 @@ class KucoinSockets:
             return socket.send(_error(asked.id, 404, f"topic {asked.topic} is not found"))
         if len(instruments) > TOPICS_MAX:
             return socket.send(_error(asked.id, 509, "exceed max subscription count limitation of 100 per time"))
+        topics = [f"{channel}:{name}" for name in instruments]
+        if asked.type == "subscribe" and socket.refuses(topics):
+            return socket.send(_error(asked.id, 400, f"topic {asked.topic} is refused"))
         if asked.response:
             socket.send(_text({"id": asked.id, "type": "ack"}))
         change = self._streams.subscribe if asked.type == "subscribe" else self._streams.unsubscribe
-        for name in instruments:
-            change(socket, f"{channel}:{name}")
+        for topic in topics:
+            change(socket, topic)
 
     def _match(self, event: Trade) -> Json:
         listing = self._venue.listings[event.instrument]

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import socket
-import struct
 from collections.abc import Iterable
 
 from aiohttp import web
 
 from libs.trading.venue import VenueRejected
 from libs.trading.venue_rules import ORDER_REFUSED
+from services.exchange_sim.connections import cut, hang
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import FaultScript
+from services.exchange_sim.fault_script import FaultScript
 from services.exchange_sim.orders import OrderDesk, Params, number
 from services.exchange_sim.replies import reply
 from services.exchange_sim.signing import Gate
@@ -20,8 +18,6 @@ from services.exchange_sim.wire import account_shown, fill_shown, millis, order_
 
 LIMIT = 500
 LIMIT_MAX = 1000
-HANG_S_MAX = 120.0
-HANG_LOOK_S = 0.02
 UNAVAILABLE = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></html>"
 
 
@@ -62,12 +58,12 @@ class AccountRest:
         if fault == "reject":
             raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
         if fault == "reset_before_accept":
-            return _reset(request)
+            return cut(request)
         answer = self._desk.place(params)
         if fault == "reset_after_accept":
-            return _reset(request)
+            return cut(request)
         if fault == "timeout_after_accept":
-            await _hang(request)
+            await hang(request, None)
         return reply(answer)
 
     async def show(self, request: web.Request) -> web.Response:
@@ -130,20 +126,3 @@ def _cut(found: list, params: Params, from_name: str) -> list:
     """The first `limit` when a beginning was asked for, else the last."""
     limit = max(1, min(LIMIT_MAX, number(params, "limit", LIMIT)))
     return found[:limit] if from_name in params or "startTime" in params else found[-limit:]
-
-
-def _reset(request: web.Request) -> web.Response:
-    """Cut the connection with a TCP reset, as a crashed peer does."""
-    if request.transport is not None:
-        connection = request.transport.get_extra_info("socket")
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        request.transport.abort()
-    return web.Response()
-
-
-async def _hang(request: web.Request) -> None:
-    """Say nothing until the client gives up."""
-    waited_s = 0.0
-    while waited_s < HANG_S_MAX and request.transport is not None and not request.transport.is_closing():
-        await asyncio.sleep(HANG_LOOK_S)
-        waited_s += HANG_LOOK_S

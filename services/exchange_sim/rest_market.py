@@ -27,11 +27,12 @@ DEPTH_LIMIT_MAX = 5000
 class MarketRest:
     """Handlers of everything that needs no signature."""
 
-    def __init__(self, exchange: Exchange, hub: Hub, desk: OrderDesk, gate: Gate):
+    def __init__(self, exchange: Exchange, hub: Hub, desk: OrderDesk, gate: Gate, weight_limit: int):
         self._exchange = exchange
         self._hub = hub
         self._desk = desk
         self._gate = gate
+        self._weight_limit = weight_limit
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Where they live."""
@@ -58,7 +59,7 @@ class MarketRest:
     async def exchange_info(self, request: web.Request) -> web.Response:
         """GET exchangeInfo."""
         listings = [history.listing for history in self._exchange.market.histories.values()]
-        return reply(exchange_info(listings, self._exchange.catch_up()))
+        return reply(exchange_info(listings, self._exchange.catch_up(), self._weight_limit))
 
     async def ticker_day(self, request: web.Request) -> web.Response:
         """GET ticker/24hr."""

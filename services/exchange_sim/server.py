@@ -17,7 +17,7 @@ from services.exchange_sim.account_store import AccountStore
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.control import Control
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import FaultScript
+from services.exchange_sim.fault_desk import FaultDesk
 from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.hub import Hub
 from services.exchange_sim.kraken_rest import KrakenRest
@@ -31,8 +31,10 @@ from services.exchange_sim.recorded import RecordedMarket
 from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
 from services.exchange_sim.rest_market import MarketRest
-from services.exchange_sim.settings import Settings
+from services.exchange_sim.settings import WEIGHT_LIMIT, Settings
 from services.exchange_sim.signing import Gate
+from services.exchange_sim.sockets import WATCH
+from services.exchange_sim.weights import Weights
 from services.exchange_sim.ws_account import AccountSockets
 from services.exchange_sim.ws_market import MarketSockets
 
@@ -76,9 +78,10 @@ class ExchangeServer:
         )
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
-        self.control = Control(self.exchange, self.hub, faults := FaultScript())
+        self.faults = FaultDesk()
+        self.control = Control(self.exchange, self.hub, self.faults)
         self._runner = web.AppRunner(
-            self._application(faults), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
+            self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
         )
         await self._runner.setup()
         await web.TCPSite(self._runner, settings.sim_host, settings.sim_port).start()
@@ -95,6 +98,7 @@ class ExchangeServer:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        self.faults.end()
         for socket in list(self.hub.sockets):
             await socket.close()
         if self._runner is not None:
@@ -106,13 +110,15 @@ class ExchangeServer:
         """Return never, or raise what ended a background task."""
         await asyncio.gather(*self._tasks)
 
-    def _application(self, faults: FaultScript) -> web.Application:
+    def _application(self) -> web.Application:
         gate = Gate(*self._settings.credentials(), self.exchange.clock)
         desk = OrderDesk(self.exchange)
-        app = web.Application(middlewares=[speak_binance])
+        limit = self._settings.sim_weight_limit
+        app = web.Application(middlewares=[self.faults.rest.around, Weights(limit).around, speak_binance])
+        app[WATCH] = self.faults.sockets
         for part in (
-            MarketRest(self.exchange, self.hub, desk, gate),
-            AccountRest(self.exchange, desk, gate, faults),
+            MarketRest(self.exchange, self.hub, desk, gate, limit or WEIGHT_LIMIT),
+            AccountRest(self.exchange, desk, gate, self.faults.script),
             MarketSockets(self.hub),
             AccountSockets(self.exchange, self.hub, desk, gate),
             self.control,

@@ -14,6 +14,7 @@ from services.exchange_sim.listing import Listing, listing_of
 
 SPEED_GENERATED = 20.0
 SPEED_RECORDED = 20.0
+WEIGHT_LIMIT = 6000
 
 
 class Settings(ServiceSettings):
@@ -42,6 +43,9 @@ class Settings(ServiceSettings):
         default="USDT=10000",
         pattern=r"^[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?(,[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?)*$",
         description="what the account owns when it is opened, separated by commas",
+    )
+    sim_weight_limit: int = Field(
+        default=WEIGHT_LIMIT, ge=0, description="request weight a caller may use in a wall minute before 429; 0: any"
     )
     sim_api_key_file: Path | None = Field(
         default=None, description="the API key clients must send; none: no private calls"

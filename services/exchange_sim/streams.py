@@ -25,11 +25,13 @@ class Streams:
     def subscribe(self, socket: Socket, stream: str) -> None:
         """From now on `socket` gets `stream`."""
         self._streams.setdefault(stream, {})[socket] = None
+        socket.add_stream(stream)
 
     def unsubscribe(self, socket: Socket, stream: str) -> None:
         """The end of one subscription."""
         sockets = self._streams.get(stream, {})
         sockets.pop(socket, None)
+        socket.remove_stream(stream)
         if not sockets:
             self._streams.pop(stream, None)
 
@@ -44,4 +46,4 @@ class Streams:
         if sockets:
             said = text()
             for socket in sockets:
-                socket.send(said)
+                socket.send(said, stream)

@@ -28,13 +28,13 @@ def millis(ns: int) -> int:
     return ns // MILLISECOND
 
 
-def exchange_info(listings: list[Listing], now: int) -> Json:
+def exchange_info(listings: list[Listing], now: int, weight_limit: int) -> Json:
     """The rules of all instruments."""
     return {
         "timezone": "UTC",
         "serverTime": millis(now),
         "rateLimits": [
-            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 6000},
+            {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": weight_limit},
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
         ],
         "exchangeFilters": [],

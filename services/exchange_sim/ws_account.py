@@ -33,7 +33,7 @@ class AccountSockets:
 
     async def serve(self, request: web.Request) -> web.WebSocketResponse:
         """One connection, until it ends."""
-        socket = Socket()
+        socket = Socket(is_market=False)
         self._hub.sockets[socket] = None
         try:
             await socket.open(request)

@@ -66,6 +66,8 @@ class MarketSockets:
             return {"error": {"code": 2, "msg": f"Invalid request: unknown method {asked.method!r}"}, "id": asked.id}
         if unknown:
             return {"error": {"code": 2, "msg": f"Invalid request: unknown stream {unknown[0]!r}"}, "id": asked.id}
+        if asked.method == "SUBSCRIBE" and socket.refuses(streams):
+            return {"error": {"code": 2, "msg": "Invalid request: refused"}, "id": asked.id}
         for stream in streams:
             if asked.method == "SUBSCRIBE":
                 self._hub.subscribe(socket, stream, combined=combined)

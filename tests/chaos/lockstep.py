@@ -25,6 +25,7 @@ BEGIN = 1_767_571_200_000_000_000
 """2026-01-05 00:00 UTC, where the generated market begins."""
 ENV = {
     "BULKHEAD_SIM_MODE": "step",
+    "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
     "BULKHEAD_INSTRUMENTS": ",".join(INSTRUMENTS),
     "BULKHEAD_SIM_INSTRUMENTS": ",".join(INSTRUMENTS),
     "BULKHEAD_TREND_TIMEFRAME": "1m",

@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from pathlib import Path
@@ -17,7 +16,7 @@ import pytest
 from libs.common.timeframe import MINUTE
 from services.exchange_sim.account_store import StoreError
 from services.exchange_sim.sockets import Socket
-from tests.e2e.venue_stand import SECOND, VenueStand, open_venue
+from tests.e2e.venue_stand import SECOND, VenueStand, open_venue, run_venue
 
 REAL = Path(os.environ.get("BULKHEAD_DATA_DIR", "../shared/data")) / "binance_spot_raw"
 
@@ -245,26 +244,6 @@ async def test_real_frames_are_streamed_as_recorded(tmp_path) -> None:
         assert float(book["bids"][0][0]) == quote["instruments"]["BTC-USDT"]["bid"]
     async with open_venue(tmp_path / "home", sim_data=REAL) as stand:
         assert await stand.get("/api/v3/depth", symbol="BTCUSDT") == book
-
-
-async def run_venue(home: Path, **more: str) -> tuple[asyncio.subprocess.Process, str]:
-    """The venue as its own process; the port it wrote."""
-    (home / "exchange_sim" / "port").unlink(missing_ok=True)
-    names = {"PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START"}
-    env = {**{k: v for k, v in os.environ.items() if k in names}, "BULKHEAD_HOME": str(home), **more}
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.exchange_sim",
-        env=env,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    while line := await asyncio.wait_for(process.stdout.readline(), 30):
-        if b"venue_open" in line:
-            return process, (home / "exchange_sim" / "port").read_text().strip()
-    return process, ""
 
 
 async def test_a_killed_process_never_goes_back_and_a_stopped_one_ends_well(tmp_path) -> None:

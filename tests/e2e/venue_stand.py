@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import os
 import secrets
+import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -111,3 +113,23 @@ async def open_venue(home: Path, **settings: Any) -> AsyncIterator[VenueStand]:
         yield stand
     finally:
         await stand.stop()
+
+
+async def run_venue(home: Path, **more: str) -> tuple[asyncio.subprocess.Process, str]:
+    """The venue as its own process; the port it wrote."""
+    (home / "exchange_sim" / "port").unlink(missing_ok=True)
+    names = {"PATH", "HOME", "PYTHONPATH", "COVERAGE_PROCESS_START"}
+    env = {**{k: v for k, v in os.environ.items() if k in names}, "BULKHEAD_HOME": str(home), **more}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.exchange_sim",
+        env=env,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    while line := await asyncio.wait_for(process.stdout.readline(), 30):
+        if b"venue_open" in line:
+            return process, (home / "exchange_sim" / "port").read_text().strip()
+    return process, ""

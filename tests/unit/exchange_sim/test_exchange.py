@@ -14,7 +14,6 @@ from services.exchange_sim.account_store import AccountStore, StoreError
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook, drawn_around
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.faults import Fault, FaultScript
 from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.listing import listing_of
 from services.exchange_sim.market import DepthFrame, Event, Quote
@@ -164,16 +163,6 @@ def test_the_recorded_book_is_what_was_recorded() -> None:
     frame = book.follow(quoted(9, 100.0, 100.02), 1)
     assert frame["U"] == 8
     assert ["97.00", "0.00000000"] in frame["b"]
-
-
-def test_faults_strike_in_their_order_and_then_no_more() -> None:
-    """Two of one kind, then one of another, then none."""
-    script = FaultScript()
-    script.add(Fault(kind="reject", times=2))
-    script.add(Fault(kind="http_503"))
-    script.add(Fault(kind="http_503", times=-1))
-    assert script.pending() == ["reject", "reject", "http_503"]
-    assert [script.take() for _ in range(4)] == ["reject", "reject", "http_503", None]
 
 
 def test_settings_have_sense_without_any() -> None:
