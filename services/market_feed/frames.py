@@ -20,6 +20,7 @@ FUTURE_NS_MAX = 5 * SECOND
 _SIDES = {"buy": "BUY", "sell": "SELL"}
 _MICROSECOND = 1000
 _INFINITY = float("inf")
+_NUMBERS = (float, int)
 
 
 class FrameRefused(ValueError):
@@ -68,9 +69,9 @@ def checked_trade(
         raise FrameRefused("BAD_ID")
     if ts_event > now + FUTURE_NS_MAX:
         raise FrameRefused("FROM_THE_FUTURE")
-    if not (isinstance(px, float | int) and 0 < px < _INFINITY):
+    if not (isinstance(px, _NUMBERS) and 0 < px < _INFINITY):
         raise FrameRefused("BAD_PRICE")
-    if not (isinstance(qty, float | int) and 0 < qty < _INFINITY):
+    if not (isinstance(qty, _NUMBERS) and 0 < qty < _INFINITY):
         raise FrameRefused("BAD_QUANTITY")
     return TradePrinted(
         id=f"{venue}.{instrument}.t{trade_id}",
@@ -107,9 +108,20 @@ def checked_quote(
     Raises:
         FrameRefused: see the module's head.
     """
-    for value, reason in ((bid_px, "BAD_BID"), (bid_qty, "BAD_BID"), (ask_px, "BAD_ASK"), (ask_qty, "BAD_ASK")):
-        if not (isinstance(value, float | int) and 0 < value < _INFINITY):
-            raise FrameRefused(reason)
+    if not (
+        isinstance(bid_px, _NUMBERS)
+        and isinstance(bid_qty, _NUMBERS)
+        and 0 < bid_px < _INFINITY
+        and 0 < bid_qty < _INFINITY
+    ):
+        raise FrameRefused("BAD_BID")
+    if not (
+        isinstance(ask_px, _NUMBERS)
+        and isinstance(ask_qty, _NUMBERS)
+        and 0 < ask_px < _INFINITY
+        and 0 < ask_qty < _INFINITY
+    ):
+        raise FrameRefused("BAD_ASK")
     if bid_px >= ask_px:
         raise FrameRefused("CROSSED_BOOK")
     return QuoteChanged(
