@@ -10,7 +10,7 @@ help:
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
-	@echo "make bench-feed [DATA=<folder with binance_spot_raw/>]   what reading the market costs, beside its floor"
+	@echo "make bench-feed                 what reading the market costs, beside its floor (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -53,4 +53,4 @@ bench: install
 	@$(BIN)/python -m benchmarks.append_rate
 
 bench-feed: install
-	@$(if $(DATA),BULKHEAD_DATA_DIR="$(abspath $(DATA))") $(BIN)/python -m benchmarks.feed
+	@$(BIN)/python -m benchmarks.feed
