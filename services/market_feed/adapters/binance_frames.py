@@ -24,6 +24,9 @@ FRAME_BYTES_MAX = 16_384
 OLD_QUOTES_MAX = 20
 """So many quotes of one instrument in a row are old: then the one that made them old was the liar."""
 
+NO_TRADE = -1
+"""No trade has been told."""
+
 _SIDES = {True: "SELL", False: "BUY"}  # `m`: the buyer was the maker
 
 
@@ -60,7 +63,8 @@ class _Told:
         self.forget()
 
     def forget(self) -> None:
-        self.trade_id = self.update_id = self.trade_id_over = self.update_id_over = 0
+        self.trade_id = self.trade_id_over = NO_TRADE
+        self.update_id = self.update_id_over = 0
         self.old_quotes = 0
 
 
@@ -117,7 +121,7 @@ class BinanceFrames:
     def end_take_over(self) -> None:
         """Both connections are certainly past what was told."""
         for told in self._told.values():
-            told.trade_id_over = told.update_id_over = 0
+            told.trade_id_over, told.update_id_over = NO_TRADE, 0
 
     def _take_trade(self, said: _Trade, frame: bytes, now: int) -> None:
         told = self._told.get(said.symbol)
@@ -126,8 +130,6 @@ class BinanceFrames:
             return
         self.heard += 1
         trade_id = said.trade_id
-        if trade_id <= told.trade_id_over:
-            return
         try:
             trade = checked_trade(
                 told.instrument,
@@ -142,8 +144,9 @@ class BinanceFrames:
         except FrameRefused as error:
             self.refuse(str(error), frame, told.instrument)
             return
-        told.trade_id = trade_id
-        self._trade(trade)
+        if trade_id > told.trade_id_over:
+            told.trade_id = trade_id
+            self._trade(trade)
 
     def _take_quote(self, said: _Quote, frame: bytes, now: int) -> None:
         told = self._told.get(said.symbol)
@@ -170,7 +173,7 @@ class BinanceFrames:
             told.update_id = update_id
             told.old_quotes = 0
             self._quote(quote)
-        elif update_id > told.update_id_over:
+        elif update_id > told.update_id_over or update_id <= 0:
             self._take_old_quote(told, update_id, frame)
 
     def _take_old_quote(self, told: _Told, update_id: int, frame: bytes) -> None:

@@ -21,6 +21,9 @@ import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from picows import WSError
+from picows.url import parse_url
+
 from services.market_feed.adapters.binance_frames import BinanceFrames, streams_of
 from services.market_feed.adapters.binance_socket import (
     RETRY_S,
@@ -59,10 +62,7 @@ class BinanceReader:
     ):
         if not instruments:
             raise ValueError("a reader without instruments reads nothing: name at least one")
-        scheme, mark, place = base_url.rstrip("/").partition("://")
-        if scheme not in ("http", "https", "ws", "wss") or not mark or not place:
-            raise ValueError(f"the venue's address must be like https://host:port, not {base_url!r}")
-        url = f"{scheme.replace('http', 'ws')}://{place}/ws"
+        url = _market_url(base_url)
         self.venue = venue
         size = STREAMS_MAX // 2
         self._strands = [
@@ -120,6 +120,16 @@ class BinanceReader:
         await asyncio.gather(*(strand.hang_up() for strand in self._strands))
 
 
+def _market_url(base_url: str) -> str:
+    scheme, _, place = base_url.rstrip("/").partition("://")
+    url = f"{scheme.replace('http', 'ws')}://{place}/ws"
+    try:
+        parse_url(url)
+    except (WSError, ValueError) as error:
+        raise ValueError(f"the venue's address must be like https://host:port, not {base_url!r} ({error})") from None
+    return url
+
+
 class _Strand:
     """One link, kept up."""
 
@@ -174,8 +184,7 @@ class _Strand:
                 reason = await self._watch(socket)
             for each in list(self._sockets):
                 self._let_go(each)
-            self._logger.warning("socket_lost", socket=self.link.name, reason=reason)
-            await self._back_off(asked_s)
+            await self._back_off(reason, asked_s)
 
     async def hang_up(self) -> None:
         """Say goodbye on every connection."""
@@ -274,13 +283,13 @@ class _Strand:
         for each in self._sockets:
             each.abort(reason)
 
-    async def _back_off(self, asked_s: float) -> None:
-        if self._is_renewed and not asked_s:
-            await asyncio.sleep(0)
-        else:
-            await asyncio.sleep(max(asked_s, self._pause_s))
+    async def _back_off(self, reason: str, asked_s: float) -> None:
+        pause_s = max(asked_s, 0.0 if self._is_renewed else self._pause_s)
+        self._logger.warning("socket_lost", socket=self.link.name, reason=reason, retry_s=pause_s)
+        if not self._is_renewed:
             self._pause_s = min(self._pause_s * 2, RETRY_S_MAX)
         self._is_renewed = False
+        await asyncio.sleep(pause_s)
 
     # --- what happens meanwhile ----------------------------------------------------------------------------------
 
