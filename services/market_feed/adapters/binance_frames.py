@@ -252,6 +252,15 @@ class BinanceFrames:
         return told
 
 
+def is_market(frame: bytes) -> bool:
+    """Whether this is a trade or a quote, as far as can be seen, and no answer or announcement."""
+    try:
+        said = _decode(frame)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return isinstance(said, dict) and "s" in said
+
+
 def symbol_of(instrument: str) -> str:
     """Binance's name of an instrument: `BTC-USDT` is `BTCUSDT`."""
     return instrument.replace("-", "")

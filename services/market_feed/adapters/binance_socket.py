@@ -6,7 +6,7 @@ frame is refused, what breaks the protocol ends this connection, and whoever ope
 
 Binance allows five messages a second to it, pings and pongs included: we send at most two subscriptions a second.
 
-Text frames may be held instead of taken: then they wait, with the instant of their arrival, until `release`.
+Trades and quotes may be held instead of taken: then they wait, with the instant of their arrival, until `release`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from picows import (
 )
 from picows.url import WSParsedURL
 
+from services.market_feed.adapters.binance_frames import is_market
 from services.market_feed.adapters.reader import Now
 
 BATCH_STREAMS = 100
@@ -49,7 +50,6 @@ GOODBYE_S = 1.0
 
 _BUSY = (418, 429, 503)
 _TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
-_MARKET = (b'{"u":', b'{"e":"trade"')
 _QUIET = logging.Logger("picows", logging.CRITICAL + 1)  # whatever it would say comes out of `ended`, and is told there
 
 
@@ -243,7 +243,7 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
             self._take(whole, self._now())
 
     def _hold(self, frame: bytes, now: int) -> None:
-        if not frame.startswith(_MARKET):
+        if not is_market(frame):
             self._final_take(frame, now)
         elif len(self._held) < HELD_MAX:
             self._held.append((frame, now))
