@@ -277,7 +277,7 @@ async def test_a_rotation_loses_and_repeats_nothing() -> None:
     """Connections that lag behind each other take over from each other: every trade once, in order, in one epoch."""
     async with (
         RawVenue() as venue,
-        reading(venue.url, rotate_s=0.2, rotate_gap_s=0.0, overlap_s=0.15) as bench,
+        reading(venue.url, rotate_s=0.1, rotate_gap_s=0.0, overlap_s=0.1) as bench,
         playing(venue, 0, 30, 9, 60),
     ):
         await settled(lambda: len(bench.logged("socket_rotated")) >= 5, "five rotations")
@@ -323,6 +323,18 @@ async def test_a_connection_that_dies_while_another_takes_over_is_a_new_epoch() 
         await settled(lambda: len(bench.heard.quotes) == 1, "what the second one had said")
         assert bench.heard.trades == [told(trade(1)), told(trade(2))]
         assert bench.is_up
+
+
+async def test_connections_that_do_not_meet_are_a_new_epoch() -> None:
+    """The old one is so far behind that it never tells the trade before the new one's first: the hole is admitted."""
+    async with RawVenue() as venue, reading(venue.url, rotate_s=0.05, rotate_gap_s=0.0, overlap_s=0.02) as bench:
+        await venue.live[0].say(trade(1))
+        await settled(lambda: len(venue.live) == 2 and venue.live[1].streams == set(STREAMS), "a second connection")
+        await venue.live[1].say(trade(3))
+        await settled(lambda: bench.heard.epochs[:2] == [1, 2], "a new epoch")
+        await settled(lambda: len(bench.heard.trades) == 2, "both trades")
+    assert bench.heard.trades == [told(trade(1)), told(trade(3))]
+    assert bench.logged("socket_rotated")[0]["clean"] is False
 
 
 async def test_a_rotation_that_fails_leaves_the_old_connection_alone() -> None:

@@ -10,7 +10,7 @@ the old one came, and up to there the new one is not heard.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
@@ -112,6 +112,19 @@ class BinanceFrames:
         """A connection begins that has nothing to do with the one before."""
         for told in self._told.values():
             told.forget()
+
+    def meets(self, held: Sequence[bytes]) -> bool:
+        """Whether the trades that another connection has held begin no later than after the last one told."""
+        firsts: dict[str, int] = {}
+        for frame in held:
+            said = _decode(frame)
+            if said.get("e") == "trade" and type(said.get("t")) is int:
+                firsts.setdefault(said["s"], said["t"])
+        return all(
+            told.trade_id == NO_TRADE or firsts[symbol] <= told.trade_id + 1
+            for symbol, told in self._told.items()
+            if symbol in firsts
+        )
 
     def take_over(self) -> None:
         """From now on another connection is heard, and what the one before has told is not told again."""
@@ -258,7 +271,7 @@ def is_market(frame: bytes) -> bool:
         said = _decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
-    return isinstance(said, dict) and "s" in said
+    return isinstance(said, dict) and isinstance(said.get("s"), str)
 
 
 def symbol_of(instrument: str) -> str:

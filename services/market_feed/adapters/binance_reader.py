@@ -9,7 +9,7 @@ Each link carries up to a hundred instruments on one connection, and a `_Strand`
 
 During the overlap only the old connection is heard. Then the old one is muted, in the same instant what the second one has held is
 told from where the old one came to, and the old one is closed. So every trade is told once and in order, and since both had
-all streams for a while, nothing is missing. If the old one ends before the overlap is over, that cannot be said: a new epoch.
+all streams for a while and their trade ids meet, nothing is missing. If the old one ends before, that cannot be said: a new epoch.
 
 The back-off begins anew once a connection has lasted a second after the venue agreed.
 """
@@ -36,6 +36,9 @@ from services.market_feed.adapters.reader import Link, Now, Sink
 
 STREAMS_MAX = 200
 """Of one connection; Binance allows 1,024."""
+
+OVERLAPS_MAX = 10
+"""A connection that after so many overlaps is still behind the other one's beginning is not waited for."""
 
 LASTED_S = 1.0
 TAKE_OVER_S = 2.0
@@ -245,11 +248,7 @@ class _Strand:
         try:
             await new.open()
             await new.subscribe()
-            await asyncio.wait(
-                {old.ended, new.ended}, timeout=self._patience.overlap_s, return_when=asyncio.FIRST_COMPLETED
-            )
-            if not new.is_up:
-                raise SocketFailed(new.ended.result())
+            is_clean = await self._overlap(old, new)
         except SocketFailed as failure:
             self._let_go(new)
             self._logger.warning("rotation_failed", socket=self.link.name, reason=str(failure))
@@ -257,7 +256,6 @@ class _Strand:
             self._may_rotate_at = asyncio.get_running_loop().time() + pause_s
             self._after("due", pause_s, self._become_due)
             return old
-        is_clean = old.is_up
         old.mute()
         self._frames.take_over()
         self._after("taken over", TAKE_OVER_S, self._frames.end_take_over)
@@ -267,6 +265,20 @@ class _Strand:
         self._farewells.add(task := asyncio.create_task(self._part(old)))
         task.add_done_callback(self._farewells.discard)
         return new
+
+    async def _overlap(self, old: BinanceSocket, new: BinanceSocket) -> bool:
+        """Let both connections tell for a while; whether nothing can be missing between them."""
+        for _ in range(OVERLAPS_MAX):
+            await asyncio.wait(
+                {old.ended, new.ended}, timeout=self._patience.overlap_s, return_when=asyncio.FIRST_COMPLETED
+            )
+            if not new.is_up:
+                raise SocketFailed(new.ended.result())
+            if not old.is_up:
+                return False
+            if self._frames.meets(new.held):
+                return True
+        return False
 
     async def _part(self, old: BinanceSocket) -> None:
         await old.hang_up()

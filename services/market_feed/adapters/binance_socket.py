@@ -176,6 +176,11 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
         """Whether it has been opened and has not ended."""
         return self._is_open and not self.ended.done()
 
+    @property
+    def held(self) -> list[bytes]:
+        """The frames that wait."""
+        return [frame for frame, _ in self._held]
+
     def release(self) -> None:
         """From now on frames are taken as they come, after those that were held."""
         held, self._held = self._held, []
