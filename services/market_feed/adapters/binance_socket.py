@@ -45,6 +45,10 @@ RETRY_AFTER_S_MAX = 3 * 86_400.0
 PAYLOAD_BYTES_MAX = 1 << 20
 """A longer message ends the connection."""
 
+BACKLOG_BYTES_MAX = 256 * 1024
+"""Of the kernel, which doubles it. picows reads all there is and tells it in one go, so this bounds how long nobody else
+has a turn; what is more waits at the venue."""
+
 HELD_MAX = 200_000
 GOODBYE_S = 1.0
 
@@ -266,6 +270,7 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
                 url.host, url.port, type=socket.SOCK_STREAM
             ):
                 raw = socket.socket(family, kind, protocol)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BACKLOG_BYTES_MAX)
                 raw.setblocking(False)
                 is_connected = False
                 try:
