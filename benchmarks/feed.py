@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.frame_writer import FrameWriter
+from benchmarks.frame_writer import FrameWriter, NobodyReads
 from benchmarks.market_frames import MarketFrame, market_frames
 
 NATIVE_PER_SECOND = 10_000
@@ -41,8 +41,10 @@ def consume(name: str, frames: list[MarketFrame], per_second: int | None, *optio
     command = [sys.executable, "-m", "benchmarks.frame_consumers", name, str(writer.port), str(len(frames))]
     consumer = subprocess.Popen([*command, str(warm_up), *options], stdout=subprocess.PIPE)  # noqa: S603  (ourselves)
     try:
-        wall_s = writer.play(frames, per_second)
+        wall_s = writer.play(frames, per_second, lambda: consumer.poll() is None)
         said, _ = consumer.communicate(timeout=120)
+    except NobodyReads as error:
+        raise SystemExit(f"the consumer {name!r}: {error}; what it said is above") from None
     finally:
         consumer.kill()
         consumer.wait()

@@ -234,6 +234,7 @@ async def _ccxt(port: int, tally: Tally) -> None:
     kind = importlib.import_module("services.market_feed.adapters.ccxt_reader").CcxtReader
     exchange = ccxt.pro.binance(ccxt_config(f"http://127.0.0.1:{port}"))
     symbols = exchange_info([listing_of(name) for name in INSTRUMENTS], 0)["symbols"]
+    exchange.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}  # as load_markets leaves them
     exchange.set_markets([exchange.parse_market(symbol) for symbol in symbols])  # else it asks for them by REST
     await _read(kind(exchange, "binance", INSTRUMENTS, tally, time.time_ns, structlog.get_logger()), tally)
     await exchange.close()

@@ -22,6 +22,10 @@ READY_S_MAX = 60.0
 _KEY = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # of RFC 6455
 
 
+class NobodyReads(Exception):
+    """The reader has ended or never subscribed."""
+
+
 class FrameWriter:
     """Listens at once; `play` does the rest."""
 
@@ -32,11 +36,17 @@ class FrameWriter:
         self._is_ready = threading.Event()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def play(self, frames: list[MarketFrame], per_second: int | None) -> float:
-        """Write all frames; the seconds it took."""
+    def play(self, frames: list[MarketFrame], per_second: int | None, is_read: Callable[[], bool]) -> float:
+        """Write all frames, once every stream is subscribed to; the seconds it took.
+
+        Raises:
+            NobodyReads: `is_read` says so, or nobody subscribed in time.
+        """
         encoded = [(frame.stream, _encoded(0x81, frame.text)) for frame in frames]
-        if not self._is_ready.wait(READY_S_MAX):
-            raise TimeoutError(f"nobody subscribed to all of {STREAMS}; asked for: {sorted(self._connections)}")
+        until = time.monotonic() + READY_S_MAX
+        while not self._is_ready.wait(0.1):
+            if not is_read() or time.monotonic() > until:
+                raise NobodyReads(f"nobody subscribed to all of {STREAMS}; asked for: {sorted(self._connections)}")
         began = time.perf_counter()
         for due_s, part in _parts(encoded, per_second):
             time.sleep(max(0.0, began + due_s - time.perf_counter()))
