@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 from collections import deque
 from collections.abc import Callable
 from typing import Any
@@ -51,8 +52,9 @@ class RawConnection:
 class RawVenue:
     """Listens on a port of its own while open."""
 
-    def __init__(self, answer: Answer = agreed):
+    def __init__(self, answer: Answer = agreed, ssl_context: ssl.SSLContext | None = None):
         self.answer = answer
+        self._ssl_context = ssl_context
         self.refusals: deque[tuple[int, dict[str, str]]] = deque()
         self.connections: list[RawConnection] = []
         self._runner: web.AppRunner
@@ -63,9 +65,9 @@ class RawVenue:
         app.router.add_get("/{path:.*}", self._serve)
         self._runner = web.AppRunner(app, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
+        site = web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._ssl_context)
         await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = f"{'https' if self._ssl_context else 'http'}://127.0.0.1:{self._runner.addresses[0][1]}"
         return self
 
     async def __aexit__(self, *exc: object) -> None:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 from structlog.testing import CapturingLogger
 
 from services.market_feed.adapters.binance_reader import BinanceReader
@@ -21,11 +29,24 @@ from tests.e2e.raw_venue import RawConnection, RawVenue, agreed, framed
 class Bench:
     """A reader at work, what it heard and what it logged."""
 
-    def __init__(self, url: str, instruments: tuple[str, ...] = INSTRUMENTS, **patience: float):
+    def __init__(
+        self,
+        url: str,
+        instruments: tuple[str, ...] = INSTRUMENTS,
+        ssl_context: ssl.SSLContext | None = None,
+        **patience: float,
+    ):
         self.heard = Heard()
         self.log = CapturingLogger()
         self.reader = BinanceReader(
-            url, VENUE, instruments, self.heard, lambda: NOW, self.log, patience=Patience(**patience)
+            url,
+            VENUE,
+            instruments,
+            self.heard,
+            lambda: NOW,
+            self.log,
+            patience=Patience(**patience),
+            ssl_context=ssl_context,
         )
         self.running = asyncio.create_task(self.reader.run())
 
@@ -369,7 +390,8 @@ async def test_the_end_is_a_goodbye() -> None:
         assert len(venue.connections) == 2
 
 
-async def test_a_handshake_without_an_answer_is_not_abandoned() -> None:
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_handshake_without_an_answer_is_not_abandoned(scheme: str) -> None:
     """Closed in the middle of one, the reader leaves no socket behind; left alone, it tries again in time."""
     ended = asyncio.Event()
     count = 0
@@ -382,7 +404,7 @@ async def test_a_handshake_without_an_answer_is_not_abandoned() -> None:
         ended.set()
 
     server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
-    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     bench = Bench(url, handshake_s=0.05)
     await settled(lambda: count >= 2, "a second try")
     await bench.reader.close()
@@ -395,6 +417,45 @@ async def test_a_handshake_without_an_answer_is_not_abandoned() -> None:
     await patient.running
     await settled(ended.is_set, "the socket closed")
     server.close()
+
+
+def authority(folder: Path) -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What a server at 127.0.0.1 needs to prove who it is, and what a client needs to believe it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "a venue")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    proof, pem = folder / "proof", certificate.public_bytes(serialization.Encoding.PEM)
+    private = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    proof.write_bytes(private + pem)
+    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server.load_cert_chain(proof)
+    return server, ssl.create_default_context(cadata=pem.decode())
+
+
+async def test_a_venue_must_prove_who_it_is(tmp_path: Path) -> None:
+    """Over TLS all is the same; a certificate that nobody vouches for is told, and nothing is read."""
+    server, client = authority(tmp_path)
+    async with RawVenue(ssl_context=server) as venue:
+        async with reading(venue.url, ssl_context=client) as bench:
+            await venue.live[0].say(trade(1))
+            await settled(lambda: bench.heard.trades == [told(trade(1))], "a trade")
+        async with reading(venue.url, is_up=False) as bench:
+            await settled(lambda: len(bench.logged("socket_lost")) >= 2, "two tries")
+            assert "SSLCertVerificationError" in bench.logged("socket_lost")[0]["reason"]
+        assert len(venue.connections) == 1
 
 
 async def test_a_defect_of_ours_ends_the_reader() -> None:
@@ -418,7 +479,9 @@ async def test_a_defect_of_ours_ends_the_reader() -> None:
     assert caught.group_contains(ZeroDivisionError)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:80", "ftp://127.0.0.1", "http://", "", "http://127.0.0.1:port"])
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1:80", "ftp://127.0.0.1", "http://", "", "http://127.0.0.1:port", "http://a..b"]
+)
 def test_an_address_that_is_none(url: str) -> None:
     """It is said at once, with an example."""
     with pytest.raises(ValueError, match="must be like https://host:port"):

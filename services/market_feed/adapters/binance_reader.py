@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import ssl
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -62,6 +63,7 @@ class BinanceReader:
         logger: Any,
         *,
         patience: Patience | None = None,
+        ssl_context: ssl.SSLContext | None = None,
     ):
         if not instruments:
             raise ValueError("a reader without instruments reads nothing: name at least one")
@@ -82,6 +84,7 @@ class BinanceReader:
                 now,
                 logger,
                 patience or Patience(),
+                ssl_context,
             )
             for start in range(0, len(instruments), size)
         ]
@@ -127,7 +130,7 @@ def _market_url(base_url: str) -> str:
     scheme, _, place = base_url.rstrip("/").partition("://")
     url = f"{scheme.replace('http', 'ws')}://{place}/ws"
     try:
-        parse_url(url)
+        parse_url(url).host.encode("idna")
     except (WSError, ValueError) as error:
         raise ValueError(f"the venue's address must be like https://host:port, not {base_url!r} ({error})") from None
     return url
@@ -136,13 +139,24 @@ def _market_url(base_url: str) -> str:
 class _Strand:
     """One link, kept up."""
 
-    def __init__(self, url: str, link: Link, venue: str, sink: Sink, now: Now, logger: Any, patience: Patience):
+    def __init__(
+        self,
+        url: str,
+        link: Link,
+        venue: str,
+        sink: Sink,
+        now: Now,
+        logger: Any,
+        patience: Patience,
+        ssl_context: ssl.SSLContext | None,
+    ):
         self.link = link
         self._url = url
         self._sink = sink
         self._now = now
         self._logger = logger
         self._patience = patience
+        self._ssl_context = ssl_context
         self._frames = BinanceFrames(
             venue,
             link.instruments,
@@ -169,7 +183,7 @@ class _Strand:
 
     def renew(self, reason: str) -> None:
         """Give up what there is of connections, and connect at once."""
-        self._is_renewed = True
+        self._is_renewed = bool(self._sockets)  # else one is being made, or the venue asked us to wait
         self._give_up(reason)
 
     async def keep(self) -> None:
@@ -209,6 +223,7 @@ class _Strand:
             now=self._now,
             take=self._frames.take,
             refuse=self._frames.refuse,
+            ssl_context=self._ssl_context,
             is_held=is_held,
         )
         self._sockets.append(socket)
@@ -219,7 +234,9 @@ class _Strand:
         self._current = socket
         socket.ended.add_done_callback(lambda _: self._hear_end(socket))
         self._may_rotate_at = asyncio.get_running_loop().time() + self._patience.rotate_gap_s
-        self._after("due", self._patience.rotate_s, self._become_due)
+        due_s = self._patience.rotate_gap_s if self._is_due else self._patience.rotate_s
+        self._is_due = False
+        self._after("due", due_s, self._become_due)
         self._after("lasted", LASTED_S, self._forget_pause)
         self.link.is_up = True
         if is_new_epoch:

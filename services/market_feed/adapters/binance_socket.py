@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
@@ -90,6 +91,7 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
         now: Now,
         take: Callable[[bytes, int], None],
         refuse: Callable[[str, Any], None],
+        ssl_context: ssl.SSLContext | None = None,
         is_held: bool = False,
     ):
         self.signs = 0
@@ -102,6 +104,7 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
         self._final_take = take
         self._take = self._hold if is_held else take
         self._refuse = refuse
+        self._ssl_context = ssl_context
         self._held: list[tuple[bytes, int]] = []
         self._parts = bytearray()
         self._raw: socket.socket | None = None
@@ -119,16 +122,20 @@ class BinanceSocket(WSListener):  # type: ignore[misc]
         Raises:
             SocketFailed: nobody there, not in time, or the venue refused.
         """
+        handshake_s = self._patience.handshake_s
+        secure = {"ssl_handshake_timeout": handshake_s} if self._url.startswith("wss:") else {}
         try:
             self._transport, _ = await ws_connect(
                 lambda: self,
                 self._url,
+                ssl_context=self._ssl_context,
                 socket_factory=self._connected,
-                websocket_handshake_timeout=self._patience.handshake_s,
+                websocket_handshake_timeout=handshake_s,
                 logger_name=_QUIET,
                 enable_auto_pong=False,
                 max_frame_size=PAYLOAD_BYTES_MAX,
                 max_redirects=0,
+                **secure,
             )
         except WSInvalidStatusError as error:
             status = int(error.response.status)
