@@ -54,7 +54,7 @@ HELD_MAX = 200_000
 GOODBYE_S = 1.0
 
 _BUSY = (418, 429, 503)
-_TEXT, _CONTINUATION = WSMsgType.TEXT, WSMsgType.CONTINUATION
+_TEXT = WSMsgType.TEXT
 _QUIET = logging.Logger("picows", logging.CRITICAL + 1)  # whatever it would say comes out of `ended`, and is told there
 
 
