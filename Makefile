@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
-.PHONY: help install dev test lint sim chaos bench docs lock clean
+.PHONY: help install dev test lint sim chaos bench bench-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded Binance frames>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
+	@echo "make bench-feed                 what reading the market costs, beside its floor (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -50,3 +51,6 @@ clean:
 bench: install
 	@$(BIN)/python -m benchmarks.replay_rate
 	@$(BIN)/python -m benchmarks.append_rate
+
+bench-feed: install
+	@$(BIN)/python -m benchmarks.feed

@@ -7,6 +7,7 @@ merely improbable pass: sanity.py judges them.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -38,9 +39,12 @@ def to_ns(ts: Any) -> int:
         FrameRefused: not an instant of this age.
     """
     if type(ts) is int and ts >= 10**12:
-        for below, factor in ((10**14, MILLISECOND), (10**17, _MICROSECOND), (10**20, 1)):
-            if ts < below:
-                return ts * factor
+        if ts < 10**14:
+            return ts * MILLISECOND
+        if ts < 10**17:
+            return ts * _MICROSECOND
+        if ts < 10**20:
+            return ts
     raise FrameRefused("BAD_TIME")
 
 
@@ -68,10 +72,8 @@ def checked_trade(
         raise FrameRefused("BAD_ID")
     if ts_event > now + FUTURE_NS_MAX:
         raise FrameRefused("FROM_THE_FUTURE")
-    if not (isinstance(px, float | int) and 0 < px < _INFINITY):
-        raise FrameRefused("BAD_PRICE")
-    if not (isinstance(qty, float | int) and 0 < qty < _INFINITY):
-        raise FrameRefused("BAD_QUANTITY")
+    if not (type(px) is type(qty) is float and 0.0 < px < _INFINITY and 0.0 < qty < _INFINITY):
+        px, qty = _positive(px, "BAD_PRICE"), _positive(qty, "BAD_QUANTITY")
     return TradePrinted(
         id=f"{venue}.{instrument}.t{trade_id}",
         ts_event=ts_event,
@@ -80,8 +82,8 @@ def checked_trade(
         venue=venue,
         instrument=instrument,
         trade_id=trade_id,
-        px=float(px),
-        qty=float(qty),
+        px=px,
+        qty=qty,
         aggressor_side=aggressor_side,
     )
 
@@ -107,11 +109,16 @@ def checked_quote(
     Raises:
         FrameRefused: see the module's head.
     """
-    for value, reason in ((bid_px, "BAD_BID"), (bid_qty, "BAD_BID"), (ask_px, "BAD_ASK"), (ask_qty, "BAD_ASK")):
-        if not (isinstance(value, float | int) and 0 < value < _INFINITY):
-            raise FrameRefused(reason)
-    if bid_px >= ask_px:
-        raise FrameRefused("CROSSED_BOOK")
+    if not (
+        type(bid_px) is type(bid_qty) is type(ask_px) is type(ask_qty) is float
+        and 0.0 < bid_px < ask_px < _INFINITY
+        and 0.0 < bid_qty < _INFINITY
+        and 0.0 < ask_qty < _INFINITY
+    ):
+        bid_px, bid_qty = _positive(bid_px, "BAD_BID"), _positive(bid_qty, "BAD_BID")
+        ask_px, ask_qty = _positive(ask_px, "BAD_ASK"), _positive(ask_qty, "BAD_ASK")
+        if bid_px >= ask_px:
+            raise FrameRefused("CROSSED_BOOK")
     return QuoteChanged(
         id=f"{venue}.{instrument}.q{now if update_id is None else update_id}",
         ts_event=now,
@@ -119,11 +126,17 @@ def checked_quote(
         producer=PRODUCER,
         venue=venue,
         instrument=instrument,
-        bid_px=float(bid_px),
-        bid_qty=float(bid_qty),
-        ask_px=float(ask_px),
-        ask_qty=float(ask_qty),
+        bid_px=bid_px,
+        bid_qty=bid_qty,
+        ask_px=ask_px,
+        ask_qty=ask_qty,
     )
+
+
+def _positive(value: Any, reason: str) -> float:
+    if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
+        return float(value)
+    raise FrameRefused(reason)
 
 
 def _same(frame: Mapping[str, Any], instrument: str) -> None:

@@ -62,6 +62,8 @@ def test_a_quote() -> None:
         ("price", math.inf, "BAD_PRICE"),
         ("price", 0.0, "BAD_PRICE"),
         ("price", "60000", "BAD_PRICE"),
+        ("price", True, "BAD_PRICE"),
+        ("price", 10**400, "BAD_PRICE"),
         ("amount", -1.0, "BAD_QUANTITY"),
     ],
 )
@@ -85,6 +87,13 @@ def test_a_bad_trade_is_refused(field: str, value: Any, reason: str) -> None:
 def test_a_bad_quote_is_refused(change: dict[str, Any], reason: str) -> None:
     """A book that is locked, crossed or half is no quote."""
     assert refused(quote_of, {**QUOTE, **change}) == reason
+
+
+def test_whole_numbers_become_floats() -> None:
+    """A venue may write 1 for 1.0; an event has one form."""
+    trade = trade_of({**TRADE, "price": 60_000, "amount": 1}, BTC, "binance", T0)
+    quote = quote_of({**QUOTE, "bid": 60_000, "askVolume": 2}, BTC, "binance", T0)
+    assert [type(each) for each in (trade.px, trade.qty, quote.bid_px, quote.ask_qty)] == [float] * 4
 
 
 @pytest.mark.parametrize("unit", [1, 1_000, 1_000_000])
