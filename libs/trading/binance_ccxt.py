@@ -9,34 +9,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+PRODUCTION_URL = "https://api.binance.com"
+PRODUCTION_SOCKETS_URL = "wss://stream.binance.com:9443"
 RECV_WINDOW_MS = 5000
 KEEP_ALIVE_MS = 10_000
 TRADES_LIMIT = 100_000
 
 
 def ccxt_config(base_url: str, key: str = "", secret: str = "") -> dict[str, Any]:
-    """The constructor argument of `ccxt.pro.binance` for the venue at `base_url` ("http://127.0.0.1:8123").
+    """The constructor argument of `ccxt.pro.binance` for the venue at `base_url` ("http://127.0.0.1:8123"; "": binance.com itself).
 
     Without a key only public calls work. The first call imports ccxt, which costs half a second.
     """
     import ccxt  # here, because whoever only names this module must not pay for the import
 
-    rest, sockets = base_url.rstrip("/"), "ws" + base_url.rstrip("/").removeprefix("http")
     credentials = {"apiKey": key, "secret": secret} if key else {}
     return {
         **credentials,
-        "urls": {
-            "api": {
-                "public": f"{rest}/api/v3",
-                "private": f"{rest}/api/v3",
-                "v1": f"{rest}/api/v1",
-                "sapi": f"{rest}/sapi/v1",
-                "ws": {
-                    "spot": f"{sockets}/stream/ws",  # ccxt knows spot frames by "/stream" in the address
-                    "ws-api": {"spot": f"{sockets}/ws-api/v3"},
-                },
-            }
-        },
+        **(_addresses(base_url.rstrip("/")) if base_url else {}),
         "options": {
             "defaultType": "spot",
             "fetchMarkets": {"types": ["spot"]},
@@ -48,6 +38,24 @@ def ccxt_config(base_url: str, key: str = "", secret: str = "") -> dict[str, Any
         },
         "streaming": {"keepAlive": KEEP_ALIVE_MS},
         "exceptions": {"exact": ccxt.binance().exceptions["spot"]["exact"]},
+    }
+
+
+def _addresses(rest: str) -> dict[str, Any]:
+    sockets = "ws" + rest.removeprefix("http")
+    return {
+        "urls": {
+            "api": {
+                "public": f"{rest}/api/v3",
+                "private": f"{rest}/api/v3",
+                "v1": f"{rest}/api/v1",
+                "sapi": f"{rest}/sapi/v1",
+                "ws": {
+                    "spot": f"{sockets}/stream/ws",  # ccxt knows spot frames by "/stream" in the address
+                    "ws-api": {"spot": f"{sockets}/ws-api/v3"},
+                },
+            }
+        }
     }
 
 

@@ -12,24 +12,19 @@ TRADES_LIMIT = 100_000
 
 
 def kraken_config(base_url: str) -> dict[str, Any]:
-    """The constructor argument of `ccxt.pro.kraken` for the server at `base_url` ("http://127.0.0.1:8123").
+    """The constructor argument of `ccxt.pro.kraken` for the server at `base_url` ("http://127.0.0.1:8123"; "": the venue itself).
 
     Calls are kept to ccxt's one a second, which is what Kraken grants; messages on the sockets are not slowed.
     """
     rest, sockets = _addresses(base_url, "kraken")
+    streams = {
+        "public": sockets,
+        "private": sockets,
+        "publicV2": f"{sockets}/v2",  # ccxt pings in the words of v2 when it finds "v2" in the address
+        "privateV2": f"{sockets}/v2",
+    }
     return {
-        "urls": {
-            "api": {
-                "public": rest,
-                "private": rest,
-                "ws": {
-                    "public": sockets,
-                    "private": sockets,
-                    "publicV2": f"{sockets}/v2",  # ccxt pings in the words of v2 when it finds "v2" in the address
-                    "privateV2": f"{sockets}/v2",
-                },
-            }
-        },
+        **({"urls": {"api": {"public": rest, "private": rest, "ws": streams}}} if base_url else {}),
         "options": {"tradesLimit": TRADES_LIMIT, "ws": {"cost": 0}},
         "enableRateLimit": True,
         "streaming": {"keepAlive": KEEP_ALIVE_MS},
@@ -37,7 +32,7 @@ def kraken_config(base_url: str) -> dict[str, Any]:
 
 
 def kucoin_config(base_url: str) -> dict[str, Any]:
-    """The constructor argument of `ccxt.pro.kucoin` for the server at `base_url` ("http://127.0.0.1:8123").
+    """The constructor argument of `ccxt.pro.kucoin` for the server at `base_url` ("http://127.0.0.1:8123"; "": the venue itself).
 
     Without these options ccxt would also ask for futures, and for the modes of an account. Where the streams are, and how often to
     ping them, is the server's answer to bullet-public; the keep-alive here only serves until then.
@@ -46,7 +41,7 @@ def kucoin_config(base_url: str) -> dict[str, Any]:
     names = ("public", "private", "futuresPublic", "futuresPrivate", "webExchange", "broker", "earn", "uta", "utaV2")
     streams = {name: f"{sockets}/endpoint" for name in ("spot", "futures", "private")}
     return {
-        "urls": {"api": {**dict.fromkeys((*names, "utaPrivate"), rest), "ws": streams}},
+        **({"urls": {"api": {**dict.fromkeys((*names, "utaPrivate"), rest), "ws": streams}}} if base_url else {}),
         "options": {
             "uta": False,
             "hf": True,

@@ -1,7 +1,7 @@
 """What a venue says, checked before anything believes it: numbers and strings in, typed facts or the reason of refusal out.
 
 Refused are fields that are missing, not numbers, not finite or not positive, another instrument than the one asked for, an id
-that cannot be counted, a time that is none or lies in the future, and a book whose bid is not below its ask. Prices that are
+that cannot be counted, a time that is none, and a book whose bid is not below its ask. Prices that are
 merely improbable pass: sanity.py judges them.
 """
 
@@ -12,12 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from libs.common.messages import QuoteChanged, TradePrinted
-from libs.common.timeframe import MILLISECOND, SECOND
+from libs.common.timeframe import MILLISECOND
 
 PRODUCER = "market"
-FUTURE_NS_MAX = 5 * SECOND
-"""A trade may be stamped so much later than our clock shows; the recorded frames of 2024 are 1.25 s ahead of their recorder."""
-
 _SIDES = {"buy": "BUY", "sell": "SELL"}
 _MICROSECOND = 1000
 _INFINITY = float("inf")
@@ -70,8 +67,6 @@ def checked_trade(
     """
     if not (type(trade_id) is str and trade_id.isascii() and trade_id.isdigit() and len(trade_id) <= 20):
         raise FrameRefused("BAD_ID")
-    if ts_event > now + FUTURE_NS_MAX:
-        raise FrameRefused("FROM_THE_FUTURE")
     if not (type(px) is type(qty) is float and 0.0 < px < _INFINITY and 0.0 < qty < _INFINITY):
         px, qty = _positive(px, "BAD_PRICE"), _positive(qty, "BAD_QUANTITY")
     return TradePrinted(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field
 from pydantic_settings import NoDecode
 
 from libs.common.timeframe import MILLISECOND
 from libs.runtime.settings import Instruments, Listed, ServiceSettings
+from libs.trading.binance_ccxt import PRODUCTION_SOCKETS_URL, PRODUCTION_URL
 from services.market_feed.doubt import SanityLimits
 from services.market_feed.failover import Patience
 from services.market_feed.machine import MarketFeedMachine
@@ -39,7 +40,10 @@ class Settings(ServiceSettings):
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
         validation_alias=AliasChoices("feed_venue_url", "BULKHEAD_FEED_VENUE_URL", "BULKHEAD_VENUE_URL"),
-        description="the venue's REST root; sockets are on the same host",
+        description=f"REST root of a server that speaks for all venues, sockets included; {PRODUCTION_URL}: the real ones",
+    )
+    feed_reader: Literal["native", "ccxt"] = Field(
+        default="native", description="who reads Binance's sockets: our own reader, or ccxt's as for the other venues"
     )
     feed_history_bars: int = Field(
         default=500, ge=16, le=10_000, description="bars of 1m, 15m, 1h, 4h and 1d published before the first live bar"
@@ -78,16 +82,22 @@ class Settings(ServiceSettings):
 
     def machine(self) -> MarketFeedMachine.Settings:
         """Whose prices are told."""
-        return MarketFeedMachine.Settings(venue=self.home, instruments=self.instruments)
+        return MarketFeedMachine.Settings(venue=self.home_venue, instruments=self.instruments)
 
     @property
-    def home(self) -> str:
+    def home_venue(self) -> str:
         """The venue orders go to."""
         return self.feed_venues[0]
 
-    def url_of(self, venue: str) -> str:
-        """Where a venue is."""
-        return self.feed_venue_url
+    @property
+    def url(self) -> str:
+        """Where a server is that speaks for all venues; "" for the venues themselves."""
+        return "" if self.feed_venue_url.rstrip("/") == PRODUCTION_URL else self.feed_venue_url.rstrip("/")
+
+    @property
+    def sockets_url(self) -> str:
+        """Where Binance's public streams are, for our own reader."""
+        return f"ws{self.url.removeprefix('http')}" if self.url else PRODUCTION_SOCKETS_URL
 
     @property
     def patience(self) -> Patience:

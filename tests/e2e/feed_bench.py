@@ -25,12 +25,14 @@ from libs.runtime.clock import VenueClock
 from services.exchange_sim.server import ExchangeServer
 from services.exchange_sim.settings import Settings as VenueSettings
 from services.exchange_sim.sockets import Socket
-from services.market_feed.adapters.ccxt_feed import CcxtFeed
+from services.market_feed.adapters.feed import MarketFeed
+from services.market_feed.adapters.rest import RestVenue
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.settings import Settings as FeedSettings
 
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
 SETTLED_S_MAX = 30.0
+SOCKET_PATHS = (b"GET /stream", b"GET /ws", b"GET /kraken/v2", b"GET /kucoin/endpoint")
 
 
 class Wire:
@@ -79,7 +81,7 @@ class Wire:
     ) -> None:
         try:
             while chunk := await source.read(65536):
-                if asker in self._connections and chunk.startswith(b"GET /stream"):
+                if asker in self._connections and chunk.startswith(SOCKET_PATHS):
                     self._connections[asker] = True
                 sink.write(chunk)
                 await sink.drain()
@@ -196,10 +198,11 @@ class Feed:
         given = {
             "instruments": INSTRUMENTS,
             "feed_venue_url": venue.url,
+            "feed_venues": ("binance",),
             "feed_history_bars": 40,
             "feed_history_weeks": 5,
         }
-        self.adapter = CcxtFeed(FeedSettings(**{**given, **settings}))
+        self.adapter = MarketFeed(FeedSettings(**{**given, **settings}))
         self._log = log
         self._is_dead = False
         state = msgspec.json.decode(msgspec.json.encode(log.machine.state), type=MarketFeedMachine.State)
@@ -214,6 +217,11 @@ class Feed:
             registry=CollectorRegistry(),
         )
         self.task = asyncio.create_task(self.adapter.open(self.context))
+
+    @property
+    def rest(self) -> RestVenue:
+        """REST of the venue that speaks."""
+        return self.adapter.speaking.rest
 
     def _emit(self, message: Message) -> None:
         if not self._is_dead:

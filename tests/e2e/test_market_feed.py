@@ -11,7 +11,7 @@ import pytest
 
 from libs.common.messages import FeedMarks, FeedStatus, QuoteChanged, TradePrinted
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND, TIMEFRAMES, bar_open
-from services.market_feed.adapters.rest import RestVenue, UnknownInstrument
+from services.market_feed.adapters.rest import UnknownInstrument
 from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
 
 DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "binance_spot_raw"
@@ -78,7 +78,7 @@ async def test_an_undisturbed_hour_of_messages(tmp_path: Path) -> None:
         await begun(feed, log)
         await venue.advance(start + 61 * MINUTE)
         await settled(lambda: bool(log.bars) and log.bars[-1].end_ts == start + 61 * MINUTE, "an hour", feed)
-        rest = RestVenue(feed.adapter._rest.exchange, "binance", INSTRUMENTS)
+        rest = feed.rest
         for instrument in INSTRUMENTS:
             for timeframe in ("1m", "15m", "1h"):
                 said = [b for m in log.bars for b in m.bars if (b.instrument, b.timeframe) == (instrument, timeframe)]
@@ -138,7 +138,7 @@ async def test_a_stream_that_falls_silent_is_found_out(tmp_path: Path) -> None:
         await venue.advance(start + 3 * MINUTE)
         await settled(lambda: len(log.bars) == 3, "the silent minutes", feed)
         await settled(lambda: venue.sockets_of("btcusdt@trade") not in ([], [socket]), "a new socket", feed)
-        own = await feed.adapter._rest.history(BTC, "1m", start, start + 3 * MINUTE)
+        own = await feed.rest.history(BTC, "1m", start, start + 3 * MINUTE)
         await feed.close()
     assert [each.bars[0] for each in log.bars] == own
 
@@ -254,7 +254,7 @@ async def test_time_that_runs(tmp_path: Path) -> None:
         feed = Feed(venue, log)
         await settled(lambda: len(log.bars) >= 5, "two more", feed)
         ends = [each.end_ts for each in log.bars]
-        own = await feed.adapter._rest.history(BTC, "1m", ends[0] - MINUTE, ends[-1])
+        own = await feed.rest.history(BTC, "1m", ends[0] - MINUTE, ends[-1])
         await feed.close()
     assert all(later - earlier == MINUTE for earlier, later in pairwise(ends))
     assert [each.bars[0] for each in log.bars] == own
@@ -270,6 +270,6 @@ async def test_recorded_frames_give_the_venues_bars(tmp_path: Path) -> None:
         await settled(lambda: len(log.bars) >= 2, "two recorded minutes", feed)
         for index, instrument in enumerate(INSTRUMENTS):
             said = [each.bars[index] for each in log.bars]
-            own = await feed.adapter._rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
+            own = await feed.rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
             assert said == own
         await feed.close()

@@ -92,7 +92,7 @@ class MarketFeed:
         self.tally = Tally(context)
         self._record = msgspec.convert(msgspec.to_builtins(context.state()), FeedRecord)
         self._desk = Desk(
-            settings.home,
+            settings.home_venue,
             settings.instruments,
             settings.cadence,
             settings.feed_grace_ms * MILLISECOND,
@@ -100,7 +100,7 @@ class MarketFeed:
             self._record,
         )
         self.lines = open_lines(settings, context, self)
-        self.speaking = self.lines[settings.home]
+        self.speaking = self.lines[settings.home_venue]
         self._backfill = Backfill(settings, context, self._desk, self._record, self._emit, self)
         try:
             async with asyncio.TaskGroup() as group:
@@ -147,7 +147,7 @@ class MarketFeed:
             for line in self.lines.values():
                 if line.is_ready and (line.is_home or time.monotonic() - began > HOME_ALONE_S):
                     return line
-            if self._declared is None and self.lines[self.settings.home].trouble:
+            if self._declared is None and self.lines[self.settings.home_venue].trouble:
                 self._declare("DOWN", "UNREACHABLE")
             await asyncio.sleep(TICK_S)
 
@@ -337,9 +337,8 @@ class MarketFeed:
     def _follow(self, choice: Choice) -> None:
         """Let the chosen venue speak, by the chosen way."""
         self._via = choice.via
-        if choice.via == "POLLING":
-            if not self._reread.is_set() and time.monotonic() - self._polled_at > self.settings.feed_poll_ms / 1000:
-                self._reread.set()
+        if choice.via == "POLLING" and time.monotonic() - self._polled_at > self.settings.feed_poll_ms / 1000:
+            self._reread.set()
         if choice.venue == self.speaking.venue:
             return
         self._context.logger.warning("venue_switched", to=choice.venue, reason=choice.reason)

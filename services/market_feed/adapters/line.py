@@ -36,6 +36,9 @@ PROBE_S_MIN = 1.0
 """A quiet instrument is looked up so often at most, in our own time: its cost is weight."""
 ON_ITS_WAY_S = 0.5
 """A quote that REST has and the socket has not may be on its way for so long."""
+AHEAD_NS_MAX = 5 * SECOND
+"""The recorded frames of 2024 are 1.25 s ahead of their recorder."""
+ALWAYS = 2**62
 REFUSED_HALVES_S = 10.0
 
 MakeReader = Callable[["VenueLine", tuple[str, ...]], SocketReader]
@@ -125,7 +128,10 @@ class VenueLine:
     # --- the sink of its reader -----------------------------------------------------------------------------------
 
     def trade(self, trade: TradePrinted) -> None:
-        """Its reader read a trade."""
+        """Its reader read a trade; one from the future would close minutes that are not over."""
+        if trade.ts_event > trade.ts_init + self._ahead_ns_max():
+            self.refused("FROM_THE_FUTURE", trade.instrument, f"{trade.trade_id} at {trade.ts_event}")
+            return
         self._note(trade.instrument)
         self._ear.on_trade(self, trade)
 
@@ -144,6 +150,11 @@ class VenueLine:
         """Its reader has a new connection."""
         self._context.logger.info("socket_connected", venue=self.venue, socket=link.name, epoch=link.epoch)
         self._ear.on_connected(self, link)
+
+    def _ahead_ns_max(self) -> int:
+        """How far ahead of our clock a venue may be; our clock may run at another speed, and where it stands nothing is ahead."""
+        speed = getattr(self._context.clock, "speed", 1.0)
+        return int(AHEAD_NS_MAX * max(1.0, speed)) if speed else ALWAYS
 
     def _note(self, instrument: str) -> None:
         self._good += 1.0

@@ -6,6 +6,7 @@ from typing import Any
 
 import ccxt.pro
 
+from services.market_feed.adapters.binance_reader import BinanceReader
 from services.market_feed.adapters.ccxt_reader import CcxtReader
 from services.market_feed.adapters.dialects import DIALECTS
 from services.market_feed.adapters.line import Ear, MakeReader, VenueLine
@@ -19,15 +20,20 @@ def open_lines(settings: Settings, context: Any, ear: Ear) -> dict[str, VenueLin
     lines = {}
     for venue in settings.feed_venues:
         dialect = DIALECTS[venue]()
-        exchange = getattr(ccxt.pro, venue)(dialect.config(settings.url_of(venue)))
+        exchange = getattr(ccxt.pro, venue)(dialect.config(settings.url))
         rest = RestVenue(exchange, dialect, settings.instruments)
-        make = _reader_of(exchange, settings, context)
-        lines[venue] = VenueLine(dialect, rest, make, settings, context, ear, is_home=venue == settings.home)
+        make = _reader_of(venue, exchange, settings, context)
+        lines[venue] = VenueLine(dialect, rest, make, settings, context, ear, is_home=venue == settings.home_venue)
     return lines
 
 
-def _reader_of(exchange: Any, settings: Settings, context: Any) -> MakeReader:
+def _reader_of(venue: str, exchange: Any, settings: Settings, context: Any) -> MakeReader:
+    """Our own reader for Binance, unless the settings want ccxt's; ccxt's for all others."""
+
     def make(line: VenueLine, instruments: tuple[str, ...]) -> SocketReader:
-        return CcxtReader(exchange, line.venue, instruments, line, context.clock.now, context.logger)
+        now, logger = context.clock.now, context.logger
+        if venue == "binance" and settings.feed_reader == "native":
+            return BinanceReader(settings.sockets_url, venue, instruments, line, now, logger)
+        return CcxtReader(exchange, venue, instruments, line, now, logger)
 
     return make
