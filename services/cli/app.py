@@ -51,6 +51,7 @@ app = typer.Typer(
 log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
 app.command(name="record", epilog=POINTER)(market_app.record)
+app.command(name="import", epilog=POINTER)(market_app.import_files)
 
 Home = Annotated[
     Path | None,

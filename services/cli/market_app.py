@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.table import Table
 from rich.text import Text
 
-from services.cli.answering import answering, show
-from services.cli.exit_codes import FINDING, OK
+from services.cli.answering import answering, show, tell_failure
+from services.cli.exit_codes import BAD_DATA, FINDING, OK
 from services.cli.place import find_place
 
 Home = Annotated[
@@ -73,3 +74,52 @@ def _recorded_text(done: Any) -> Text:
     for gap in done.gaps:
         text.append(f"\nGAP: {gap.first_seq:,} to {gap.last_seq:,} are lost", style="bold red")
     return text
+
+
+def import_files(
+    ctx: typer.Context,
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH...", exists=True, help="Files (.csv, .zip, .feather), or folders of such files."),
+    ],
+    out: Annotated[Path, typer.Option(file_okay=False, help="The dataset to import into.", show_default=False)],
+    venue: Annotated[str, typer.Option(help="Whose data they are.")] = "binance",
+    instrument: Annotated[str, typer.Option(help="Instead of what the names say: BTC-USDT.", show_default=False)] = "",
+    kind: Annotated[
+        str, typer.Option(help="Instead of what the names say: klines, trades, aggTrades.", show_default=False)
+    ] = "",
+    timeframe: Annotated[str, typer.Option(help="Instead of what the names say: 1m, 1h, ...", show_default=False)] = "",
+    max_mb: Annotated[float, typer.Option(min=1, help="The most that one archive may unpack to.")] = 4096.0,
+    as_json: Json = False,
+) -> None:
+    """Import Binance's public archives and freqtrade's feather files; importing the same twice changes nothing."""
+    if kind not in ("", "klines", "trades", "aggTrades"):
+        raise typer.BadParameter("want klines, trades or aggTrades", param_hint="--kind")
+    from services.cli import importing
+
+    told = importing.Told(venue=venue, instrument=instrument, kind=kind, timeframe=timeframe, max_mb=max_mb)
+    with answering(as_json):
+        done = importing.import_all(paths, out, told, _tell)
+    show(importing.total(done) if as_json else _imported_table(done), as_json)
+    refused = [each for each in done if each.refused]
+    if refused:
+        tell_failure(
+            f"{len(refused)} of {len(done)} files were refused, as said above; nothing of them was imported",
+            "fetch them again, or correct what is named",
+        )
+    raise typer.Exit(BAD_DATA if refused or not done else OK)
+
+
+def _imported_table(done: list[Any]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="cyan")
+    for name in ("file", "what"):
+        table.add_column(name, overflow="fold")
+    for name in ("rows", "new", "known", "missing"):
+        table.add_column(name, justify="right")
+    for name in ("from", "to"):
+        table.add_column(name)
+    for each in done:
+        what = f"{each.instrument} {each.timeframe or each.kind}" if not each.refused else "REFUSED"
+        numbers = [f"{value:,}" for value in (each.rows, each.added, each.repeated, each.missing)]
+        table.add_row(Path(each.file).name, what, *numbers, each.first, each.last)
+    return table

@@ -8,15 +8,18 @@ import os
 import signal
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from typer.testing import CliRunner, Result
 
-from libs.common.timeframe import SECOND
+from libs.common.messages import QuoteChanged, TradePrinted
+from libs.common.timeframe import MILLISECOND, SECOND
 from libs.runtime.recording import Recording
 from libs.runtime.recording_manifest import Gap
 from libs.runtime.streams import MARKET
@@ -24,10 +27,12 @@ from services.cli.app import app
 from services.cli.exit_codes import CANNOT_WRITE, FINDING, NOT_YET, OK, USAGE
 from services.exchange_sim.market import Quote, Trade
 from services.exchange_sim.recorded import RecordedMarket
+from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.market_tape import Published, odd_ones, publish, published, tape
 from tests.nats_stack import NatsStack, User
 
 SOON_S = 30
+DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "binance_spot_raw"
 
 
 @pytest.fixture(autouse=True)
@@ -260,3 +265,112 @@ async def test_parquet_and_raw_frames_of_one_recording_play_alike(nats: NatsStac
     parquet, raw = played(tmp_path / "rec", len(told)), played(tmp_path / "raw", len(told))
     assert facts(parquet) == facts(raw)
     assert sorted(each.trade_id for each in parquet if isinstance(each, Trade)) == list(range(1, 301))
+
+
+@asynccontextmanager
+async def venue_of(folder: Path, home: Path) -> AsyncIterator[tuple[VenueStand, aiohttp.ClientWebSocketResponse]]:
+    """The venue on a recording, and a socket that hears its trades and quotes."""
+    streams = "/".join(f"{symbol}@{kind}" for symbol in ("btcusdt", "ethusdt") for kind in ("trade", "bookTicker"))
+    async with (
+        open_venue(home, sim_data=folder) as venue,
+        venue.http.ws_connect(f"/stream?streams={streams}") as socket,
+    ):
+        yield venue, socket
+
+
+async def heard(folder: Path, home: Path, trades: int) -> list[tuple[Any, ...]]:
+    """The first frames on the wire, up to so many trades, as (symbol, what a client reads in them)."""
+    found: list[tuple[Any, ...]] = []
+    async with venue_of(folder, home) as (venue, socket), asyncio.timeout(SOON_S):
+        while trades:
+            await venue.advance(1.0)
+            with suppress(TimeoutError):
+                while trades:
+                    frame = json.loads((await socket.receive(timeout=0.05)).data)["data"]
+                    if frame.get("e") == "trade":
+                        trades -= 1
+                        found.append(
+                            (frame["s"], frame["t"], float(frame["p"]), float(frame["q"]), frame["m"], frame["T"])
+                        )
+                    else:
+                        found.append((frame["s"], *(float(frame[name]) for name in "bBaA")))
+    return found
+
+
+async def test_a_recording_is_heard_on_the_venues_wire_as_it_was_published(
+    nats: NatsStack, feed: User, tmp_path: Path
+) -> None:
+    """A client of exchange_sim hears the recorded trades and quotes, number for number, in their order; then the market goes on."""
+    messages = tape(300)
+    await publish(feed, published(messages))
+    await recorded(nats.home, "--out", str(tmp_path / "rec"))
+    on_the_wire = await heard(tmp_path / "rec", tmp_path / "venue", trades=110)
+    told = [
+        (
+            each.instrument.replace("-", ""),
+            int(each.trade_id),
+            each.px,
+            each.qty,
+            each.aggressor_side == "SELL",
+            each.ts_event // 1_000_000,
+        )
+        if isinstance(each, TradePrinted)
+        else (each.instrument.replace("-", ""), each.bid_px, each.bid_qty, each.ask_px, each.ask_qty)
+        for each in messages
+        if isinstance(each, TradePrinted | QuoteChanged)
+    ]
+    for symbol in ("BTCUSDT", "ETHUSDT"):
+        mine = [each for each in on_the_wire if each[0] == symbol]
+        wanted = [each for each in told if each[0] == symbol]
+        assert mine[: len(wanted)] == wanted
+        assert len(mine) > len(wanted), "generated prices go on behind the recording"
+
+
+@pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded frames in {DATA} (BULKHEAD_DATA_DIR)")
+async def test_real_frames_recorded_and_replayed_are_the_same_market(
+    nats: NatsStack, feed: User, tmp_path: Path
+) -> None:
+    """A slice of August 2024: published, recorded as Parquet and as raw frames, and played: every trade and quote is there."""
+    market = RecordedMarket(DATA, 7)
+    real = [each for each in islice(market.events((market.starts_at, 0)), 12_000) if isinstance(each, Trade | Quote)]
+    await publish(feed, published([_as_said(each) for each in real]))
+    await recorded(nats.home, "--out", str(tmp_path / "rec"), "--raw", str(tmp_path / "raw"))
+    assert len(list(Recording(tmp_path / "rec").messages())) == len(real) > 8_000
+    for folder in ("rec", "raw"):
+        again = played(tmp_path / folder, len(real))
+        for instrument in ("BTC-USDT", "ETH-USDT"):
+            mine, theirs = ([each for each in some if each.instrument == instrument] for some in (again, real))
+            assert without_quote_times(mine) == without_quote_times(theirs)
+            assert all(abs(a.ts - b.ts) < 10 * MILLISECOND for a, b in zip(mine, theirs, strict=True))
+
+
+def without_quote_times(events: list[Trade | Quote]) -> list[tuple[Any, ...]]:
+    """A trade's message carries when it was made, not when it was sent; quotes, timed by the trades before them, follow."""
+    return [fact if isinstance(each, Trade) else fact[1:] for each, fact in zip(events, facts(events), strict=True)]
+
+
+def _as_said(event: Trade | Quote) -> TradePrinted | QuoteChanged:
+    """What a feed without delay would have published of it."""
+    common: dict[str, Any] = {
+        "ts_init": event.ts,
+        "producer": "market",
+        "venue": "binance",
+        "instrument": event.instrument,
+    }
+    if isinstance(event, Trade):
+        return TradePrinted(
+            **common,
+            ts_event=event.ts_trade,
+            trade_id=str(event.trade_id),
+            px=event.px,
+            qty=event.qty,
+            aggressor_side="SELL" if event.is_sell else "BUY",
+        )
+    return QuoteChanged(
+        **common,
+        ts_event=event.ts,
+        bid_px=event.bid_px,
+        bid_qty=event.bid_qty,
+        ask_px=event.ask_px,
+        ask_qty=event.ask_qty,
+    )
