@@ -24,13 +24,13 @@ Published = tuple[str, bytes]
 
 def trade(number: int, ts: int, instrument: str = "BTC-USDT", px: float = 60_000.01, **fields: object) -> TradePrinted:
     """One print, received 3 ms after it happened."""
-    told = {"venue": "binance", "qty": 0.5, "aggressor_side": "SELL", "ts_init": ts + 3 * MILLISECOND, **fields}
+    told = {"venue": "binance", "qty": 0.5, "aggressor_side": "SELL", "ts_init": ts + 3 * MILLISECOND}
+    told |= {"trade_id": str(number), **fields}
     return TradePrinted(
         id=derive_id("trade", str(told["venue"]), instrument, number),
         producer="market",
         ts_event=ts,
         instrument=instrument,
-        trade_id=str(number),
         px=px,
         **told,  # type: ignore[arg-type]
     )
@@ -38,12 +38,11 @@ def trade(number: int, ts: int, instrument: str = "BTC-USDT", px: float = 60_000
 
 def quote(ts: int, instrument: str = "BTC-USDT", bid_px: float = 60_000.0, **fields: object) -> QuoteChanged:
     """One change of the best bid and offer; like Binance's, it knows only when it was received."""
-    told = {"venue": "binance", "bid_qty": 1.25, "ask_px": bid_px + 0.01, "ask_qty": 2.5, **fields}
+    told = {"venue": "binance", "bid_qty": 1.25, "ask_px": bid_px + 0.01, "ask_qty": 2.5, "ts_init": ts, **fields}
     return QuoteChanged(
         id=derive_id("quote", instrument, ts),
         producer="market",
         ts_event=ts,
-        ts_init=ts,
         instrument=instrument,
         bid_px=bid_px,
         **told,  # type: ignore[arg-type]
