@@ -15,7 +15,6 @@ the stream itself holds what was not committed. A part is named for its first se
 from __future__ import annotations
 
 import heapq
-from collections import defaultdict
 from collections.abc import Collection, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,146 +26,14 @@ import pyarrow.parquet as pq
 from libs.common.codec import BadEvent, decode, encode
 from libs.common.messages import Bar, Message
 from libs.common.subjects import subject_of
+from libs.common.timeframe import SECOND
 from libs.runtime.adapter import LogEntry
-from libs.runtime.recording_manifest import (
-    DRAFT_SUFFIX,
-    MANIFEST,
-    Gap,
-    Manifest,
-    RecordingError,
-    open_manifest,
-    read_manifest,
-    save_manifest,
-    write_durably,
-)
-from libs.runtime.recording_tables import (
-    TABLES,
-    UNKNOWN,
-    PartHead,
-    Row,
-    head_of,
-    row_of,
-    unknown_table,
-    with_head,
-)
+from libs.runtime.recording_manifest import MANIFEST, Gap, RecordingError, first_seq_of, read_manifest
+from libs.runtime.recording_tables import TABLES, UNKNOWN, PartHead, head_of
 
-SECOND_NS = 1_000_000_000
 ROWS_READ = 8192
 BAR_FOLDER = "bar"
 _FAR = 1 << 62
-
-Group = tuple[str, tuple[tuple[str, str], ...], str]
-"""Rows of one file: the message type, what they share, and their day."""
-
-
-def write_parquet(path: Path, table: pa.Table) -> None:
-    """A table as a file, whole or not at all."""
-    write_durably(path, lambda file: pq.write_table(table, file, compression="zstd"))
-
-
-def day_of(ts: int) -> str:
-    """The day (UTC) of an instant in nanoseconds."""
-    return datetime.fromtimestamp(ts // SECOND_NS, UTC).date().isoformat()
-
-
-class RecordingWriter:
-    """Records entries of a stream, in their order, into a folder; one writer at a time."""
-
-    def __init__(self, folder: Path, stream: str, stream_created: str, begins_at: int):
-        """Go on with the recording in `folder`, or begin one with the message `begins_at`.
-
-        Raises:
-            RecordingError: the folder holds something else, or a recording of another stream. OSError.
-        """
-        self.folder = folder
-        fresh = Manifest(
-            origin="recorded",
-            stream=stream,
-            stream_created=stream_created,
-            first_seq=begins_at,
-            last_seq=begins_at - 1,
-        )
-        self.manifest = open_manifest(folder / MANIFEST, fresh)
-        _sweep(folder, self.manifest.last_seq)
-        self.last_seq = self.manifest.last_seq
-        self.pending_bytes = 0
-        self._groups: dict[Group, list[Row]] = defaultdict(list)
-        self._ts = 0
-
-    def note_gap(self, gap: Gap) -> None:
-        """These messages are gone for ever; they count as passed."""
-        self.manifest.gaps.append(gap)
-        self.last_seq = max(self.last_seq, gap.last_seq)
-
-    def add(self, entry: LogEntry) -> None:
-        """Take the next entry; one that stands in the recording already is passed over."""
-        if entry.seq <= self.last_seq:
-            return
-        row = row_of(entry)
-        self._ts = _ts_of(row) or self._ts
-        tag = row.table.tag if row.table else ""
-        self._groups[tag, row.shared, day_of(self._ts)].append(row)
-        self.last_seq = entry.seq
-        self.pending_bytes += len(entry.payload)
-        self.manifest.messages += 1
-        self.manifest.unknown += row.table is None
-
-    def commit(self) -> list[Path]:
-        """Put everything taken so far on disk; returns the new parts."""
-        paths = [self._write(group, rows) for group, rows in self._groups.items()]
-        self.manifest.last_seq = self.last_seq
-        save_manifest(self.folder / MANIFEST, self.manifest)
-        self._groups.clear()
-        self.pending_bytes = 0
-        return paths
-
-    def _write(self, group: Group, rows: list[Row]) -> Path:
-        tag, shared, day = group
-        first, last = rows[0].entry.seq, rows[-1].entry.seq
-        head = PartHead(type=tag, shared=dict(shared), first_seq=first, last_seq=last)
-        if tag:
-            kept = [row.message for row in rows if row.message is not None]
-            table = TABLES[tag].table([row.entry.seq for row in rows], kept)
-        else:
-            table = unknown_table([row.entry for row in rows])
-        place = self.folder / (TABLES[tag].folder if tag else UNKNOWN)
-        for name, value in shared:
-            place /= f"{name}={value}"
-        path = place / f"date={day}" / f"part-{first:012d}.parquet"
-        write_parquet(path, with_head(table, head))
-        return path
-
-
-class _Timed(msgspec.Struct):
-    ts_event: int = 0
-
-
-def _ts_of(row: Row) -> int:
-    """When it happened; 0: it does not say."""
-    if row.message is not None:
-        return row.message.ts_event
-    try:
-        found = msgspec.json.decode(row.entry.payload, type=_Timed).ts_event
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return 0
-    return found if 0 < found < _FAR else 0
-
-
-def _sweep(folder: Path, last_seq: int) -> None:
-    """Remove what a killed writer left: drafts, and parts behind the end."""
-    for path in [*folder.rglob(f".*{DRAFT_SUFFIX}"), *folder.rglob("part-*.parquet")]:
-        if path.name.endswith(DRAFT_SUFFIX) or _first_seq(path) > last_seq:
-            path.unlink()
-
-
-def _first_seq(path: Path) -> int:
-    digits = path.stem.removeprefix("part-")
-    if not digits.isdigit():
-        raise RecordingError(f"{path}: not the name of a part (part-<first seq>.parquet)")
-    return int(digits)
-
-
-# --- reading ------------------------------------------------------------------------------------------------------
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -179,6 +46,39 @@ class Part(msgspec.Struct, frozen=True):
     kind: str
     shared: dict[str, str]
     begins_at: int
+
+
+class Choice(msgspec.Struct, frozen=True):
+    """What a reader wants; an empty collection means everything of that sort."""
+
+    kinds: Collection[str] = ()
+    instruments: Collection[str] = ()
+    venues: Collection[str] = ()
+    since: int = 0
+    until: int = _FAR
+    with_unknown: bool = False
+
+    def takes(self, part: Part) -> bool:
+        """Whether there may be something of it in a part."""
+        if part.kind == UNKNOWN:
+            return self.with_unknown
+        return part.kind != BAR_FOLDER and self._fits(
+            part.kind, part.shared.get("instrument"), part.shared.get("venue")
+        )
+
+    def wants(self, message: Message) -> bool:
+        """Whether a message is of it."""
+        if not self.since <= message.ts_init < self.until:
+            return False
+        instrument, venue = getattr(message, "instrument", None), getattr(message, "venue", None)
+        return self._fits(message.suffix.partition(".")[0], instrument, venue)
+
+    def _fits(self, kind: str, instrument: str | None, venue: str | None) -> bool:
+        return (
+            (not self.kinds or kind in self.kinds)
+            and (not self.instruments or instrument in self.instruments)
+            and (not self.venues or venue in self.venues)
+        )
 
 
 class Recording:
@@ -211,22 +111,22 @@ class Recording:
 
     def instruments(self, kind: str = "trade", venue: str = "") -> tuple[str, ...]:
         """Every instrument that has messages of this kind (of this venue)."""
-        parts = self._chosen((kind,), (), (venue,) if venue else ())
+        parts = filter(Choice((kind,), venues=(venue,) if venue else ()).takes, self.parts)
         return tuple(sorted({part.shared["instrument"] for part in parts if "instrument" in part.shared}))
 
     def entries(
-        self,
-        *,
-        kinds: Collection[str] = (),
-        instruments: Collection[str] = (),
-        venues: Collection[str] = (),
+        self, *, kinds: Collection[str] = (), instruments: Collection[str] = (), venues: Collection[str] = ()
     ) -> Iterator[LogEntry]:
-        """The recorded entries as they stood in the stream, byte for byte, unknown ones included (empty: all of them).
+        """The recorded entries as they stood in the stream, byte for byte (empty: all of them).
+
+        What the recorder could not read is among them when nothing is chosen, or with the kind `unknown`.
 
         Raises:
             RecordingError: a part cannot be read.
         """
-        for seq, found in self._merged(kinds, instruments, venues):
+        is_all = not kinds and not instruments and not venues
+        choice = Choice(kinds, instruments, venues, with_unknown=is_all or UNKNOWN in kinds)
+        for seq, found in self._merged(choice):
             yield found if isinstance(found, LogEntry) else LogEntry(seq, subject_of(found), encode(found))
 
     def messages(
@@ -238,14 +138,17 @@ class Recording:
         since: int = 0,
         until: int = _FAR,
     ) -> Iterator[tuple[int, Message]]:
-        """(seq, message) with `since <= ts_init < until`; what still cannot be decoded is passed over (see `entries`).
+        """(seq, message) with `since <= ts_init < until`, in the order of seq.
+
+        What the recorder did not know and this code does is among them; what nobody can read is not (see `entries`).
 
         Raises:
             RecordingError: a part cannot be read.
         """
-        for seq, found in self._merged(kinds, instruments, venues):
+        choice = Choice(kinds, instruments, venues, since, until, with_unknown=True)
+        for seq, found in self._merged(choice):
             message = _decoded(found) if isinstance(found, LogEntry) else found
-            if message is not None and since <= message.ts_init < until:
+            if message is not None and choice.wants(message):
                 yield seq, message
 
     def bars(self, instrument: str, timeframe: str, venue: str = "binance") -> Iterator[Bar]:
@@ -257,26 +160,13 @@ class Recording:
         wanted = {"venue": venue, "instrument": instrument, "timeframe": timeframe}
         for part in self.parts:
             if part.kind == BAR_FOLDER and wanted.items() <= part.shared.items():
-                for batch in _batches(part.path)[1]:
+                for batch in _batches(part.path, Choice())[1]:
                     for row in batch.to_pylist():
                         yield Bar(**wanted, **row)
 
-    def _chosen(self, kinds: Collection[str], instruments: Collection[str], venues: Collection[str]) -> Iterator[Part]:
-        for part in self.parts:
-            if part.kind == BAR_FOLDER or (kinds and part.kind not in kinds):
-                continue
-            if part.kind != UNKNOWN and (
-                (instruments and part.shared.get("instrument") not in instruments)
-                or (venues and part.shared.get("venue") not in venues)
-            ):
-                continue
-            yield part
-
-    def _merged(
-        self, kinds: Collection[str], instruments: Collection[str], venues: Collection[str]
-    ) -> Iterator[tuple[int, Message | LogEntry]]:
+    def _merged(self, choice: Choice) -> Iterator[tuple[int, Message | LogEntry]]:
         """Rows of all parts in order; a part is opened when the first of its rows may be due, and closed behind its last."""
-        parts = sorted(self._chosen(kinds, instruments, venues), key=lambda part: (part.begins_at, part.path))
+        parts = sorted(filter(choice.takes, self.parts), key=lambda part: (part.begins_at, part.path))
         parts.reverse()
         due: list[tuple[int, int, int, Message | LogEntry]] = []
         open_rows: dict[int, Iterator[tuple[int, int, Message | LogEntry]]] = {}
@@ -292,7 +182,7 @@ class Recording:
         while parts or due:
             while parts and (not due or parts[-1].begins_at <= due[0][0]):
                 opened += 1
-                open_rows[opened] = _rows(parts.pop(), by_time=self.is_imported)
+                open_rows[opened] = _rows(parts.pop(), choice, by_time=self.is_imported)
                 step(opened)
             if due:
                 _, number, seq, found = heapq.heappop(due)
@@ -300,9 +190,9 @@ class Recording:
                 step(number)
 
 
-def _rows(part: Part, *, by_time: bool) -> Iterator[tuple[int, int, Message | LogEntry]]:
+def _rows(part: Part, choice: Choice, *, by_time: bool) -> Iterator[tuple[int, int, Message | LogEntry]]:
     """(key, seq, message or entry) of one part, in its order."""
-    head, batches = _batches(part.path)
+    head, batches = _batches(part.path, choice)
     if head.type and head.type not in TABLES:
         raise RecordingError(f"{part.path}: holds {head.type}, which this code does not know")
     for batch in batches:
@@ -318,7 +208,7 @@ def _rows(part: Part, *, by_time: bool) -> Iterator[tuple[int, int, Message | Lo
             raise RecordingError(f"{part.path}: {error}") from None
 
 
-def _batches(path: Path) -> tuple[PartHead, Iterator[pa.RecordBatch]]:
+def _batches(path: Path, choice: Choice) -> tuple[PartHead, Iterator[pa.RecordBatch]]:
     try:
         file = pq.ParquetFile(path)
         head = head_of(file.schema_arrow)
@@ -326,27 +216,38 @@ def _batches(path: Path) -> tuple[PartHead, Iterator[pa.RecordBatch]]:
         raise RecordingError(f"{path}: {error}") from None
     except (OSError, pa.ArrowException) as error:
         raise RecordingError(f"{path}: cannot be read ({error})") from None
-    return head, _read(path, file)
+    return head, _read(path, file, choice)
 
 
-def _read(path: Path, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
+def _read(path: Path, file: pq.ParquetFile, choice: Choice) -> Iterator[pa.RecordBatch]:
     with file:
         try:
-            yield from file.iter_batches(ROWS_READ, use_threads=False)
+            for group in range(file.num_row_groups):
+                if _may_hold(file, group, choice):
+                    yield from file.iter_batches(ROWS_READ, row_groups=[group], use_threads=False)
         except (OSError, pa.ArrowException) as error:
             raise RecordingError(f"{path}: cannot be read ({error})") from None
+
+
+def _may_hold(file: pq.ParquetFile, group: int, choice: Choice) -> bool:
+    """Whether rows of a group may lie in the span, by the least and the greatest `ts_init` that its footer names."""
+    names = file.schema_arrow.names
+    if "ts_init" not in names:
+        return True
+    found = file.metadata.row_group(group).column(names.index("ts_init")).statistics
+    return found is None or not found.has_min_max or (found.max >= choice.since and found.min < choice.until)
 
 
 def _part(folder: Path, path: Path) -> Part:
     kind, *rest = path.relative_to(folder).parts[:-1]
     shared = dict(name.split("=", 1) for name in rest if "=" in name)
     if path.stem.startswith("part-"):
-        return Part(path, kind, shared, _first_seq(path))
+        return Part(path, kind, shared, first_seq_of(path))
     try:
         day = datetime.fromisoformat(shared.get("date", "1970-01-01")).replace(tzinfo=UTC)
     except ValueError:
         raise RecordingError(f"{path}: {shared['date'][:20]!r} is not a day") from None
-    return Part(path, kind, shared, int(day.timestamp()) * SECOND_NS)
+    return Part(path, kind, shared, int(day.timestamp()) * SECOND)
 
 
 def _decoded(entry: LogEntry) -> Message | None:

@@ -10,6 +10,7 @@ when all of it is sound: a source is imported as a whole or not at all.
 
 from __future__ import annotations
 
+import fcntl
 from pathlib import Path
 
 import msgspec
@@ -81,6 +82,12 @@ class ImportedDataset:
         """
         self.folder = folder
         open_manifest(folder / MANIFEST, Manifest(origin="imported"))
+        self._lock = (folder / MANIFEST).open("rb")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._lock.close()
+            raise RecordingError(f"{folder}: another import writes into it") from None
         for draft in folder.rglob(f".*{DRAFT_SUFFIX}"):
             draft.unlink()
         self._staged: list[tuple[Path, Path]] = []
@@ -111,6 +118,11 @@ class ImportedDataset:
             settle(draft, path)
         self._staged.clear()
         return count
+
+    def close(self) -> None:
+        """Let others import."""
+        self.forget()
+        self._lock.close()
 
     def forget(self) -> None:
         """Nothing staged shall remain."""

@@ -101,6 +101,18 @@ def save_manifest(path: Path, manifest: Manifest) -> None:
     write_durably(path, lambda file: file.write(text + b"\n"))
 
 
+def first_seq_of(path: Path) -> int:
+    """The first seq of a part, as its name says.
+
+    Raises:
+        RecordingError: it is not a part's name.
+    """
+    digits = path.stem.removeprefix("part-")
+    if not (digits.isascii() and digits.isdigit()):
+        raise RecordingError(f"{path}: not the name of a part (part-<first seq>.parquet)")
+    return int(digits)
+
+
 def write_durably(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """A new file in the place of an old one or of none: written beside it, synced, renamed."""
     settle(draft_of(path, write), path)

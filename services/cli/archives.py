@@ -39,7 +39,7 @@ def csv_batches(path: Path, bytes_max: int) -> Iterator[tuple[int, pa.RecordBatc
     cells = first.rstrip(b"\r\n").split(b",")
     if not first.strip():
         raise RefusedFile(f"{path}, line 1: empty; expected a table of numbers, separated by commas")
-    has_header = not _is_number(cells[0])
+    has_header = not any(_is_number(cell) for cell in cells)
     names = [str(place) for place in range(len(cells))]
     with opened(path, bytes_max) as file:
         try:

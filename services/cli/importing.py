@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -81,12 +82,12 @@ def import_all(paths: Sequence[Path], out: Path, told: Told, tell: Callable[[str
         Failure: the dataset cannot be written, or holds something else.
     """
     try:
-        dataset = ImportedDataset(out)
-        done = []
-        for path in files_in(paths):
-            done.append(_import_one(dataset, path, told))
-            if done[-1].refused:
-                tell(f"refused: {done[-1].refused}")
+        with closing(ImportedDataset(out)) as dataset:
+            done = []
+            for path in files_in(paths):
+                done.append(_import_one(dataset, path, told))
+                if done[-1].refused:
+                    tell(f"refused: {done[-1].refused}")
         return done
     except RecordingError as error:
         raise Failure(CANNOT_WRITE, str(error), "name another folder with --out") from error

@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 from libs.common.messages import Bar, TradePrinted
 from libs.common.timeframe import DAY, HOUR, MINUTE, SECOND, WEEK
 from libs.runtime.recording import Recording
+from libs.runtime.recording_imports import ImportedDataset
 from services.cli.app import app
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, OK, USAGE
 
@@ -399,6 +400,22 @@ def test_one_bad_file_does_not_keep_the_others_out(tmp_path: Path) -> None:
     assert "REFUSED" in result.stdout
     assert "1 of 2 files were refused" in result.stderr
     assert len(list(Recording(tmp_path / "out").bars("BTC-USDT", "1m"))) == 3
+
+
+def test_two_imports_into_one_dataset_do_not_meet(tmp_path: Path) -> None:
+    """The second is told to wait, whatever became of the first it may go on afterwards."""
+    path = write(tmp_path / "BTCUSDT-1m-2025-01.csv", klines(3))
+    dataset = ImportedDataset(tmp_path / "out")
+    assert "another import writes into it" in imported(tmp_path / "out", path, code=CANNOT_WRITE)["error"]
+    dataset.close()
+    assert imported(tmp_path / "out", path)["added"] == 3
+
+
+def test_a_first_line_is_a_header_only_if_it_holds_no_number(tmp_path: Path) -> None:
+    """A damaged first row is refused as a row, not passed over as a header."""
+    rows = [kline(JAN_1_2025, open_time="?"), kline(JAN_1_2025 + MINUTE)]
+    path = write(tmp_path / "BTCUSDT-1m-2025-01.csv", rows)
+    assert "line 1: open_time is '?'; expected a whole number" in refusal(tmp_path, path)
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:

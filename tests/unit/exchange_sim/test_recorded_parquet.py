@@ -10,7 +10,7 @@ import pytest
 from libs.common.messages import Message
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
 from libs.runtime.adapter import LogEntry
-from libs.runtime.recording import RecordingWriter
+from libs.runtime.recording_writer import RecordingWriter
 from services.exchange_sim.market import Event, Quote, Trade, klines
 from services.exchange_sim.recorded import RecordedMarket, RecordingError
 from services.exchange_sim.server import ExchangeServer

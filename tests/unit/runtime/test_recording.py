@@ -14,13 +14,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.codec import decode
+from libs.common.codec import decode, encode
 from libs.common.messages import Message, QuoteChanged, TradePrinted
 from libs.common.timeframe import SECOND
 from libs.runtime.adapter import LogEntry
-from libs.runtime.recording import Recording, RecordingWriter
+from libs.runtime.recording import Recording
 from libs.runtime.recording_manifest import MANIFEST, ForeignFolder, Gap, RecordingError, read_manifest
 from libs.runtime.recording_tables import MessageTable, row_of
+from libs.runtime.recording_writer import RecordingWriter
 from tests.market_tape import MIDNIGHT, NOON, odd_ones, published, quote, tape, trade
 
 CREATED = "2026-01-05T00:00:00Z"
@@ -111,6 +112,20 @@ def test_readers_choose_by_kind_instrument_and_time(tmp_path: Path) -> None:
     assert list(found) == wanted
     assert len(wanted) > 5
     assert list(recording.messages(venues=("kraken",))) == []
+    assert list(recording.messages(since=until, until=since)) == []
+
+
+def test_what_was_unknown_is_read_by_code_that_knows_it(tmp_path: Path) -> None:
+    """A message kept as bytes (here: it came on another's subject) is chosen by what it is, like all others."""
+    stray = encode(trade(7, NOON, "ETH-USDT"))
+    entries = entries_of([*published([trade(1, NOON)]), ("market.trade.binance.BTC-USDT", stray), *odd_ones()[:2]])
+    written(tmp_path / "rec", entries)
+    recording = Recording(tmp_path / "rec")
+    assert [seq for seq, _ in recording.messages(kinds=("trade",), instruments=("ETH-USDT",))] == [2]
+    assert [seq for seq, _ in recording.messages(kinds=("trade",), instruments=("BTC-USDT",))] == [1]
+    assert list(recording.messages(kinds=("quote",))) == []
+    assert list(recording.entries(kinds=("unknown",))) == entries[1:]
+    assert list(recording.entries(kinds=("trade",))) == entries[:1]
 
 
 def test_other_tools_read_it_as_typed_columns(tmp_path: Path) -> None:
