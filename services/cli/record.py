@@ -36,6 +36,7 @@ from services.cli.raw_frames import RawFrameWriter
 ROLL_MB = 32.0
 ROLL_S = 300.0
 MEGABYTE = 1_000_000
+COMMIT_LOOK_S = 0.05
 
 Tell = Callable[[str], None]
 
@@ -195,15 +196,17 @@ class _Recorder:
 
     async def run(self, stopping: asyncio.Event) -> Recorded:
         """Read until it is time to stop, then commit what was read."""
-        reading = asyncio.create_task(self._read())
+        reading, committing = asyncio.create_task(self._read()), asyncio.create_task(self._commit_in_time())
         stopped = asyncio.create_task(stopping.wait())
         try:
-            await asyncio.wait({reading, stopped}, timeout=self._wish.for_s, return_when=asyncio.FIRST_COMPLETED)
-            if reading.done():
-                reading.result()
+            tasks = {reading, committing, stopped}
+            await asyncio.wait(tasks, timeout=self._wish.for_s, return_when=asyncio.FIRST_COMPLETED)
+            for task in tasks:
+                if task.done():
+                    task.result()
             self.done.stopped_by = "caught up" if reading.done() else "a signal" if stopped.done() else "its time"
         finally:
-            await cancelled(stopped, reading)
+            await cancelled(stopped, reading, committing)
             self._commit()
         self.done.last_seq = self._last_seq
         self.done.unknown = self._sinks[0].manifest.unknown
@@ -223,8 +226,6 @@ class _Recorder:
                     self._take(pulled.entry)
                 elif self._wish.until_caught_up and pull.is_idle:
                     return
-                if self._is_due():
-                    self._commit()
         finally:
             with suppress(NatsError):
                 await pull.close()
@@ -250,6 +251,8 @@ class _Recorder:
             sink.add(entry)
         self._last_seq, self._last_entry = entry.seq, entry
         self._uncommitted += 1
+        if any(sink.pending_bytes >= self._wish.roll_mb * MEGABYTE for sink in self._sinks):
+            self._commit()
 
     def _lost(self, up_to: int) -> None:
         """The stream no longer has what comes next."""
@@ -264,13 +267,13 @@ class _Recorder:
             " were read; the manifest says so, too"
         )
 
-    def _is_due(self) -> bool:
-        if not self._uncommitted:
-            return False
-        age_s = asyncio.get_running_loop().time() - self._committed_at
-        return age_s >= self._wish.roll_s or any(
-            sink.pending_bytes >= self._wish.roll_mb * MEGABYTE for sink in self._sinks
-        )
+    async def _commit_in_time(self) -> None:
+        """What was read is not kept waiting for what comes next, nor for a bus that is away."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(max(COMMIT_LOOK_S, self._committed_at + self._wish.roll_s - loop.time()))
+            if self._uncommitted and loop.time() >= self._committed_at + self._wish.roll_s:
+                self._commit()
 
     def _commit(self) -> None:
         for sink in self._sinks:

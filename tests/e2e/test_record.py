@@ -83,6 +83,11 @@ async def until(folder: Path, last_seq: int) -> None:
             await asyncio.sleep(0.02)
 
 
+async def delivered(admin: User) -> int:
+    """What the server has sent to the recorder."""
+    return (await admin.ask(f"$JS.API.CONSUMER.INFO.{MARKET}.recorder"))["delivered"]["stream_seq"]
+
+
 # --- every message once -------------------------------------------------------------------------------------------
 
 
@@ -149,15 +154,34 @@ async def test_a_recorder_stops_at_a_signal_with_everything_on_disk(
     assert entries(folder) == numbered([*told, told[0]])
 
 
-async def test_a_bus_that_restarts_is_waited_for(nats: NatsStack, feed: User, tmp_path: Path) -> None:
-    """The recorder outlives the server and goes on with the next message."""
+async def test_a_bus_that_hangs_keeps_nothing_from_the_disk(nats: NatsStack, feed: User, tmp_path: Path) -> None:
+    """What was read is committed in its time, whether or not anything comes behind it; then the recorder can still be stopped."""
+    told, folder = published(tape(300)), tmp_path / "rec"
+    await publish(feed, told)
+    process = await recorder(nats.home, "--out", str(folder), "--roll-s", "1.5")
+    try:
+        admin = await nats.connect("admin")
+        async with asyncio.timeout(SOON_S):
+            while await delivered(admin) < len(told):
+                await asyncio.sleep(0.02)
+        nats.process.send_signal(signal.SIGSTOP)
+        await until(folder, len(told))
+    finally:
+        process.terminate()
+        await process.communicate()
+        nats.process.send_signal(signal.SIGCONT)
+    assert process.returncode == OK
+    assert entries(folder) == numbered(told)
+
+
+async def test_a_bus_that_is_killed_is_waited_for(nats: NatsStack, feed: User, tmp_path: Path) -> None:
+    """The recorder outlives the server, however that ended, and goes on with the next message."""
     told, folder = published(tape(600)), tmp_path / "rec"
     await publish(feed, told[:300])
     process = await recorder(nats.home, "--out", str(folder), "--roll-s", "0.2")
     try:
         await until(folder, 300)
-        nats.process.terminate()
-        nats.process.wait(10)
+        nats.kill()
         await nats.start(provisioned=False)
         await publish(await nats.connect("market-feed"), told[300:])
         await until(folder, 600)
