@@ -6,7 +6,7 @@ STAMP  := .venv/.installed
 .PHONY: help install dev test lint sim chaos bench bench-feed docs lock clean
 
 help:
-	@echo "make dev [DATA=<folder of recorded Binance frames>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
+	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"

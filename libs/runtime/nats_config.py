@@ -31,7 +31,7 @@ import nkeys
 
 from libs.common.subjects import TRADING_ROOTS, filter_of, writer_filter
 from libs.runtime.contract import Contract, Zone
-from libs.runtime.streams import OBSERVER_DURABLES
+from libs.runtime.streams import OBSERVER_DURABLES, RECORDER_DURABLE
 
 LOG, OBSERVER, SYS = "LOG", "OBSERVER", "SYS"
 ADMIN_USER, OBSERVER_USER, SYS_USER = "admin", "observer", "sys"
@@ -96,7 +96,11 @@ def grant_of(contract: Contract) -> Grant:
 def observer_grant() -> Grant:
     """Everything the observer may do: look."""
     api = ["INFO", "STREAM.LIST", "CONSUMER.NAMES.*", "CONSUMER.LIST.*", "CONSUMER.INFO.*.*"]
-    api += [request for request in _reads(OBSERVER_DURABLES) if not request.startswith("CONSUMER.INFO.")]
+    api += [
+        request
+        for request in _reads((*OBSERVER_DURABLES, RECORDER_DURABLE))
+        if not request.startswith("CONSUMER.INFO.")
+    ]
     publish = [f"{GUEST_API}.{request}" for request in api]
     heard = [*(f"{root}.>" for root in TRADING_ROOTS), "market.>", "dead.>", "$KV.LEASES.>"]
     return Grant(tuple(publish), (*heard, f"{inbox_prefix(OBSERVER_USER)}.>"))

@@ -40,6 +40,8 @@ DEAD_MSG_BYTES_MAX = MSG_BYTES_MAX + 16 * KIB
 
 OBSERVER_DURABLES = ("console", "observer")
 """Durables over the whole log for people: `console` for `bulkhead up`, `observer` for the nats CLI."""
+RECORDER_DURABLE = "recorder"
+"""The durable over all of MARKET, for `bulkhead record`; it belongs to the observer, too."""
 
 
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,10 +80,11 @@ def consumers(contracts: tuple[Contract, ...]) -> tuple[Consumer, ...]:
             for reader in contract.readers
         ]
     found += [_consumer(durable, (), "the whole log, for people") for durable in OBSERVER_DURABLES]
+    found.append(_consumer(RECORDER_DURABLE, (), "every raw trade and quote, for `bulkhead record`", MARKET))
     return tuple(found)
 
 
-def _consumer(durable: str, filters: tuple[str, ...], description: str) -> Consumer:
+def _consumer(durable: str, filters: tuple[str, ...], description: str, stream: str = TRADING) -> Consumer:
     """Nothing is acknowledged: positions are in the log itself, and every start resets the consumer to its own."""
     config: dict[str, Any] = {
         "durable_name": durable,
@@ -99,7 +102,7 @@ def _consumer(durable: str, filters: tuple[str, ...], description: str) -> Consu
         config["filter_subject"] = filters[0]
     elif filters:
         config["filter_subjects"] = sorted(filters)
-    return Consumer(TRADING, config)
+    return Consumer(stream, config)
 
 
 def _stream(name: str, subjects: list[str], description: str, limits: StreamLimits, **special: Any) -> dict[str, Any]:

@@ -10,32 +10,28 @@ import asyncio
 import os
 import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from libs.runtime import logs
 from libs.runtime.settings import SettingsError
-from services.cli import command, doctor, proof, trace
+from services.cli import command, doctor, market_app, proof, trace
+from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import examine_stack
 from services.cli.environment import read_dotenv, unknown_settings
 from services.cli.exit_codes import (
     DEFECT,
     FINDING,
-    INTERRUPTED,
     NOT_YET,
     OK,
     POINTER,
-    Failure,
     epilog,
-    failing_clearly,
 )
 from services.cli.place import find_place, stack_settings
 from services.cli.screen import Screen
@@ -43,9 +39,6 @@ from services.cli.status import WithoutLog, gather
 from services.cli.status_text import services_text, status_text
 from services.cli.story_text import story_text
 from services.cli.supervisor import run_up
-
-PLAIN_WIDTH = 200
-"""How wide tables may be where nobody's terminal says it."""
 
 app = typer.Typer(
     name="bulkhead",
@@ -57,6 +50,8 @@ app = typer.Typer(
 )
 log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
+app.command(name="record", epilog=POINTER)(market_app.record)
+app.command(name="import", epilog=POINTER)(market_app.import_files)
 
 Home = Annotated[
     Path | None,
@@ -97,14 +92,14 @@ def up(
     home: Home = None,
     port_base: Annotated[int | None, typer.Option(help="The first of its ports (BULKHEAD_PORT_BASE).")] = None,
     data: Annotated[
-        Path | None, typer.Option(exists=True, file_okay=False, help="Replay recorded Binance frames from this folder.")
+        Path | None, typer.Option(exists=True, file_okay=False, help="Replay recorded market data from this folder.")
     ] = None,
     speed: Annotated[float | None, typer.Option(help="Venue seconds per second of yours.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which generated market.")] = None,
 ) -> None:
     """Run the whole system on this machine in paper mode; Ctrl-C stops it. Other settings come from the environment and `.env`."""
-    screen = Screen(_console())
-    with _answering(as_json=False):
+    screen = Screen(terminal())
+    with answering(as_json=False):
         if read_dotenv(Path(".env"), os.environ):
             screen.say("settings were read from .env, too; variables of the environment win", "dim")
         _tell_children("BULKHEAD_PORT_BASE", port_base)
@@ -126,14 +121,14 @@ def status(
     check: Annotated[bool, typer.Option("--check", help="Exit with 1 if there is anything to look at.")] = False,
 ) -> None:
     """How it stands: services, orders, positions, equity, and what to look at."""
-    with _answering(as_json):
+    with answering(as_json):
         try:
             found = asyncio.run(gather(find_place(home or ctx.obj)))
         except WithoutLog as failure:
-            _show(failure.answer() if as_json else services_text(failure.services), as_json)
-            _tell_failure(failure.text, failure.cure)
+            show(failure.answer() if as_json else services_text(failure.services), as_json)
+            tell_failure(failure.text, failure.cure)
             raise typer.Exit(failure.code) from None
-    _show(found if as_json else status_text(found), as_json)
+    show(found if as_json else status_text(found), as_json)
     raise typer.Exit(FINDING if check and found.findings else OK)
 
 
@@ -141,14 +136,14 @@ def status(
 def examine(
     ctx: typer.Context,
     home: Home = None,
-    data: Annotated[Path | None, typer.Option(help="A folder of recorded frames to look at, too.")] = None,
+    data: Annotated[Path | None, typer.Option(help="A folder of recorded market data to look at, too.")] = None,
     as_json: Json = False,
 ) -> None:
     """What is wrong with this machine, the settings or the running stack, and what to do. Changes nothing."""
-    with _answering(as_json):
+    with answering(as_json):
         findings = _examine(home or ctx.obj, data)
     worst = FINDING if any(each.level == "FAIL" for each in findings) else OK
-    _show({"ok": worst == OK, "checks": findings} if as_json else _findings_table(findings), as_json)
+    show({"ok": worst == OK, "checks": findings} if as_json else _findings_table(findings), as_json)
     raise typer.Exit(worst)
 
 
@@ -190,7 +185,7 @@ def tell(
     as_json: Json = False,
 ) -> None:
     """The story of an id: bar, signals, intent, verdict with every check, order, fill, posting, message."""
-    with _answering(as_json):
+    with answering(as_json):
         try:
             found = (
                 trace.trace_dump(from_file, wanted)
@@ -198,13 +193,13 @@ def tell(
                 else trace.trace_live(find_place(home or ctx.obj), wanted)
             )
         except trace.Ambiguous as error:
-            _show({"ambiguous": _choices(error)} if as_json else _choices_text(error), as_json)
+            show({"ambiguous": _choices(error)} if as_json else _choices_text(error), as_json)
             raise typer.Exit(FINDING) from None
     if as_json:
-        _show(trace.story_json(found), as_json)
+        show(trace.story_json(found), as_json)
     else:
         for line in story_text(found):
-            _console().print(line, soft_wrap=True)
+            terminal().print(line, soft_wrap=True)
 
 
 def _choices(error: trace.Ambiguous) -> list[dict[str, str]]:
@@ -225,12 +220,12 @@ def replay(
     as_json: Json = False,
 ) -> None:
     """Derive every decision again from the log, with the code at hand, and compare byte for byte."""
-    with _answering(as_json):
+    with answering(as_json):
         report = proof.prove_dump(from_file) if from_file else proof.prove_live(find_place(home or ctx.obj))
-    _show(proof.proof_json(report) if as_json else proof.proof_text(report), as_json)
+    show(proof.proof_json(report) if as_json else proof.proof_text(report), as_json)
     code = proof.exit_code_of(report, verify=verify)
     if code != OK:
-        _tell_failure(*proof.complaint(report))
+        tell_failure(*proof.complaint(report))
     raise typer.Exit(code)
 
 
@@ -242,9 +237,9 @@ def dump(
     as_json: Json = False,
 ) -> None:
     """Write the log into a file, one JSON line for each event, to be replayed or traced elsewhere."""
-    with _answering(as_json):
+    with answering(as_json):
         count = proof.dump(find_place(home or ctx.obj), path)
-    _show({"file": str(path), "entries": count} if as_json else Text(f"{count:,} events in {path}"), as_json)
+    show({"file": str(path), "entries": count} if as_json else Text(f"{count:,} events in {path}"), as_json)
 
 
 # --- the operator -------------------------------------------------------------------------------------------------
@@ -278,46 +273,13 @@ def _say(home: Path | None, word: command.Word, reason: str, author: str, wait_s
     if not reason.strip():
         raise typer.BadParameter("say why: it will be read by whoever asks later", param_hint="--reason")
     author = author or command.operator_name()
-    with _answering(as_json):
+    with answering(as_json):
         said = command.say(find_place(home), word, reason=reason, author=author, wait_s=wait_s)
         outcome = asyncio.run(said)
-    _show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
+    show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
     if not outcome.answered:
-        _tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
+        tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
         raise typer.Exit(NOT_YET)
-
-
-# --- answering ----------------------------------------------------------------------------------------------------
-
-
-@contextmanager
-def _answering(as_json: bool) -> Iterator[None]:
-    """Failures leave through here: words on standard error, JSON if asked for, an exit code that means something."""
-    try:
-        with failing_clearly():
-            yield
-    except Failure as failure:
-        if as_json:
-            _show({"error": failure.text, "what_to_do": failure.cure, "exit_code": failure.code}, as_json)
-        _tell_failure(failure.text, failure.cure)
-        raise typer.Exit(failure.code) from None
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-
-
-def _tell_failure(text: str, cure: str) -> None:
-    print(f"bulkhead: {text}\nwhat to do: {cure}", file=sys.stderr)
-
-
-def _show(answer: Any, as_json: bool) -> None:
-    if as_json:
-        typer.echo(msgspec.json.encode(answer).decode())
-    else:
-        _console().print(answer)
-
-
-def _console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
 
 
 def _tell_children(variable: str, value: object) -> None:

@@ -18,6 +18,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from libs.runtime.nats_config import ADMIN_USER, API, KeysError
 from libs.runtime.provision import verify
+from libs.runtime.recording_manifest import MANIFEST, RecordingError, is_dataset, read_manifest
 from libs.runtime.redaction import redact
 from libs.runtime.registry import contracts
 from libs.runtime.settings import SettingsError
@@ -64,13 +65,29 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
 
 
 def check_data(folder: Path) -> Finding:
-    """The folder holds recorded frames."""
+    """The folder holds recorded market data."""
+    if is_dataset(folder):
+        return _check_dataset(folder)
     files = sorted(folder.glob("*_*.gz")) if folder.is_dir() else []
     if not files:
-        cure = "name a folder with files like btcusdt_20240809.gz, or none for a generated market"
+        cure = "name a folder with files like btcusdt_20240809.gz, or one of `bulkhead record`, or none for a generated market"
         return Finding("data", "FAIL", f"{folder} holds no recorded frames", cure)
     size = sum(path.stat().st_size for path in files)
     return Finding("data", "OK", f"{len(files)} recordings, {size / 1e6:,.1f} MB in {folder}")
+
+
+def _check_dataset(folder: Path) -> Finding:
+    try:
+        manifest = read_manifest(folder / MANIFEST)
+    except RecordingError as error:
+        return Finding("data", "FAIL", str(error), "record or import it again into a new folder")
+    files = list(folder.rglob("*.parquet"))
+    size = sum(path.stat().st_size for path in files)
+    text = f"{len(files)} Parquet files, {manifest.origin}, {size / 1e6:,.1f} MB in {folder}"
+    if manifest.gaps:
+        lost = sum(gap.count for gap in manifest.gaps)
+        return Finding("data", "WARN", f"{text}; {lost:,} messages are missing from it", "see its recording.json")
+    return Finding("data", "OK", text)
 
 
 # --- settings -----------------------------------------------------------------------------------------------------

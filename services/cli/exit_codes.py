@@ -21,6 +21,7 @@ OK = 0
 FINDING = 1
 USAGE = 2
 BAD_DUMP = 65
+BAD_DATA = 66
 UNAVAILABLE = 69
 DEFECT = 70
 CANNOT_WRITE = 73
@@ -33,6 +34,7 @@ MEANINGS: dict[int, str] = {
     FINDING: "done, and something was found: a mismatch, a failed check, an id that is unknown or ambiguous",
     USAGE: "the command line is wrong",
     BAD_DUMP: "a dump of a log cannot be read",
+    BAD_DATA: "a file of market data was refused: what it holds cannot be believed",
     UNAVAILABLE: "the stack or its bus does not run, or does not answer",
     DEFECT: "a defect of bulkhead itself; the only case with a traceback",
     CANNOT_WRITE: "a file cannot be written",

@@ -43,8 +43,8 @@ class LogSize(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
-    """A connection to the stack's bus as `user`, given up quickly when there is none.
+async def connected(place: Place, user: str, api: str, *, stays: bool = False) -> AsyncIterator[Bus]:
+    """A connection to the stack's bus as `user`, given up quickly when there is none; one that `stays` outlives the server's.
 
     Raises:
         Failure: nobody is there. KeysError: this user's key is missing or readable by others.
@@ -57,7 +57,7 @@ async def connected(place: Place, user: str, api: str) -> AsyncIterator[Bus]:
     )
     if not await somebody_listens(place.nats_url):
         raise down
-    options = connect_options(place.home, user, place.nats_url) | {"allow_reconnect": False}
+    options = connect_options(place.home, user, place.nats_url) | {"allow_reconnect": stays}
     try:
         async with asyncio.timeout(CONNECT_S_MAX):
             bus = await Bus.connect(options, place.stream, api=api)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
-from services.exchange_sim.listing import Listing, symbol_of
+from libs.common.instruments import symbol_of
+from services.exchange_sim.listing import Listing
 from services.exchange_sim.market import DepthFrame, Quote
 from services.exchange_sim.wire import Json, amount, millis
 

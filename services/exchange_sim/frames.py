@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from libs.common.instruments import symbol_of
 from libs.common.timeframe import DAY, MINUTE
-from services.exchange_sim.listing import Listing, symbol_of
+from services.exchange_sim.listing import Listing
 from services.exchange_sim.market import INTERVALS, History, Kline, Quote, Trade, bar_between
 from services.exchange_sim.wire import Json, amount, millis
 

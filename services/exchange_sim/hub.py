@@ -10,11 +10,11 @@ from collections.abc import Callable
 
 import msgspec
 
+from libs.common.instruments import symbol_of
 from libs.trading.venue import VenueUpdate
 from services.exchange_sim.depth import DepthBook
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.frames import DaySummary, agg_trade_frame, book_ticker_frame, kline_frame, trade_frame
-from services.exchange_sim.listing import symbol_of
 from services.exchange_sim.market import INTERVALS, Event, Quote, Trade, bar_between, bar_start
 from services.exchange_sim.sockets import Socket
 from services.exchange_sim.wire import Json, account_events

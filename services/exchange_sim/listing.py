@@ -9,7 +9,6 @@ import msgspec
 from libs.common.messages import InstrumentSpec
 
 FEE = Decimal("0.001")
-QUOTE_ASSETS = ("USDT", "USDC", "FDUSD", "EUR", "BTC", "ETH", "BNB")
 
 
 class Listing(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,17 +54,3 @@ def listing_of(instrument: str) -> Listing:
         maker_fee=FEE,
     )
     return Listing(spec=spec, base_px=base_px, minute_qty=minute_qty)
-
-
-def symbol_of(instrument: str) -> str:
-    """Binance's name: BTC-USDT is BTCUSDT."""
-    return instrument.replace("-", "")
-
-
-def instrument_of(symbol: str) -> str | None:
-    """Our name of Binance's `symbol`, or None when its quote asset is not one we know."""
-    upper = symbol.upper()
-    for quote in QUOTE_ASSETS:
-        if upper.endswith(quote) and len(upper) > len(quote):
-            return f"{upper.removesuffix(quote)}-{quote}"
-    return None

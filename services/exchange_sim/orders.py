@@ -6,12 +6,12 @@ from decimal import Decimal, InvalidOperation
 from typing import get_args
 
 from libs.common.ids import derive_id
+from libs.common.instruments import instrument_of
 from libs.common.messages import OrdType, Side, TimeInForce
 from libs.common.money import floor_to_step, to_decimal
 from libs.trading.venue import BookedOrder, NewOrder, VenueRejected
 from libs.trading.venue_rules import INVALID_SYMBOL
 from services.exchange_sim.exchange import Exchange
-from services.exchange_sim.listing import instrument_of
 from services.exchange_sim.signing import ApiError, missing
 from services.exchange_sim.wire import Json, order_answered, order_cancelled, order_shown
 

@@ -7,11 +7,11 @@ from typing import Any
 
 from aiohttp import web
 
+from libs.common.instruments import symbol_of
 from libs.common.timeframe import MILLISECOND
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.frames import DaySummary, agg_trade_row, book_ticker_frame, kline_row, trade_row
 from services.exchange_sim.hub import Hub
-from services.exchange_sim.listing import symbol_of
 from services.exchange_sim.market import INTERVALS, Trade, klines
 from services.exchange_sim.orders import OrderDesk, Params, number
 from services.exchange_sim.replies import reply

@@ -38,7 +38,10 @@ class Settings(ServiceSettings):
         pattern=r"^[A-Z0-9]{2,12}-[A-Z0-9]{2,12}(,[A-Z0-9]{2,12}-[A-Z0-9]{2,12})*$",
         description="what a generated market lists, separated by commas",
     )
-    sim_data: Path | None = Field(default=None, description="a folder of recorded Binance frames to replay instead")
+    sim_data: Path | None = Field(
+        default=None,
+        description="a folder to replay instead: of `bulkhead record` or `import`, or of raw Binance frames",
+    )
     sim_balances: str = Field(
         default="USDT=10000",
         pattern=r"^[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?(,[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?)*$",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
+from libs.common.instruments import symbol_of
 from libs.common.messages import Balance, InstrumentSpec, VenueFill
 from libs.common.timeframe import MILLISECOND
 from libs.trading.venue import BookedOrder, VenueUpdate
-from services.exchange_sim.listing import Listing, symbol_of
+from services.exchange_sim.listing import Listing
 
 Json = dict[str, Any]
 

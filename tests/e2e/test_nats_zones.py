@@ -132,7 +132,7 @@ async def test_a_service_hears_its_own_inbox_and_nothing_else(zoned: NatsStack, 
 
 
 async def test_the_observer_hears_everything_and_may_publish_nothing_but_questions(zoned: NatsStack) -> None:
-    """It reads streams, consumers and its two durables; it can neither write, nor create, nor delete, nor purge."""
+    """It reads streams, consumers and its durables (the recorder's, too); it can neither write, nor create, nor delete, nor purge."""
     observer = await zoned.connect("observer")
     api = "$JS.LOG.API"
     allowed = {f"{api}.INFO", f"{api}.STREAM.LIST", f"{api}.STREAM.NAMES"}
@@ -141,6 +141,7 @@ async def test_the_observer_hears_everything_and_may_publish_nothing_but_questio
     everything = universe()
     allowed |= {subject for subject in everything if subject.startswith(f"{api}.CONSUMER.INFO.")}
     own = {f"{api}.CONSUMER.{verb}.{TRADING}.observer" for verb in ("MSG.NEXT", "RESET")}
+    own |= {f"{api}.CONSUMER.{verb}.{MARKET}.recorder" for verb in ("MSG.NEXT", "RESET")}
     refused = await observer.refused(*sorted(everything | own))
     assert (everything | own) - refused == allowed | own
     heard = [f"{root}.>" for root in TRADING_ROOTS] + ["dead.>", "market.>", "$KV.LEASES.>", "_INBOX_observer.>"]

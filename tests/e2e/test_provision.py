@@ -34,7 +34,7 @@ async def test_provisioning_twice_changes_nothing(nats: NatsStack) -> None:
 
 
 async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
-    """Four streams, a durable for each service, each projection, and two for people."""
+    """Four streams, a durable for each service, each projection, and three for people."""
     stack = NatsStack(tmp_path / "home")
     await stack.start(provisioned=False)
     try:
@@ -43,7 +43,7 @@ async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
         done = await provision(admin.client, contracts())
         assert done[:4] == [f"created stream {name}" for name in (TRADING, MARKET, DEAD, LEASES)]
         durables = {line.split()[2] for line in done[4:]}
-        assert durables == {*SERVICES, "ledger-sql", "console", "observer"}
+        assert durables == {*SERVICES, "ledger-sql", "console", "observer", "recorder"}
     finally:
         await stack.stop()
 

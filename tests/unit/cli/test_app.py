@@ -45,6 +45,7 @@ NEEDS_A_BUS = (
     ("reduce", "--reason", "x"),
     ("resume", "--reason", "x"),
     ("log", "dump", "log.jsonl"),
+    ("record", "--out", "rec"),
 )
 
 
@@ -108,6 +109,8 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, words: tuple[st
         ("status", "--colour"),
         ("halt", "--reason", "x", "--wait", "-1"),
         ("up", "--data", "no-such-folder"),
+        ("record",),
+        ("import", "no-such-file.csv", "--out", "data"),
     ],
     ids=" ".join,
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from libs.runtime import nats_server
 from libs.runtime.nats_config import ensure_keys
+from libs.runtime.recording_manifest import MANIFEST, Gap, Manifest, save_manifest
 from services.cli import doctor, doctor_stack
 from services.cli.doctor import Finding
 from services.cli.place import Place, find_place, stack_settings
@@ -217,6 +218,16 @@ def test_recorded_data_must_be_there(tmp_path: Path) -> None:
     assert is_told(doctor_stack.check_data(tmp_path / "missing"), "FAIL")
     (tmp_path / "btcusdt_20240809.gz").write_bytes(b"x" * 1000)
     assert is_told(doctor_stack.check_data(tmp_path), "OK")
+    manifest = Manifest(origin="recorded", last_seq=9)
+    save_manifest(tmp_path / "parquet" / MANIFEST, manifest)
+    assert is_told(doctor_stack.check_data(tmp_path / "parquet"), "OK")
+    manifest.gaps.append(Gap(3, 5))
+    save_manifest(tmp_path / "parquet" / MANIFEST, manifest)
+    found = doctor_stack.check_data(tmp_path / "parquet")
+    assert is_told(found, "WARN")
+    assert "3 messages are missing" in found.text
+    (tmp_path / "parquet" / MANIFEST).write_text("{")
+    assert is_told(doctor_stack.check_data(tmp_path / "parquet"), "FAIL")
     findings = doctor_stack.examine_stack(settings_in(tmp_path), place_in(tmp_path), tmp_path)
     assert "data" in [finding.check for finding in findings]
 

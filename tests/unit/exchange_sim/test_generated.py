@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from libs.common.instruments import instrument_of, symbol_of
 from libs.common.timeframe import DAY, HOUR, MINUTE, WEEK
 from services.exchange_sim.bars import FIRST_TS, PlannedBar, chance, normal, shared_out, split
 from services.exchange_sim.generated import GeneratedHistory, GeneratedMarket
-from services.exchange_sim.listing import instrument_of, listing_of, symbol_of
+from services.exchange_sim.listing import listing_of
 from services.exchange_sim.market import (
     INTERVALS,
     Quote,
