@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.messages import FeedMarks, FeedStatus, QuoteChanged, TradePrinted
+from libs.common.messages import FeedMarks, FeedStatus, PriceTrustChanged, PrintRejected, QuoteChanged, TradePrinted
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND, TIMEFRAMES, bar_open
 from services.market_feed.adapters.rest import UnknownInstrument
 from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
@@ -23,19 +23,24 @@ async def begun(feed: Feed, log: Log) -> None:
     await settled(lambda: len(log.history) >= len(INSTRUMENTS) * len(TIMEFRAMES), "history", feed)
 
 
-async def lock_step(folder: Path, minutes: int, chance: random.Random | None) -> tuple[Log, dict[str, int]]:
+READERS = pytest.mark.parametrize("reader", ["native", "ccxt"])
+
+
+async def lock_step(
+    folder: Path, minutes: int, chance: random.Random | None, reader: str
+) -> tuple[Log, dict[str, int]]:
     """Step a market minute by minute; with `chance`, the feed is killed and its wires are cut between any two moments."""
     done = {"kills": 0, "cuts": 0}
     async with Venue(folder, sim_mode="step") as venue:
         log, start = Log(), venue.clock.now()
-        feed = Feed(venue, log)
+        feed = Feed(venue, log, feed_reader=reader)
 
         async def maybe_something_happens() -> None:
             nonlocal feed
             what = chance.random() if chance else 1.0
             if what < 0.25:
                 await feed.kill()
-                feed = Feed(venue, log)
+                feed = Feed(venue, log, feed_reader=reader)
                 done["kills"] += 1
             elif what < 0.5:
                 done["cuts"] += venue.wire.cut(sockets_only=True, every=chance.choice((1, 2)) if chance else 1)
@@ -54,11 +59,12 @@ async def lock_step(folder: Path, minutes: int, chance: random.Random | None) ->
     return log, done
 
 
-async def test_kills_and_cut_wires_change_no_bar(tmp_path: Path) -> None:
+@READERS
+async def test_kills_and_cut_wires_change_no_bar(tmp_path: Path, reader: str) -> None:
     """A feed that is killed and cut off at random moments says the same history and the same bars as an undisturbed one."""
     minutes = 16
-    undisturbed, _ = await lock_step(tmp_path / "a", minutes, None)
-    disturbed, done = await lock_step(tmp_path / "b", minutes, random.Random(11))
+    undisturbed, _ = await lock_step(tmp_path / "a", minutes, None, reader)
+    disturbed, done = await lock_step(tmp_path / "b", minutes, random.Random(11), reader)
     assert done["kills"] >= 5
     assert done["cuts"] >= 5
     assert disturbed.bars == undisturbed.bars
@@ -85,7 +91,9 @@ async def test_an_undisturbed_hour_of_messages(tmp_path: Path) -> None:
                 own = await rest.history(instrument, timeframe, start, bar_open(start + 61 * MINUTE, timeframe))
                 assert said == own
         await feed.close()
-    kinds = [type(message) for message in log.messages]
+    trust = log.of(PriceTrustChanged)
+    assert [(each.before, each.trust, each.reason) for each in trust] == [("RESYNC", "TRUSTED", "CONSENSUS")] * 2
+    kinds = [type(message) for message in log.messages if message not in trust]
     assert kinds[0] is FeedStatus
     assert kinds[1] is FeedMarks
     first = log.of(FeedStatus)[0]
@@ -125,11 +133,12 @@ async def test_an_outage_of_the_feed_is_made_up_for(tmp_path: Path) -> None:
     assert log.bars[14].bars[0].timeframe == "15m"
 
 
-async def test_a_stream_that_falls_silent_is_found_out(tmp_path: Path) -> None:
+@READERS
+async def test_a_stream_that_falls_silent_is_found_out(tmp_path: Path, reader: str) -> None:
     """The venue answers pings but sends no trades: the bars are right by REST, and the socket is renewed."""
     async with Venue(tmp_path, sim_mode="step") as venue:
         log, start = Log(), venue.clock.now()
-        feed = Feed(venue, log, feed_grace_ms=0)
+        feed = Feed(venue, log, feed_grace_ms=0, feed_reader=reader)
         await begun(feed, log)
         await venue.advance(start + MINUTE)
         await settled(lambda: len(log.bars) == 1, "a first minute", feed)
@@ -157,42 +166,52 @@ async def test_silence_is_stale_and_reconnection_ends_it(tmp_path: Path) -> None
     assert log.of(FeedStatus)[1].reason == "SILENT"
 
 
-async def test_a_frame_that_kills_the_receive_loop_costs_a_reconnection(tmp_path: Path) -> None:
-    """ccxt dies silently of a truncated frame: every connection is renewed at once, and no bar is lost."""
+@READERS
+async def test_a_frame_that_would_kill_ccxts_receive_loop_costs_nothing(tmp_path: Path, reader: str) -> None:
+    """ccxt alone dies silently of a truncated frame: behind the guard it is one refused frame, the connection stays."""
     async with Venue(tmp_path, sim_mode="step") as venue:
         log, start = Log(), venue.clock.now()
-        feed = Feed(venue, log)
+        feed = Feed(venue, log, feed_reader=reader)
         await begun(feed, log)
         (socket,) = venue.sockets_of("btcusdt@trade")
         socket.send('{"e":"trade","s":"BTCUS')
-        await settled(lambda: venue.sockets_of("btcusdt@trade") not in ([], [socket]), "a new socket", feed)
+        await settled(lambda: feed.adapter.tally.counts["UNREADABLE"] == 1, "a refused frame", feed)
+        assert venue.sockets_of("btcusdt@trade") == [socket]
         await venue.advance(start + 2 * MINUTE)
         await settled(lambda: len(log.bars) == 2, "two minutes", feed)
         await feed.close()
 
 
-async def test_frames_nobody_may_believe_are_dropped_and_counted(tmp_path: Path) -> None:
-    """A crossed book, a trade without price and a repeated trade reach neither the log nor MARKET."""
+@READERS
+async def test_frames_nobody_may_believe_are_told_and_counted(tmp_path: Path, reader: str) -> None:
+    """A crossed book, a trade without price and a repeated trade are no prices; the refusals are events with their reason."""
     async with Venue(tmp_path, sim_mode="step") as venue:
         log, start = Log(), venue.clock.now()
-        feed = Feed(venue, log)
+        feed = Feed(venue, log, feed_reader=reader)
         await begun(feed, log)
         await venue.advance(start + 30 * SECOND)
         await settled(lambda: log.marks() == venue.quotes(), "quotes", feed)
         last = venue.server.exchange.last_trades[BTC]
         (trades,), (quotes,) = venue.sockets_of("btcusdt@trade"), venue.sockets_of("btcusdt@bookTicker")
         ms = last.ts // MILLISECOND
-        seen = len(log.market)
+        seen = [each for each in log.market if not isinstance(each, PrintRejected)]
         trades.send(f'{{"e":"trade","E":{ms},"s":"BTCUSDT","t":{last.trade_id + 1},"q":"1.0","T":{ms},"m":false}}')
         trades.send(
             f'{{"e":"trade","E":{ms},"s":"BTCUSDT","t":{last.trade_id},"p":"{last.px}","q":"1.0","T":{ms},"m":true}}'
         )
-        quotes.send('{"u":1,"s":"BTCUSDT","b":"90000.0","B":"1.0","a":"10.0","A":"1.0"}')
-        counts = feed.adapter.counts
-        await settled(lambda: {"TRADE_BAD_PRICE", "DUPLICATE", "QUOTE_CROSSED_BOOK"} <= set(counts), "counts", feed)
-        crossed = {"reason": "QUOTE_CROSSED_BOOK", "instrument": BTC}
+        u = 2**50
+        quotes.send(f'{{"u":{u},"s":"BTCUSDT","b":"90000.0","B":"1.0","a":"10.0","A":"1.0"}}')
+        counts = feed.adapter.tally.counts
+        await settled(lambda: {"BAD_PRICE", "DUPLICATE", "CROSSED_BOOK"} <= set(counts), "counts", feed)
+        crossed = {"venue": "binance", "reason": "CROSSED_BOOK", "instrument": BTC}
         assert feed.context.registry.get_sample_value("bulkhead_feed_odd_frames_total", crossed) == 1.0
-        assert len(log.market) == seen
+        assert [each for each in log.market if not isinstance(each, PrintRejected)] == seen
+        told = [each for each in log.market if isinstance(each, PrintRejected)]
+        assert {(each.kind, each.reason, each.instrument) for each in told} == {
+            ("FRAME", "BAD_PRICE", BTC),
+            ("FRAME", "CROSSED_BOOK", BTC),
+        }
+        assert all('"s":"BTCUSDT"' in each.frame or "'s': 'BTCUSDT'" in each.frame for each in told)
         assert log.marks() == venue.quotes()
         await feed.close()
 
@@ -242,16 +261,17 @@ async def test_a_feed_closed_before_it_began_never_begins(tmp_path: Path) -> Non
     assert log.messages == []
 
 
-async def test_time_that_runs(tmp_path: Path) -> None:
+@READERS
+async def test_time_that_runs(tmp_path: Path, reader: str) -> None:
     """At sixty times wall time, with a kill and a cut: every minute once, marks never closer than their gap."""
     async with Venue(tmp_path, sim_mode="free", sim_speed=60) as venue:
         log = Log()
-        feed = Feed(venue, log)
+        feed = Feed(venue, log, feed_reader=reader)
         await settled(lambda: len(log.bars) >= 2, "two minutes", feed)
         venue.wire.cut(sockets_only=True)
         await settled(lambda: len(log.bars) >= 3, "a third", feed)
         await feed.kill()
-        feed = Feed(venue, log)
+        feed = Feed(venue, log, feed_reader=reader)
         await settled(lambda: len(log.bars) >= 5, "two more", feed)
         ends = [each.end_ts for each in log.bars]
         own = await feed.rest.history(BTC, "1m", ends[0] - MINUTE, ends[-1])
