@@ -12,8 +12,9 @@ from libs.common.timeframe import MINUTE
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
 from libs.trading.binance_ccxt import ccxt_config
-from services.market_feed.adapters.ccxt_feed import CcxtFeed
-from services.market_feed.adapters.rest import PAGE, RestVenue, VenueUnavailable
+from services.market_feed.adapters.dialects import Binance
+from services.market_feed.adapters.feed import MarketFeed
+from services.market_feed.adapters.rest import RestVenue, VenueUnavailable
 from services.market_feed.settings import Settings
 from tests.unit.market_feed.tape import BTC, T0
 
@@ -51,7 +52,7 @@ async def liar() -> AsyncIterator[tuple[Liar, RestVenue]]:
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     exchange = ccxt.pro.binance(ccxt_config(f"http://127.0.0.1:{runner.addresses[0][1]}"))
     try:
-        yield server, RestVenue(exchange, "binance", (BTC,))
+        yield server, RestVenue(exchange, Binance(), (BTC,))
     finally:
         await exchange.close()
         await runner.cleanup()
@@ -111,7 +112,7 @@ async def test_quotes_that_name_nobody(liar: tuple[Liar, RestVenue], text: str) 
     server, rest = liar
     await rest.specs()
     server.says["bookTicker"] = text
-    with pytest.raises(VenueUnavailable, match="fetch_bids_asks"):
+    with pytest.raises(VenueUnavailable, match="quotes"):
         await rest.quotes(T0)
 
 
@@ -121,7 +122,7 @@ async def test_bars_that_are_none(liar: tuple[Liar, RestVenue], text: str) -> No
     server, rest = liar
     await rest.specs()
     server.says["klines"] = text
-    with pytest.raises(VenueUnavailable, match="klines"):
+    with pytest.raises(VenueUnavailable, match="bars"):
         await rest.history(BTC, "1m", T0, T0 + MINUTE)
 
 
@@ -142,7 +143,7 @@ async def test_history_is_paged(liar: tuple[Liar, RestVenue]) -> None:
     server.asked.clear()
     assert len(await rest.history(BTC, "1m", T0, T0 + 2 * MINUTE)) == 2
     assert [(each["startTime"], each["endTime"], each["limit"]) for each in server.asked] == [
-        (str(MS), str(MS + 2 * 60_000 - 1), str(PAGE))
+        (str(MS), str(MS + 2 * 60_000 - 1), str(Binance.page))
     ]
 
 
@@ -171,6 +172,6 @@ async def test_when_a_minute_is_final(
 
 async def test_the_feed_performs_no_requests() -> None:
     """Its machine asks nothing; being asked is a defect."""
-    feed = CcxtFeed(Settings())
+    feed = MarketFeed(Settings())
     with pytest.raises(NotImplementedError, match="Request"):
         await feed.perform(Asked("r", Request(valid_until=0), 1, 0, "c", "c"))
