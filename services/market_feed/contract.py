@@ -13,4 +13,5 @@ CONTRACT = Contract(
     consumes=CONSUMES,
     produces=PRODUCES,
     hears_itself=(FeedBars, FeedHistory, FeedStatus),
+    calls_venues=True,
 )

@@ -19,6 +19,8 @@ import ccxt.pro
 from libs.common.messages import Bar, InstrumentSpec, QuoteChanged, Timeframe
 from libs.common.money import ZERO, plain, to_decimal
 from libs.common.timeframe import MILLISECOND, MINUTE, STEP
+from libs.runtime.adapter import VenueBudget
+from libs.runtime.ccxt_budget import spend_from
 from services.market_feed.frames import FrameRefused, quote_of, symbol_of, to_ns
 from services.market_feed.klines import bars_of, complete_until
 
@@ -26,6 +28,8 @@ PAGE = 1000
 """Bars in one answer, at most."""
 
 CALL_S_MAX = 15.0
+ROOM_S_MAX = 75.0
+"""How long a call may wait for its share of the venue's budget: longer than a window."""
 _NONSENSE = (FrameRefused, LookupError, TypeError, ValueError, AttributeError, ArithmeticError)
 
 T = TypeVar("T")
@@ -40,10 +44,20 @@ class UnknownInstrument(ValueError):
 
 
 class RestVenue:
-    """What the feed asks the venue by REST. Instants are ns UTC."""
+    """What the feed asks the venue by REST, within the venue's budget if one is given. Instants are ns UTC."""
 
-    def __init__(self, exchange: ccxt.pro.binance, venue: str, instruments: tuple[str, ...]):
+    def __init__(
+        self,
+        exchange: ccxt.pro.binance,
+        venue: str,
+        instruments: tuple[str, ...],
+        budget: VenueBudget | None = None,
+    ):
         self.exchange = exchange
+        self._call_s_max = CALL_S_MAX
+        if budget is not None:
+            spend_from(budget, exchange, venue, lane="data", deadline_s=ROOM_S_MAX)
+            self._call_s_max += ROOM_S_MAX
         self._venue = venue
         self._instruments = instruments
 
@@ -134,7 +148,7 @@ class RestVenue:
 
     async def _ask(self, name: str, call: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(CALL_S_MAX):
+            async with asyncio.timeout(self._call_s_max):
                 return await call
         except (ccxt.BaseError, TimeoutError, *_NONSENSE) as error:
             raise VenueUnavailable(f"{name}: {type(error).__name__}: {error}"[:300]) from None
