@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,8 @@ from libs.runtime.streams import BUDGETS
 from libs.runtime.weight_budget import Row
 
 ROOT = "$KV.BUDGETS"
+LOCK_TRIES = 10
+LOCK_PAUSE_S = 0.0005
 
 
 class HostRowsBusy(Exception):
@@ -79,7 +82,7 @@ class HostRows:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Alone with the file. Never waits.
+        """Alone with the file. Waits some milliseconds at most: whoever holds it holds it for less than one.
 
         Raises:
             HostRowsBusy
@@ -90,7 +93,12 @@ class HostRows:
         except OSError as error:
             raise HostRowsBusy(f"{self._folder} cannot be used: {error.strerror}") from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            for _ in range(LOCK_TRIES):
+                if _is_ours(descriptor):
+                    break
+                time.sleep(LOCK_PAUSE_S)
+            else:
+                raise HostRowsBusy(f"{self._file} is held by another process")
             yield
         except OSError as error:
             raise HostRowsBusy(f"{self._file} cannot be used: {error.strerror}") from error
@@ -114,6 +122,14 @@ class HostRows:
         draft = self._file.with_suffix(".draft")
         draft.write_bytes(msgspec.json.encode(rows))
         draft.replace(self._file)
+
+
+def _is_ours(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def decoded(payload: bytes) -> Row | None:

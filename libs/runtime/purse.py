@@ -157,7 +157,7 @@ class Purse:
     # --- leasing ----------------------------------------------------------------------------------------------------
 
     async def _lease_for_order(self, weight: int) -> None:
-        """Ask the bus for as long as an order can bear; then decide by what we know."""
+        """Ask the bus for as long as an order can bear; then take it from the orders' reserve, which nobody else can use."""
         try:
             async with asyncio.timeout(ORDER_ASK_S):
                 is_settled = await self._lease("orders", weight)
@@ -165,18 +165,18 @@ class Purse:
             is_settled = False
             self._lost("no answer in the time an order has")
         if not is_settled and self.budget.left(self._now(), "orders") < weight:
-            self._reserve("orders", weight)
+            self._reserve("orders", weight, is_shared=False)
 
     async def _lease(self, lane: Lane, weight: int) -> bool:
         """Get what `weight` needs into our row, here and on the bus, if there is room; False: it could not be settled."""
         for _ in range(SWAPS_MAX):
             if not self.is_shared:
-                self._reserve(lane, weight)
+                self._reserve(lane, weight, is_shared=False)
                 return True
             async with self._writing:
                 if self.budget.left(self._now(), lane) >= weight:
                     return True
-                lease = self._reserve(lane, weight)
+                lease = self._reserve(lane, weight, is_shared=True)
                 if lease is None:
                     return True
                 written = False
@@ -191,20 +191,22 @@ class Purse:
                     return True
         return False
 
-    def _reserve(self, lane: Lane, weight: int) -> Lease | None:
-        """Set weight aside in the host's file. A file that cannot be used stops nobody: then this process counts for itself."""
+    def _reserve(self, lane: Lane, weight: int, *, is_shared: bool) -> Lease | None:
+        """Set weight aside in the host's file. Without the file and the bus only orders go on."""
         now = self._now()
         try:
             with self._host.locked():
                 rows = self._host.read()
                 self._see(now, rows)
-                lease = self.budget.lease(now, lane, weight, is_shared=self.is_shared)
+                lease = self.budget.lease(now, lane, weight, is_shared=is_shared)
                 if lease is not None:
                     self._host.write({**rows, self.budget.writer: self.budget.row(now)})
                 return lease
         except HostRowsBusy as error:
             self._complain(str(error))
-            return self.budget.lease(now, lane, weight, is_shared=self.is_shared)
+            if lane == "data" and not is_shared:
+                return None
+            return self.budget.lease(now, lane, weight, is_shared=is_shared)
 
     def _see(self, now: int, rows: dict[str, Row]) -> None:
         """Our own row in the file counts too, if it is our predecessor's and the bus has not told us of it."""

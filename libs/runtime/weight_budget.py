@@ -7,7 +7,7 @@ A lease is good for the slot it was taken in; what it has not spent by the next,
 Whoever crashes leaves a row that says too much, never too little, until its slots leave the window.
 
     data      all rows' data + max(all rows' orders, reserve) + surplus <= limit
-    orders    all rows' orders + what data really holds                 <= limit
+    orders    all rows' orders + all rows' data + surplus               <= limit
 
 `surplus` is what the venue has counted beyond all rows: strangers behind the same address, weights we have wrong.
 
@@ -68,12 +68,13 @@ class _Slot(msgspec.Struct):
 
 
 class _Sums(msgspec.Struct, frozen=True):
-    """All that counts now: ours, and what others claim. `booked` are others' orders that are believed."""
+    """All that counts now: ours, and what others claim. Others' orders are `booked` where they are believed, else `doubted`."""
 
     data: int
     orders: int
     claimed: int
     booked: int
+    doubted: int
     surplus_own: int
     surplus_claimed: int
 
@@ -137,8 +138,11 @@ class Budget:
         return True
 
     def overdraw(self, now: int, weight: int) -> bool:
-        """Let one order leave that has no room, as a question to the venue itself; once in two seconds."""
-        if now - self._overdrawn_at < HOLD_NS["orders"] or not self.gate.admits(now, "orders"):
+        """Let one order leave that has no room but for what the venue said a while ago: a question to it; once in two seconds."""
+        surplus = self._sums(now).surplus_own
+        if now - max(self._overdrawn_at, self._surplus_at) < HOLD_NS["orders"]:
+            return False
+        if self.free(now, "orders", is_shared=False) + surplus < weight or not self.gate.admits(now, "orders"):
             return False
         self._overdrawn_at = now
         slot = self._slot(now)
@@ -169,16 +173,17 @@ class Budget:
             slot.leased[lease.lane] = max(slot.leased[lease.lane] - lease.weight, slot.spent[lease.lane])
 
     def free(self, now: int, lane: Lane, *, is_shared: bool) -> int:
-        """What may still be leased."""
+        """What may still be leased. Not shared: others may have taken all that is theirs, so orders have their reserve."""
         sums, terms = self._sums(now), self.terms
         if lane == "data":
             used = sums.data + sums.claimed
             surplus = max(sums.surplus_own, sums.surplus_claimed)
-            room = terms.limit - used - surplus - max(sums.orders + sums.booked, terms.reserve)
+            room = terms.limit - used - surplus - max(sums.orders + sums.booked + sums.doubted, terms.reserve)
             return room if is_shared else min(room, terms.alone_limit - used)
         known = sums.data + sums.surplus_own
-        claimed = sums.claimed + max(sums.surplus_claimed - sums.surplus_own, 0)
-        believed = min(claimed, max(terms.data_limit - known, 0))
+        claimed = sums.claimed + sums.doubted + max(sums.surplus_claimed - sums.surplus_own, 0)
+        most = max(terms.data_limit - known, 0)
+        believed = min(claimed, most) if is_shared else most
         return terms.limit - sums.orders - sums.booked - known - believed
 
     def frees_at(self, now: int) -> int:
@@ -188,7 +193,7 @@ class Budget:
     def used(self, now: int) -> int:
         """Everything that counts against the limit now."""
         sums = self._sums(now)
-        taken = sums.data + sums.orders + sums.claimed + sums.booked
+        taken = sums.data + sums.orders + sums.claimed + sums.booked + sums.doubted
         return taken + max(sums.surplus_own, sums.surplus_claimed)
 
     # --- rows -------------------------------------------------------------------------------------------------------
@@ -231,7 +236,7 @@ class Budget:
         """The newest number counts; of those heard in one slot, where answers overtake each other, the highest."""
         sums = self._sums(now)
         unspent = self.left(now, "orders")
-        known = sums.data + sums.orders + sums.claimed + sums.booked - unspent
+        known = sums.data + sums.orders + sums.claimed + sums.booked + sums.doubted - unspent
         surplus = min(max(used - known, 0), 10**9)
         if surplus >= self._surplus or self._at(self._surplus_at) != self._at(now):
             self._surplus, self._surplus_at = surplus, now
@@ -260,21 +265,22 @@ class Budget:
 
     def _sums(self, now: int) -> _Sums:
         ours = self._ours(now).values()
-        claimed = booked = 0
+        claimed = booked = doubted = 0
         for writer in {**self._rows, **self._neighbours}:
             told, seen = (self._amounts(rows.get(writer), now) for rows in (self._rows, self._neighbours))
             believed = writer.partition(".")[0] in ORDER_WRITERS
             for at in {**told, **seen}:
-                data, orders = told.get(at, (0, 0))
-                both = max(data + orders, sum(seen.get(at, (0, 0))))
+                (data, orders), (data_seen, orders_seen) = told.get(at, (0, 0)), seen.get(at, (0, 0))
+                claimed += max(data, data_seen)
                 booked += orders if believed else 0
-                claimed += both - (orders if believed else 0)
+                doubted += max(orders, orders_seen) - (orders if believed else 0)
         surpluses = [self._surplus_of(row, now) for row in (*self._rows.values(), *self._neighbours.values())]
         return _Sums(
             data=sum(each["data"] for each in ours),
             orders=sum(each["orders"] for each in ours),
             claimed=claimed,
             booked=booked,
+            doubted=doubted,
             surplus_own=self._surplus if self._counts(self._surplus_at, now) else 0,
             surplus_claimed=max(surpluses, default=0),
         )

@@ -244,10 +244,19 @@ def test_what_the_venue_told_one_process_holds_back_the_data_of_all() -> None:
 
 
 def test_alone_data_has_a_quarter_of_its_share_and_orders_all_of_theirs() -> None:
-    """Four processes that cannot reach each other still stay within the limit together."""
+    """Four hosts that cannot reach each other still stay within the limit together, and an order has its reserve at once."""
     budget = Budget(SMALL, "feed")
     assert budget.free(START, "data", is_shared=False) == 20
-    assert Budget(SMALL, "exec").free(START, "orders", is_shared=False) == 100
+    assert Budget(SMALL, "exec").free(START, "orders", is_shared=False) == 20
+
+
+def test_alone_the_orders_of_a_neighbour_do_not_use_up_the_share_of_data() -> None:
+    """They have their reserve, which the file says too."""
+    budget = Budget(SMALL, "feed")
+    budget.seen_on_host(START, {"exec": Row((Taken(START, 0, 20),))})
+    assert budget.free(START, "data", is_shared=False) == 20
+    budget.seen_on_host(START, {"exec": Row((Taken(START, 0, 90),))})
+    assert budget.free(START, "data", is_shared=False) == 10
 
 
 def test_an_order_without_room_asks_the_venue_once_in_two_seconds() -> None:
@@ -255,8 +264,16 @@ def test_an_order_without_room_asks_the_venue_once_in_two_seconds() -> None:
     budget = Budget(SMALL, "exec")
     budget.told(START, 200, None, 100)
     assert budget.free(START, "orders", is_shared=True) == 0
-    assert [budget.overdraw(START + n * SECOND_NS, 1) for n in range(4)] == [True, False, True, False]
-    assert budget.row(START).taken == (Taken(START, 0, 1), Taken(START + 2 * SECOND_NS, 0, 1))
+    asked = [budget.overdraw(START + n * SECOND_NS, 1) for n in range(6)]
+    assert asked == [False, False, True, False, True, False]
+    assert budget.row(START).taken == (Taken(START + 2 * SECOND_NS, 0, 1), Taken(START + 4 * SECOND_NS, 0, 1))
+
+
+def test_orders_that_have_used_up_everything_wait_like_anybody() -> None:
+    """What we know of ourselves is no reason to ask the venue."""
+    executor = Taker("exec", Table(), START)
+    assert executor.take(START, "orders", 100)
+    assert not executor.budget.overdraw(START + 5 * SECOND_NS, 1)
 
 
 def test_a_row_survives_the_wire_and_nonsense_does_not() -> None:
