@@ -108,7 +108,7 @@ class LiveShell:
             stream, api = self.settings.log_stream, api_prefix(self.contract)
             self._bus = await self._until_stopped(Bus.connect(options, stream, api=api, **told))
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
-            self._budget = open_budget(self.contract, self.settings, self._bus, self._metrics.registry, self._logger)
+            self._budget = open_budget(self.contract, self.settings, self._bus, self._metrics.registry, self._clock.now)
             self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
             await self._until_stopped(self._lease.wait(self._stand_by))
             await self._until_stopped(self._recover())

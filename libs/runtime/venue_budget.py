@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from libs.common.subjects import TOKEN
 from libs.runtime.adapter import Unmetered
 from libs.runtime.budget_metrics import BudgetMetrics
@@ -96,13 +98,13 @@ class SharedBudget:
 
 
 def open_budget(
-    contract: Contract, settings: ServiceSettings, bus: Bus, registry: Any, logger: Any
+    contract: Contract, settings: ServiceSettings, bus: Bus, registry: Any, now: Callable[[], int]
 ) -> SharedBudget | Unmetered:
-    """The budget of a service."""
+    """The budget of a service, counted on the venue's clock, which is wall time except where exchange_sim runs at speed."""
     if not contract.calls_venues:
         return Unmetered()
-    metrics = BudgetMetrics(contract.service, registry)
-    return SharedBudget(contract.writer, settings.egress, settings.home, bus, metrics, logger)
+    metrics, logger = BudgetMetrics(contract.service, registry), structlog.get_logger(f"services.{contract.service}")
+    return SharedBudget(contract.writer, settings.egress, settings.home, bus, metrics, logger, now)
 
 
 def host_label() -> str:

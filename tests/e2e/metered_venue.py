@@ -138,9 +138,9 @@ async def budget_of(nats: NatsStack, service: str, **given: Any) -> AsyncIterato
         await bus.close()
 
 
-def budget_without_bus(writer: str, home: Path) -> SharedBudget:
+def budget_without_bus(writer: str, home: Path, registry: Any = None) -> SharedBudget:
     """The budget of a process that has never seen a bus."""
-    return SharedBudget(writer, EGRESS, home, None, BudgetMetrics(writer), structlog.get_logger())
+    return SharedBudget(writer, EGRESS, home, None, BudgetMetrics(writer, registry), structlog.get_logger())
 
 
 class Caller:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import re
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,12 +12,14 @@ from pathlib import Path
 import ccxt
 import ccxt.pro
 import pytest
+from prometheus_client import CollectorRegistry
 
 from libs.runtime.adapter import NotGranted
 from libs.runtime.budget_rows import HostRows, SharedRows
 from libs.runtime.ccxt_budget import spend_from
+from libs.runtime.streams import BUDGETS
 from libs.trading.binance_ccxt import ccxt_config
-from tests.e2e.live_services import until
+from tests.e2e.live_services import Life, until
 from tests.e2e.metered_venue import (
     CALLERS,
     EGRESS,
@@ -27,6 +31,7 @@ from tests.e2e.metered_venue import (
     metered,
     use_short_minute,
 )
+from tests.e2e.venue_stand import open_venue
 from tests.nats_stack import NatsStack
 
 
@@ -258,3 +263,51 @@ async def test_a_weight_no_window_has_room_for_is_refused_at_once(tmp_path: Path
     """It would wait for ever."""
     with pytest.raises(ValueError, match=f"weight {weight} cannot be made; want 1 to 48"):
         await budget_without_bus("feed", tmp_path).take(VENUE, weight)
+
+
+# --- the shell ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_executors_own_shell_books_what_it_asks(nats: NatsStack, tmp_path: Path) -> None:
+    """Its row stands on the bus under its own name, and its metrics say what is used."""
+    async with open_venue(tmp_path / "venue") as venue:
+        await venue.advance(90)
+        life = await Life(nats, "order-executor", venue=venue, egress="nat").live()
+        try:
+            admin = await nats.connect("admin")
+            question = {"last_by_subj": "$KV.BUDGETS.binance.nat.exec"}
+
+            async def is_booked() -> bool:
+                found = await admin.ask(f"$JS.API.STREAM.MSG.GET.{BUDGETS}", question)
+                return "message" in found and b'"taken":[[' in base64.b64decode(found["message"]["data"])
+
+            await until(is_booked)
+
+            def is_told() -> bool:
+                text = life.shell._metrics.exposition()[0].decode()
+                shared = 'bulkhead_venue_budget_shared{service="order-executor",venue="binance"} 1.0' in text
+                used = re.search(r'bulkhead_venue_weight_used\{[^}]*venue="binance"\} ([0-9.]+)', text)
+                return shared and used is not None and float(used[1]) >= 20
+
+            await until(is_told)
+        finally:
+            assert await life.stop() is None
+
+
+async def test_metrics_tell_waits_by_lane_and_an_open_breaker(tmp_path: Path) -> None:
+    """What a board shows when a venue has had enough."""
+    registry = CollectorRegistry()
+    budget = budget_without_bus("exec", tmp_path, registry)
+    await budget.take(VENUE, 1, "orders", 0.3)
+    budget.told(VENUE, 418, {"retry-after": "120"})
+    with pytest.raises(NotGranted, match="the venue said 418, 120 s to go"):
+        await budget.take(VENUE, 1, "orders", 0.3)
+    await budget.purse(VENUE).sync()
+
+    def value(name: str, **labels: str) -> float | None:
+        return registry.get_sample_value(f"bulkhead_venue_{name}", {"service": "exec", "venue": VENUE, **labels})
+
+    assert (value("weight_used"), value("weight_limit"), value("breaker_open")) == (2, TERMS.limit, 1)
+    assert value("budget_shared") == 0
+    assert value("weight_wait_seconds_count", lane="orders") == 2
+    assert value("weight_refused_total", lane="orders") == 1
