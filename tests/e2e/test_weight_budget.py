@@ -64,10 +64,13 @@ async def klines(exchange: ccxt.pro.binance) -> None:
 # --- processes ------------------------------------------------------------------------------------------------------
 
 
-async def test_two_feeds_at_full_speed_never_get_the_address_refused_and_orders_pass(bus: NatsStack) -> None:
-    """Three processes race for the rows of one venue; one is killed and replaced. No window holds more than the venue allows."""
+async def test_two_feeds_at_full_speed_never_get_the_address_refused_and_orders_pass(
+    bus: NatsStack, tmp_path: Path
+) -> None:
+    """Three processes on two hosts race for one venue; one is killed and replaced. No window holds more than the venue allows."""
     async with metered() as (venue, url):
-        callers = [await Caller.start(bus, *each) for each in (("feed-a", url, "data"), ("feed-b", url, "data"))]
+        callers = [await Caller.start(bus, "feed-a", url, "data")]
+        callers.append(await Caller.start(bus, "feed-b", url, "data", home=tmp_path / "another host"))
         callers.append(await Caller.start(bus, "executor", url, "orders"))
         try:
             await asyncio.gather(*(caller.more("sent shared", 10) for caller in callers))
