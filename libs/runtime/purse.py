@@ -165,13 +165,13 @@ class Purse:
             is_settled = False
             self._lost("no answer in the time an order has")
         if not is_settled and self.budget.left(self._now(), "orders") < weight:
-            self._reserve("orders", weight, is_shared=False)
+            self._take_alone("orders", weight)
 
     async def _lease(self, lane: Lane, weight: int) -> bool:
         """Get what `weight` needs into our row, here and on the bus, if there is room; False: it could not be settled."""
         for _ in range(SWAPS_MAX):
             if not self.is_shared:
-                self._reserve(lane, weight, is_shared=False)
+                self._take_alone(lane, weight)
                 return True
             async with self._writing:
                 if self.budget.left(self._now(), lane) >= weight:
@@ -185,11 +185,15 @@ class Purse:
                 except _Away:
                     continue
                 finally:
-                    if not written:
-                        self.budget.give_back(lease)
+                    (self.budget.settle if written else self.budget.give_back)(lease)
                 if written:
                     return True
         return False
+
+    def _take_alone(self, lane: Lane, weight: int) -> None:
+        lease = self._reserve(lane, weight, is_shared=False)
+        if lease is not None:
+            self.budget.settle(lease)
 
     def _reserve(self, lane: Lane, weight: int, *, is_shared: bool) -> Lease | None:
         """Set weight aside in the host's file. Without the file and the bus only orders go on."""

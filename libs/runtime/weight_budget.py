@@ -61,10 +61,14 @@ def _nothing() -> dict[Lane, int]:
 
 
 class _Slot(msgspec.Struct):
-    """Ours: leased is what our row says while the slot lasts, spent is what left."""
+    """Ours: leased is what our row says while the slot lasts, pending the part of it not yet settled, spent is what left."""
 
     leased: dict[Lane, int] = msgspec.field(default_factory=_nothing)
+    pending: dict[Lane, int] = msgspec.field(default_factory=_nothing)
     spent: dict[Lane, int] = msgspec.field(default_factory=_nothing)
+
+    def left(self, lane: Lane) -> int:
+        return self.leased[lane] - self.pending[lane] - self.spent[lane]
 
 
 class _Sums(msgspec.Struct, frozen=True):
@@ -123,14 +127,14 @@ class Budget:
         if slot is None:
             return 0
         lanes: tuple[Lane, ...] = ("orders", "data") if lane == "orders" else ("data",)
-        return sum(slot.leased[each] - slot.spent[each] for each in lanes)
+        return sum(slot.left(each) for each in lanes)
 
     def go(self, now: int, lane: Lane, weight: int) -> bool:
         """Spend from what is leased, if the venue may be called; whether the request may leave."""
         if self.left(now, lane) < weight or not self.gate.admits(now, lane):
             return False
         slot = self._slot(now)
-        moved = max(weight - (slot.leased[lane] - slot.spent[lane]), 0)
+        moved = max(weight - slot.left(lane), 0)
         if moved:
             slot.leased["data"] -= moved
             slot.leased[lane] += moved
@@ -155,7 +159,7 @@ class Budget:
     def lease(self, now: int, lane: Lane, weight: int, *, is_shared: bool) -> Lease | None:
         """Set aside what `weight` needs, and a chunk more if there is room; None: there is no room.
 
-        Valid once `row` stands where all can read it; otherwise `give_back`.
+        Once `row` stands where all can read it, `settle` it, and only then it can be spent; otherwise `give_back`.
         """
         needed = weight - self.left(now, lane)
         free = self.free(now, lane, is_shared=is_shared)
@@ -163,14 +167,23 @@ class Budget:
             return None
         chunk = self.terms.chunk if lane == "data" else self.terms.order_chunk
         amount = max(needed, min(chunk, free), 0)
-        self._slot(now).leased[lane] += amount
+        slot = self._slot(now)
+        slot.leased[lane] += amount
+        slot.pending[lane] += amount
         return Lease(self._at(now), lane, amount)
 
-    def give_back(self, lease: Lease) -> None:
-        """A lease that could not be made known; what has been spent of it stays."""
+    def settle(self, lease: Lease) -> None:
+        """A lease that everybody can read: it may be spent."""
         slot = self._slots.get(lease.at)
         if slot is not None:
-            slot.leased[lease.lane] = max(slot.leased[lease.lane] - lease.weight, slot.spent[lease.lane])
+            slot.pending[lease.lane] -= lease.weight
+
+    def give_back(self, lease: Lease) -> None:
+        """A lease that could not be made known."""
+        self.settle(lease)
+        slot = self._slots.get(lease.at)
+        if slot is not None:
+            slot.leased[lease.lane] -= lease.weight
 
     def free(self, now: int, lane: Lane, *, is_shared: bool) -> int:
         """What may still be leased. Not shared: others may have taken all that is theirs, so orders have their reserve."""
@@ -235,7 +248,8 @@ class Budget:
     def _compare(self, now: int, used: int) -> None:
         """The newest number counts; of those heard in one slot, where answers overtake each other, the highest."""
         sums = self._sums(now)
-        unspent = self.left(now, "orders")
+        slot = self._slot(now)
+        unspent = sum(slot.leased.values()) - sum(slot.spent.values())
         known = sums.data + sums.orders + sums.claimed + sums.booked + sums.doubted - unspent
         surplus = min(max(used - known, 0), 10**9)
         if surplus >= self._surplus or self._at(self._surplus_at) != self._at(now):

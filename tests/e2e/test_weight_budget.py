@@ -73,10 +73,10 @@ async def test_two_feeds_at_full_speed_never_get_the_address_refused_and_orders_
         callers.append(await Caller.start(bus, "feed-b", url, "data", home=tmp_path / "another host"))
         callers.append(await Caller.start(bus, "executor", url, "orders"))
         try:
-            await asyncio.gather(*(caller.more("sent shared", 10) for caller in callers))
+            await asyncio.gather(*(caller.more("sent shared", 6) for caller in callers))
             await callers[0].stop()
             callers[0] = await Caller.start(bus, "feed-a", url, "data")
-            await asyncio.gather(*(caller.more("sent shared", 10) for caller in callers))
+            await asyncio.gather(*(caller.more("sent shared", 6) for caller in callers))
         finally:
             for caller in callers:
                 await caller.stop()

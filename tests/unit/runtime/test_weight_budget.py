@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule
 
 from libs.runtime.venue_terms import BINANCE, KRAKEN, KUCOIN, SECOND_NS, SLACK_NS, UNKNOWN, Terms, terms_of
-from libs.runtime.weight_breaker import HOLD_NS, Breaker, Stance
+from libs.runtime.weight_breaker import HOLD_NS, Breaker
 from libs.runtime.weight_budget import Budget, Lease, OrderCount, Row, Taken
 
 START = 1_800_000_000 * SECOND_NS
@@ -62,6 +62,7 @@ class Taker:
             if not self.write(now):
                 budget.give_back(lease)
                 return False
+            budget.settle(lease)
         return budget.go(now, lane, weight)
 
 
@@ -310,12 +311,16 @@ def test_what_ccxt_calls_cost_is_weight_in_the_venues_unit() -> None:
     assert terms_of("nobody") is UNKNOWN
 
 
-def test_a_lease_that_was_partly_spent_is_given_back_in_part() -> None:
-    """An order has used of it while its writing was still under way."""
+def test_a_lease_cannot_be_spent_before_everybody_can_read_it() -> None:
+    """An order that comes while its writing is under way does not find it; given back, nothing of it remains."""
     budget = Budget(SMALL, "exec")
     lease = budget.lease(START, "data", 2, is_shared=True)
     assert lease == Lease(START, "data", 7)
-    assert budget.go(START, "data", 2)
+    assert not budget.go(START, "orders", 1)
+    assert budget.row(START).taken == (Taken(START, 7, 0),)
     budget.give_back(lease)
-    assert budget.row(START).taken == (Taken(START, 2, 0),)
-    assert budget.gate.stance(START, "data") is Stance.CLOSED
+    assert (budget.row(START).taken, budget.left(START, "data")) == ((), 0)
+    again = budget.lease(START, "data", 2, is_shared=True)
+    assert again is not None
+    budget.settle(again)
+    assert budget.go(START, "orders", 1)
