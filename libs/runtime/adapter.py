@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import msgspec
 
 from libs.common.messages import Answer, Message
 from libs.runtime.core import Asked
+from libs.runtime.weight_breaker import Lane
 
 
 class Clock(Protocol):
@@ -21,6 +22,44 @@ class Clock(Protocol):
     async def sleep_until(self, due: int) -> None:
         """Return once `now() >= due` on this clock."""
         ...
+
+
+class NotGranted(TimeoutError):
+    """A request got no share of its venue's budget in time, and must not be sent; the text says what stands in its way."""
+
+
+class VenueBudget(Protocol):
+    """What this process may ask of a venue, shared by all processes behind one IP address (docs/decisions/0008)."""
+
+    async def take(
+        self, venue: str, weight: int, lane: Lane = "data", deadline_s: float = 60.0, *, orders: int = 0
+    ) -> None:
+        """Return once a request of this weight may leave; `orders`: how many new orders it places.
+
+        Raises:
+            NotGranted: not within `deadline_s`.
+            ValueError: no window of this venue has room for so much.
+        """
+        ...
+
+    def told(self, venue: str, status: int, headers: Mapping[str, str]) -> None:
+        """The venue has answered a request: its status and headers."""
+        ...
+
+
+class Unmetered:
+    """The budget of a service that calls no venue, and of an adapter under test: everything may leave at once."""
+
+    async def take(
+        self, venue: str, weight: int, lane: Lane = "data", deadline_s: float = 60.0, *, orders: int = 0
+    ) -> None:
+        """Nothing to wait for."""
+
+    def told(self, venue: str, status: int, headers: Mapping[str, str]) -> None:
+        """Nothing to learn."""
+
+    async def keep(self) -> None:
+        """Nothing to keep."""
 
 
 class LogEntry(msgspec.Struct, frozen=True):
@@ -38,7 +77,7 @@ class AdapterContext(msgspec.Struct):
     `emit` queues a source event for the log (the adapter sets `ts_event`, `ts_init = clock.now()` and, for facts that must
     be recognised when told twice, a derived `id`). `publish_market` sends to the MARKET stream: best effort, bounded, never
     waits. `read_log(durable, from_seq)` follows the log for a projection (a `Reader` of the contract), in order, for ever.
-    `registry` is where prometheus series of its own belong (None: nowhere).
+    `registry` is where prometheus series of its own belong (None: nowhere). Before each request to a venue `budget` is asked.
     `state` returns the machine's state, read-only. `logger` is structlog's.
     """
 
@@ -50,6 +89,7 @@ class AdapterContext(msgspec.Struct):
     holds_lease: Callable[[], Awaitable[bool]]
     read_log: Callable[[str, int], AsyncIterator[LogEntry]]
     registry: Any = None
+    budget: VenueBudget = msgspec.field(default_factory=Unmetered)
 
 
 class Adapter(Protocol):

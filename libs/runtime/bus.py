@@ -171,9 +171,9 @@ class Bus:
         """The newest message under a filter (read from the stream's leader)."""
         return await self._get(last_by_subj=subject_filter)
 
-    async def first_on(self, subject_filter: str, from_seq: int = 1) -> LogEntry | None:
-        """The oldest message on a subject at or after `from_seq`."""
-        return await self._get(seq=from_seq, next_by_subj=subject_filter)
+    async def first_on(self, subject_filter: str, from_seq: int = 1, stream: str | None = None) -> LogEntry | None:
+        """The oldest message on a subject at or after `from_seq`, of the log or another stream."""
+        return await self._get(stream, seq=from_seq, next_by_subj=subject_filter)
 
     async def last_seq(self) -> int:
         """The sequence of the newest message of the log."""
@@ -276,3 +276,21 @@ class Bus:
     async def read_lease(self, writer: str) -> LogEntry | None:
         """Who holds the lease, if anyone does."""
         return await self._get(stream="KV_LEASES", last_by_subj=f"$KV.LEASES.{writer}")
+
+    # --- budgets ------------------------------------------------------------------------------------------------
+
+    async def put_row(self, subject: str, subject_filter: str, payload: bytes, expected_seq: int) -> int:
+        """Write a row if nothing under the filter has changed since `expected_seq`; returns the new sequence.
+
+        Raises:
+            Fenced, AppendUnknown.
+        """
+        headers = {
+            "Nats-Expected-Last-Subject-Sequence": str(expected_seq),
+            "Nats-Expected-Last-Subject-Sequence-Subject": subject_filter,
+        }
+        return await self._publish(subject, payload, headers)
+
+    async def last_row(self, stream: str, subject_filter: str) -> LogEntry | None:
+        """The newest row under a filter."""
+        return await self._get(stream, last_by_subj=subject_filter)

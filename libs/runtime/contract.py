@@ -53,6 +53,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     produces: tuple[type[Message], ...]
     hears_itself: tuple[type[Message], ...] = ()
     readers: tuple[Reader, ...] = ()
+    calls_venues: bool = False
 
     def __post_init__(self) -> None:
         for kind in self.produces:

@@ -39,6 +39,7 @@ from libs.runtime.recovery import restart
 from libs.runtime.settings import ServiceSettings, SettingsError
 from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
 from libs.runtime.tracing import Tracer, traceparent
+from libs.runtime.venue_budget import open_budget
 
 LEASE_TTL_S = 5.0
 STOP_S_MAX = 5.0
@@ -107,6 +108,7 @@ class LiveShell:
             stream, api = self.settings.log_stream, api_prefix(self.contract)
             self._bus = await self._until_stopped(Bus.connect(options, stream, api=api, **told))
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
+            self._budget = open_budget(self.contract, self.settings, self._bus, self._metrics.registry, self._clock.now)
             self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
             await self._until_stopped(self._lease.wait(self._stand_by))
             await self._until_stopped(self._recover())
@@ -198,6 +200,7 @@ class LiveShell:
             self._renew_lease,
             self._keeper.keep,
             self._market.drain,
+            self._budget.keep,
             self._open_adapter,
         )
         async with asyncio.TaskGroup() as group:
@@ -364,6 +367,7 @@ class LiveShell:
                 holds_lease=self._lease.is_held,
                 read_log=partial(follow, self._bus, may_read=self._lease.is_held),
                 registry=self._metrics.registry,
+                budget=self._budget,
             )
             self._is_adapter_open = True
             await self._adapter.open(context)

@@ -5,7 +5,7 @@ each with an allow list. A service of the untrusted zones (MODEL, EDGE) has an a
 subject, what its allow list names; so has the read-only `observer`. Inside one account an allow list can be walked around: a
 request is sent with a foreign subject as its reply, and the server's answer lands there. Across accounts the reply is rewritten.
 
-    service (FEED, CORE, EXEC)  user of LOG        publish: what it says, dead.>, its lease, its own durables' API
+    service (FEED, CORE, EXEC)  user of LOG        publish: what it says, dead.>, its lease, its budget row, its own durables' API
     service (MODEL, EDGE)       account of its own the same, imported
     observer                    account OBSERVER   subscribe to everything, read streams; nothing is stored for it
     admin                       user of LOG        everything in LOG: provisioning only
@@ -89,6 +89,8 @@ def grant_of(contract: Contract) -> Grant:
     if contract.zone is Zone.FEED:
         publish.append(writer_filter("market"))
     publish += ["dead.>", f"$KV.LEASES.{contract.writer}"]
+    if contract.calls_venues:
+        publish.append(f"$KV.BUDGETS.*.*.{contract.writer}")
     publish += [f"{api_prefix(contract)}.{request}" for request in _reads(durables_of(contract))]
     return Grant(tuple(publish), (f"{inbox_prefix(contract.service)}.>",))
 
@@ -102,7 +104,7 @@ def observer_grant() -> Grant:
         if not request.startswith("CONSUMER.INFO.")
     ]
     publish = [f"{GUEST_API}.{request}" for request in api]
-    heard = [*(f"{root}.>" for root in TRADING_ROOTS), "market.>", "dead.>", "$KV.LEASES.>"]
+    heard = [*(f"{root}.>" for root in TRADING_ROOTS), "market.>", "dead.>", "$KV.LEASES.>", "$KV.BUDGETS.>"]
     return Grant(tuple(publish), (*heard, f"{inbox_prefix(OBSERVER_USER)}.>"))
 
 

@@ -66,6 +66,11 @@ class ServiceSettings(BaseSettings):
     nats_url: str = Field(default="nats://127.0.0.1:4222", pattern=r"^(nats|tls)://[^@]+$", description="the bus")
     log_stream: str = Field(default="TRADING_0001", pattern=r"^TRADING_[0-9]{4}$", description="the log's epoch")
     instance: str = Field(default="local", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="names this process")
+    egress: str = Field(
+        default="",
+        pattern=r"^[A-Za-z0-9_-]{0,64}$",
+        description="names the IP address that venues see; what leaves by it shares one budget; empty: the host's name",
+    )
     http_host: str = Field(default="127.0.0.1", description="where /livez, /readyz and /metrics listen")
     http_port: int = Field(default=0, ge=0, le=65535, description="0 picks a free port")
     clock_url: str = Field(default="", pattern=r"^(|ws://.+)$", description="follow this venue clock; empty: wall time")

@@ -6,6 +6,7 @@
 | MARKET       | every raw trade and quote                 | bounded in bytes and age; written asynchronously (may lose its tail on power loss), nobody decides from it |
 | DEAD         | poison events, one subject each           | a second copy of the same event is refused by the server |
 | KV_LEASES    | who may be a writer now                   | one message per writer, gone after the lease's time to live |
+| KV_BUDGETS   | what each process takes of a venue's limit | one message per writer, venue and address; a ban lasts three days at most |
 
 Leases stand on disk although they live for seconds: in memory a killed server would forget them, another instance would take a
 lease that its holder still believes in, and revisions would begin again at 1, so that the old holder's compare-and-set could
@@ -32,6 +33,7 @@ TRADING = "TRADING_0001"
 MARKET = "MARKET"
 DEAD = "DEAD"
 LEASES = "KV_LEASES"
+BUDGETS = "KV_BUDGETS"
 
 MSG_BYTES_MAX = 512 * KIB
 """The largest message of the log, headers included."""
@@ -68,7 +70,7 @@ class Consumer(msgspec.Struct, frozen=True):
 def stream_configs(limits: StreamLimits | None = None) -> tuple[dict[str, Any], ...]:
     """The configuration of every stream."""
     limits = limits or StreamLimits()
-    return (_trading(limits), _market(limits), _dead(limits), _leases(limits))
+    return (_trading(limits), _market(limits), _dead(limits), _leases(limits), _budgets(limits))
 
 
 def consumers(contracts: tuple[Contract, ...]) -> tuple[Consumer, ...]:
@@ -189,5 +191,20 @@ def _leases(limits: StreamLimits) -> dict[str, Any]:
         max_age=ttl_ns,
         max_msg_size=4 * KIB,
         duplicate_window=min(120 * SECOND_NS, ttl_ns),  # the server wants it no longer than max_age
+        compression="none",
+    )
+
+
+def _budgets(limits: StreamLimits) -> dict[str, Any]:
+    return _stream(
+        BUDGETS,
+        ["$KV.BUDGETS.>"],
+        "What each process has taken of a venue's request weight, and what the venue told it.",
+        limits,
+        discard="old",
+        max_msgs_per_subject=1,
+        max_age=7 * 24 * 3600 * SECOND_NS,
+        max_bytes=16 * MIB,
+        max_msg_size=8 * KIB,
         compression="none",
     )

@@ -13,4 +13,5 @@ CONTRACT = Contract(
     consumes=CONSUMES,
     produces=PRODUCES,
     hears_itself=(FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged),
+    calls_venues=True,
 )

@@ -39,4 +39,5 @@ CONTRACT = Contract(
     consumes=CONSUMES,
     produces=PRODUCES,
     hears_itself=(UserStreamChanged, VenueReported),
+    calls_venues=True,
 )

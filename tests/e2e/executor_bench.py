@@ -11,7 +11,7 @@ from typing import Any
 import structlog
 
 from libs.common.messages import Message, UserStreamChanged
-from libs.runtime.adapter import AdapterContext
+from libs.runtime.adapter import AdapterContext, Unmetered, VenueBudget
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
 from services.order_executor.adapters.ccxt_venue import CcxtVenue
@@ -23,7 +23,16 @@ from tests.unit.order_executor.desk import BTC, ETH, policy
 class Bench:
     """An opened adapter, its context, and everything it emitted."""
 
-    def __init__(self, home: Path, url: str, key: str, secret: str, now: Callable[[], int], **changes: Any):
+    def __init__(
+        self,
+        home: Path,
+        url: str,
+        key: str,
+        secret: str,
+        now: Callable[[], int],
+        budget: VenueBudget | None = None,
+        **changes: Any,
+    ):
         self.heard: list[Message] = []
         self.lease = True
         self.now = now
@@ -37,6 +46,7 @@ class Bench:
             logger=structlog.get_logger(),
             holds_lease=self._holds_lease,
             read_log=None,  # type: ignore[arg-type]
+            budget=budget or Unmetered(),
         )
 
     async def _holds_lease(self) -> bool:

@@ -28,10 +28,12 @@ from libs.common.messages import (
     VenueReported,
 )
 from libs.runtime.core import Core, Output
+from libs.runtime.venue_terms import terms_of
 from services.order_executor.machine import OrderExecutorMachine
 from services.order_executor.protection import uncovered
 from services.order_executor.requests import NEVER_SENT, CancelOrder, LookUpOrder, ReadAccount, SubmitOrder
 from tests.e2e.executor_bench import Bench, bench
+from tests.e2e.metered_venue import budget_without_bus
 from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.unit.order_executor.desk import BTC, ETH, SECOND, approval, exit_approval, order, policy
 
@@ -300,20 +302,52 @@ async def test_what_an_answer_proves_about_a_submission(tmp_path, status, body, 
             await desk.adapter.close()
 
 
-async def test_a_venue_that_asks_for_quiet_is_not_asked_questions(tmp_path):
-    """A venue that asks for quiet is not asked questions."""
-    async with babbling(429, "slow down", **{"Retry-After": "60"}) as (url, asked):
-        desk = Bench(tmp_path, url, "k" * 64, "s" * 64, lambda: 1)
+async def test_a_venue_that_asks_for_quiet_is_left_alone(tmp_path):
+    """A venue that asks for quiet is left alone: what could not leave in time has provably never left."""
+    async with babbling(429, "slow down", **{"Retry-After": "50"}) as (url, asked):
+        desk = Bench(tmp_path, url, "k" * 64, "s" * 64, lambda: 1, budget_without_bus("exec", tmp_path))
         await desk.adapter.open(desk.context)
         try:
             assert (await desk.ask(look("b" * 32))).outcome == "FAILED"
-            before = asked.count("GET /api/v3/order")
+            before = [each for each in asked if "order" in each]
+            assert len(before) <= 1  # the user stream may have been told first
             assert (await desk.ask(look("b" * 32))).outcome == "FAILED"
-            assert asked.count("GET /api/v3/order") == before == 1
-            await desk.ask(buy())
-            assert asked.count("POST /api/v3/order") == 1  # orders are not held back
+            for request in (buy(), cancel("b" * 32)):
+                answer = await desk.ask(request)
+                assert (answer.outcome, answer.code) == ("REJECTED", NEVER_SENT)
+                assert "the venue said 429" in answer.detail
+            assert not (await desk.ask(read())).ok
+            assert [each for each in asked if "exchangeInfo" not in each] == before
         finally:
             await desk.adapter.close()
+
+
+async def test_an_order_leaves_as_soon_as_the_venue_allows(tmp_path):
+    """An order leaves as soon as the venue allows."""
+    async with babbling(429, "slow down", **{"Retry-After": "1"}) as (url, asked):
+        budget = budget_without_bus("exec", tmp_path)
+        desk = Bench(tmp_path, url, "k" * 64, "s" * 64, lambda: 1, budget, exec_deadline_ms=5_000)
+        await desk.adapter.open(desk.context)
+        try:
+            assert (await desk.ask(look("b" * 32))).outcome == "FAILED"
+            assert "POST /api/v3/order" not in asked
+            assert (await desk.ask(buy())).code == "HTTP_429"
+            assert asked.count("POST /api/v3/order") == 1
+        finally:
+            await desk.adapter.close()
+
+
+async def test_readings_of_the_account_are_data_and_what_concerns_an_order_is_not(venue, tmp_path):
+    """With the data share used up, orders, cancels and look-ups go on, and a reading of the account fails by itself."""
+    budget = budget_without_bus("exec", tmp_path)
+    async with bench(venue, tmp_path, budget=budget) as desk:
+        await budget.take("binance", terms_of("binance").alone_limit, "data", 1.0)
+        assert (await desk.ask(buy())).outcome == "CONFIRMED"
+        assert (await desk.ask(stop())).outcome == "CONFIRMED"
+        assert (await desk.ask(look("b" * 32))).outcome == "FOUND"
+        assert (await desk.ask(cancel("5" * 32))).outcome == "CONFIRMED"
+        reading = await desk.ask(read())
+        assert (reading.ok, "NEVER_SENT" in reading.detail) == (False, True)
 
 
 async def test_an_answer_about_another_order_is_no_answer(tmp_path):

@@ -29,7 +29,7 @@ from libs.runtime.nats_config import (
     users_of,
 )
 from libs.runtime.registry import SERVICES, contract_of, contracts
-from libs.runtime.streams import DEAD, LEASES, MARKET, TRADING, StreamLimits
+from libs.runtime.streams import BUDGETS, DEAD, LEASES, MARKET, TRADING, StreamLimits
 from tests.nats_stack import NatsStack
 
 MODEL_AGENT = Contract(
@@ -39,8 +39,11 @@ MODEL_AGENT = Contract(
 
 EVERYBODY = (*contracts(), MODEL_AGENT)
 GUESTS = tuple(contract for contract in EVERYBODY if account_of(contract) != LOG)
-STREAMS = (TRADING, MARKET, DEAD, LEASES)
+STREAMS = (TRADING, MARKET, DEAD, LEASES, BUDGETS)
 LEASE_SUBJECTS = {contract: f"$KV.LEASES.{contract.writer}" for contract in EVERYBODY}
+BUDGET_ROWS = {contract: f"$KV.BUDGETS.binance.home.{contract.writer}" for contract in EVERYBODY}
+CALLERS = ("market-feed", "order-executor")
+"""Who calls venues, and shares their budgets."""
 
 
 @pytest.fixture
@@ -79,6 +82,8 @@ def allowed_to(contract: Contract) -> set[str]:
         for durable in durables(contract)
         for epoch in (1, 2)
     }
+    if contract.service in CALLERS:
+        subjects.add(BUDGET_ROWS[contract])
     if contract.zone is Zone.FEED:
         subjects |= {"market.trade.binance.BTC-USDT", "market.quote.binance.BTC-USDT"}
     return subjects
@@ -105,6 +110,7 @@ def universe() -> set[str]:
     for contract in EVERYBODY:
         subjects |= said_by(contract) | allowed_to(contract)
         subjects |= {f"{contract.writer}.unheard_of", f"_INBOX_{contract.service}.x", LEASE_SUBJECTS[contract]}
+        subjects |= {BUDGET_ROWS[contract], f"$KV.BUDGETS.binance.{contract.writer}", f"{BUDGET_ROWS[contract]}.more"}
         subjects |= {f"{api}.CONSUMER.MSG.NEXT.MARKET.{contract.service}.x" for api in ("$JS.API", "$JS.LOG.API")}
     return subjects | admin_requests("$JS.API") | admin_requests("$JS.LOG.API")
 
@@ -125,7 +131,18 @@ async def test_a_service_may_publish_what_its_contract_says_and_nothing_else(
 async def test_a_service_hears_its_own_inbox_and_nothing_else(zoned: NatsStack, contract: Contract) -> None:
     """Nobody reads another's deliveries, nor the log past its durable."""
     foreign = [f"_INBOX_{name}.>" for name in users_of(EVERYBODY) if name != contract.service]
-    foreign += [">", "_INBOX.>", "_R_.>", "$JS.>", "$JS.API.>", "$KV.LEASES.>", "dead.>", "market.>", "$SYS.>"]
+    foreign += [
+        ">",
+        "_INBOX.>",
+        "_R_.>",
+        "$JS.>",
+        "$JS.API.>",
+        "$KV.LEASES.>",
+        "$KV.BUDGETS.>",
+        "dead.>",
+        "market.>",
+        "$SYS.>",
+    ]
     foreign += [f"{root}.>" for root in TRADING_ROOTS]
     user = await zoned.connect(contract.service)
     assert await user.deaf_to(*foreign, f"_INBOX_{contract.service}.>") == set(foreign)
@@ -144,7 +161,8 @@ async def test_the_observer_hears_everything_and_may_publish_nothing_but_questio
     own |= {f"{api}.CONSUMER.{verb}.{MARKET}.recorder" for verb in ("MSG.NEXT", "RESET")}
     refused = await observer.refused(*sorted(everything | own))
     assert (everything | own) - refused == allowed | own
-    heard = [f"{root}.>" for root in TRADING_ROOTS] + ["dead.>", "market.>", "$KV.LEASES.>", "_INBOX_observer.>"]
+    heard = [f"{root}.>" for root in TRADING_ROOTS] + ["dead.>", "market.>", "$KV.LEASES.>"]
+    heard += ["$KV.BUDGETS.>", "_INBOX_observer.>"]
     assert await observer.deaf_to(*heard, ">", "_INBOX_risk-gate.>", "$JS.>") == {">", "_INBOX_risk-gate.>", "$JS.>"}
 
 
@@ -251,6 +269,7 @@ VICTIMS = (
     "market.trade.binance.BTC-USDT",
     "dead.TRADING_0001.1",
     "$KV.LEASES.exec",
+    "$KV.BUDGETS.binance.home.exec",
     "$JS.API.STREAM.DELETE.TRADING_0001",
     "$JS.API.STREAM.PURGE.TRADING_0001",
     "$JS.API.CONSUMER.DELETE.TRADING_0001.risk-gate",

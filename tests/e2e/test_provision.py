@@ -13,7 +13,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.nats_server import NatsServerError, wait_healthy
 from libs.runtime.provision import ProvisionError, check_server_version, provision, verify
 from libs.runtime.registry import SERVICES, contract_of, contracts, module_of
-from libs.runtime.streams import DEAD, LEASES, MARKET, TRADING, StreamLimits, consumers, stream_configs
+from libs.runtime.streams import BUDGETS, DEAD, LEASES, MARKET, TRADING, StreamLimits, consumers, stream_configs
 from tests.nats_stack import NatsStack, User
 
 CONFIGS = {config["name"]: config for config in stream_configs()}
@@ -34,15 +34,15 @@ async def test_provisioning_twice_changes_nothing(nats: NatsStack) -> None:
 
 
 async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
-    """Four streams, a durable for each service, each projection, and three for people."""
+    """Five streams, a durable for each service, each projection, and three for people."""
     stack = NatsStack(tmp_path / "home")
     await stack.start(provisioned=False)
     try:
         admin = await stack.connect("admin")
         assert any("TRADING_0001: stream not found" in line for line in await verify(admin.client, contracts()))
         done = await provision(admin.client, contracts())
-        assert done[:4] == [f"created stream {name}" for name in (TRADING, MARKET, DEAD, LEASES)]
-        durables = {line.split()[2] for line in done[4:]}
+        assert done[:5] == [f"created stream {name}" for name in (TRADING, MARKET, DEAD, LEASES, BUDGETS)]
+        durables = {line.split()[2] for line in done[5:]}
         assert durables == {*SERVICES, "ledger-sql", "console", "observer", "recorder"}
     finally:
         await stack.stop()
@@ -69,6 +69,8 @@ async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
         (DEAD, "discard_new_per_subject", False, "discard_new_per_subject: wanted true"),
         (DEAD, "max_msgs_per_subject", 5, "max_msgs_per_subject: wanted 1, found 5"),
         (LEASES, "max_age", 60_000_000_000, "max_age: wanted 5000000000, found 60000000000"),
+        (BUDGETS, "max_msgs_per_subject", 5, "max_msgs_per_subject: wanted 1, found 5"),
+        (BUDGETS, "persist_mode", "async", 'persist_mode: wanted "default", found "async"'),
         (LEASES, "storage", "memory", 'storage: wanted "file", found "memory"'),
     ],
     ids=lambda value: value if isinstance(value, str) and " " not in value else "",

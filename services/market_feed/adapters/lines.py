@@ -21,7 +21,7 @@ def open_lines(settings: Settings, context: Any, ear: Ear) -> dict[str, VenueLin
     for venue in settings.feed_venues:
         dialect = DIALECTS[venue]()
         exchange = getattr(ccxt.pro, venue)(dialect.config(settings.url))
-        rest = RestVenue(exchange, dialect, settings.instruments)
+        rest = RestVenue(exchange, dialect, settings.instruments, context.budget)
         make = _reader_of(venue, exchange, settings, context)
         lines[venue] = VenueLine(dialect, rest, make, settings, context, ear, is_home=venue == settings.home_venue)
     return lines

@@ -18,12 +18,16 @@ import ccxt.pro
 from libs.common.messages import Bar, InstrumentSpec, QuoteChanged, Timeframe
 from libs.common.money import ZERO, plain, to_decimal
 from libs.common.timeframe import MINUTE, STEP, bar_open
+from libs.runtime.adapter import VenueBudget
+from libs.runtime.ccxt_budget import spend_from
 from libs.trading.bars import Rollup
 from services.market_feed.adapters.dialects import Dialect
 from services.market_feed.frames import FrameRefused, quote_of, symbol_of, to_ns
 from services.market_feed.klines import bars_of, complete_until
 
 CALL_S_MAX = 15.0
+ROOM_S_MAX = 75.0
+"""How long a call may wait for its share of the venue's budget: longer than a window."""
 _NONSENSE = (FrameRefused, LookupError, TypeError, ValueError, AttributeError, ArithmeticError, StopIteration)
 
 T = TypeVar("T")
@@ -38,10 +42,19 @@ class UnknownInstrument(ValueError):
 
 
 class RestVenue:
-    """What the feed asks one venue by REST. Instants are ns UTC. `answers`: whether the last call was answered with sense."""
+    """What the feed asks one venue by REST, within the venue's budget if one is given. Instants are ns UTC.
 
-    def __init__(self, exchange: Any, dialect: Dialect, instruments: tuple[str, ...]):
+    `answers`: whether the last call was answered with sense.
+    """
+
+    def __init__(
+        self, exchange: Any, dialect: Dialect, instruments: tuple[str, ...], budget: VenueBudget | None = None
+    ):
         self.exchange = exchange
+        self._call_s_max = CALL_S_MAX
+        if budget is not None:
+            spend_from(budget, exchange, dialect.venue, lane="data", deadline_s=ROOM_S_MAX)
+            self._call_s_max += ROOM_S_MAX
         self.dialect = dialect
         self.venue = dialect.venue
         self.answers = False
@@ -134,7 +147,7 @@ class RestVenue:
 
     async def _ask(self, name: str, call: Awaitable[T]) -> T:
         try:
-            async with asyncio.timeout(CALL_S_MAX):
+            async with asyncio.timeout(self._call_s_max):
                 answer = await call
         except (ccxt.BaseError, TimeoutError, *_NONSENSE) as error:
             self.answers = False

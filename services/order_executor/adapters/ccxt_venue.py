@@ -5,7 +5,8 @@ the strings that were decided, and answers are read from the raw fields (`frames
 request whether it left and what came back, which is what an outcome is judged by (`classify`).
 
 A submission is sent once: no retries, no throttle queue to wait in, the lease and the deadline looked at immediately before.
-Whatever goes wrong becomes an answer; nothing is raised.
+Every request first takes its weight from the venue's budget: what concerns an order in the orders lane, readings of the account
+as data. One that gets none in time has provably never left. Whatever goes wrong becomes an answer; nothing is raised.
 """
 
 from __future__ import annotations
@@ -27,10 +28,12 @@ from libs.common.messages import (
     VenueOrder,
 )
 from libs.common.money import plain
-from libs.runtime.adapter import AdapterContext
+from libs.runtime.adapter import AdapterContext, NotGranted
+from libs.runtime.ccxt_budget import listen_for, spend_from
 from libs.runtime.core import Asked
+from libs.runtime.weight_breaker import Lane
 from libs.trading.binance_ccxt import ccxt_config, follow_clock
-from services.order_executor.adapters.classify import PAUSED, Heard, Outcome, is_not_found, outcome_of
+from services.order_executor.adapters.classify import Heard, Outcome, is_not_found, outcome_of
 from services.order_executor.adapters.frames import (
     BadFrame,
     RawTrade,
@@ -43,13 +46,16 @@ from services.order_executor.adapters.frames import (
     venue_fill,
     venue_order,
 )
-from services.order_executor.adapters.user_stream import UserStream
+from services.order_executor.adapters.user_stream import CONNECT_S_MAX, UserStream
 from services.order_executor.requests import NEVER_SENT, CancelOrder, LookUpOrder, ReadAccount, SubmitOrder
 from services.order_executor.settings import Settings
 
 TRADES_PAGE = 1000
 NAMES_KEPT = 10_000
-PAUSE_S_MAX = 300.0
+VENUE = "binance"
+"""Whose budget, when the settings name nobody."""
+ORDER_WEIGHT, LOOK_UP_WEIGHT, ACCOUNT_WEIGHT, OPEN_ORDERS_WEIGHT, TRADES_WEIGHT = 1, 4, 20, 6, 20
+"""What Binance counts a request as."""
 
 _heard: ContextVar[Heard] = ContextVar("heard")
 Call = Callable[[dict[str, Any]], Awaitable[Any]]
@@ -82,7 +88,7 @@ class CcxtVenue:
         }
         self._symbols = {symbol_of(name): name for name in settings.instruments}
         self._names: dict[tuple[str, str], str] = {}
-        self._paused_until = 0.0
+        self._venue = settings.exec_venue or VENUE
         self._context: AdapterContext
         self._exchange: Any = None
         self._stream: asyncio.Task[None] | None = None
@@ -93,7 +99,8 @@ class CcxtVenue:
         self._context = context
         self._exchange = self._client()
         _listen_in(self._exchange)
-        stream = UserStream(self._client, self._symbols, context)
+        listen_for(self._context.budget, self._exchange, self._venue)
+        stream = UserStream(self._stream_client, self._symbols, context)
         self._stream = asyncio.create_task(stream.run(), name="user stream")
         self._opened.set()
 
@@ -129,7 +136,7 @@ class CcxtVenue:
     # --- orders -----------------------------------------------------------------------------------------------------
 
     async def _submit(self, request_id: str, request: SubmitOrder) -> OrderAnswered:
-        obstacle = await self._obstacle(request)
+        obstacle = await self._no_room(1) or await self._obstacle(request)
         if obstacle:
             return _answered(request_id, request, Outcome("REJECTED", NEVER_SENT, obstacle))
         try:
@@ -153,7 +160,18 @@ class CcxtVenue:
             return "older than its valid_until"
         return ""
 
+    async def _no_room(self, orders: int) -> str:
+        """Take the weight of an order or a cancel; why there is none, "" if it was taken."""
+        try:
+            await self._take(ORDER_WEIGHT, "orders", orders)
+        except NotGranted as error:
+            return str(error)
+        return ""
+
     async def _cancel(self, request_id: str, request: CancelOrder) -> OrderAnswered:
+        obstacle = await self._no_room(0)
+        if obstacle:
+            return _answered(request_id, request, Outcome("REJECTED", NEVER_SENT, obstacle))
         params = {"symbol": symbol_of(request.instrument), "origClientOrderId": request.cl_ord_id}
         try:
             order = venue_order(
@@ -172,9 +190,8 @@ class CcxtVenue:
     async def _look_up(self, request_id: str, request: LookUpOrder) -> OrderLookedUp:
         symbol = symbol_of(request.instrument)
         try:
-            raw = await self._ask(
-                self._exchange.private_get_order, {"symbol": symbol, "origClientOrderId": request.cl_ord_id}
-            )
+            asked = {"symbol": symbol, "origClientOrderId": request.cl_ord_id}
+            raw = await self._ask(self._exchange.private_get_order, asked, LOOK_UP_WEIGHT, "orders")
             order = venue_order(as_order(raw), request.instrument)
             if order.cl_ord_id != request.cl_ord_id:
                 return _looked_up(request_id, request, "FAILED", None, (), "the answer is about another order")
@@ -182,7 +199,8 @@ class CcxtVenue:
             fills: tuple[VenueFill, ...] = ()
             if order.cum_qty:
                 params = {"symbol": symbol, "orderId": order.venue_order_id, "limit": TRADES_PAGE}
-                found = as_trades(await self._ask(self._exchange.private_get_mytrades, params))
+                raw = await self._ask(self._exchange.private_get_mytrades, params, TRADES_WEIGHT, "orders")
+                found = as_trades(raw)
                 fills = tuple(venue_fill(each, request.instrument, order.cl_ord_id) for each in found)
         except CallFailed as failed:
             word = "NOT_FOUND" if is_not_found(failed.heard) else "FAILED"
@@ -194,12 +212,13 @@ class CcxtVenue:
     async def _read_account(self, request_id: str, request: ReadAccount) -> AccountRead:
         """Balances first and executions last, so that whatever moves the balances in between shows as an execution."""
         try:
-            account = await self._ask(self._exchange.private_get_account, {"omitZeroBalances": "true"})
+            account = await self._ask(self._exchange.private_get_account, {"omitZeroBalances": "true"}, ACCOUNT_WEIGHT)
             balances = balances_of(account)
             orders: list[VenueOrder] = []
             fills: list[VenueFill] = []
             for name in request.instruments:
-                shown = await self._ask(self._exchange.private_get_openorders, {"symbol": symbol_of(name)})
+                params = {"symbol": symbol_of(name)}
+                shown = await self._ask(self._exchange.private_get_openorders, params, OPEN_ORDERS_WEIGHT)
                 orders += [venue_order(each, name) for each in as_orders(shown)]
             for order in orders:
                 self._remember(order)
@@ -228,11 +247,12 @@ class CcxtVenue:
         """All executions behind `exec_id`, page by page; without one, the most recent page."""
         params: dict[str, Any] = {"symbol": symbol_of(instrument), "limit": TRADES_PAGE}
         if exec_id is None:
-            return as_trades(await self._ask(self._exchange.private_get_mytrades, params))
+            return as_trades(await self._ask(self._exchange.private_get_mytrades, params, TRADES_WEIGHT))
         found: list[RawTrade] = []
         first = int(exec_id) + 1
         while True:
-            page = as_trades(await self._ask(self._exchange.private_get_mytrades, {**params, "fromId": first}))
+            asked = {**params, "fromId": first}
+            page = as_trades(await self._ask(self._exchange.private_get_mytrades, asked, TRADES_WEIGHT))
             found += page
             if len(page) < TRADES_PAGE:
                 return found
@@ -243,7 +263,8 @@ class CcxtVenue:
         key = (instrument, str(trade.order_id))
         if key not in self._names:
             params = {"symbol": symbol_of(instrument), "orderId": str(trade.order_id)}
-            self._remember(venue_order(as_order(await self._ask(self._exchange.private_get_order, params)), instrument))
+            raw = await self._ask(self._exchange.private_get_order, params, LOOK_UP_WEIGHT)
+            self._remember(venue_order(as_order(raw), instrument))
         return self._names[key]
 
     def _remember(self, order: VenueOrder) -> None:
@@ -253,14 +274,20 @@ class CcxtVenue:
 
     # --- the wire ---------------------------------------------------------------------------------------------------
 
-    async def _ask(self, call: Call, params: dict[str, Any]) -> Any:
-        """`_call` for questions, which stay unasked while the venue has told us to be quiet.
+    async def _take(self, weight: int, lane: Lane, orders: int = 0) -> None:
+        deadline_s = self._settings.exec_deadline_ms / 1000
+        await self._context.budget.take(self._venue, weight, lane, deadline_s, orders=orders)
+
+    async def _ask(self, call: Call, params: dict[str, Any], weight: int, lane: Lane = "data") -> Any:
+        """`_call` for questions, which stay unasked while the venue has told us to be quiet, or there is no room for them.
 
         Raises:
             CallFailed
         """
-        if asyncio.get_running_loop().time() < self._paused_until:
-            raise CallFailed(Heard(), None)
+        try:
+            await self._take(weight, lane)
+        except NotGranted as error:
+            raise CallFailed(Heard(), error) from None
         return await self._call(call, params)
 
     async def _call(self, call: Call, params: dict[str, Any]) -> Any:
@@ -275,9 +302,6 @@ class CcxtVenue:
             async with asyncio.timeout(self._settings.exec_deadline_ms / 1000):
                 raw = await call(params)
         except Exception as error:  # noqa: BLE001  ccxt raises whatever Python raises on nonsense; the wire decides what it proves
-            if heard.status in PAUSED:
-                pause_s = min(heard.retry_after_s or 1.0, PAUSE_S_MAX)
-                self._paused_until = asyncio.get_running_loop().time() + pause_s
             raise CallFailed(heard, error) from None
         finally:
             _heard.reset(token)
@@ -286,6 +310,12 @@ class CcxtVenue:
     def _client(self) -> Any:
         exchange = ccxt.pro.binance(self._config)
         follow_clock(exchange, self._context.clock.now)
+        return exchange
+
+    def _stream_client(self) -> Any:
+        """For the user stream: its few REST calls wait like orders, for without it fills are heard late."""
+        exchange = self._client()
+        spend_from(self._context.budget, exchange, self._venue, lane="orders", deadline_s=CONNECT_S_MAX)
         return exchange
 
 
@@ -300,8 +330,6 @@ def _listen_in(exchange: Any) -> None:
     def on_rest_response(code: int, reason: str, url: str, method: str, headers: Any, body: str, *more: Any) -> Any:
         heard = _heard.get()
         heard.status, heard.body = code, body
-        wait = str(headers.get("Retry-After", ""))
-        heard.retry_after_s = float(wait) if wait.isdecimal() else 0.0
         return take(code, reason, url, method, headers, body, *more)
 
     exchange.fetch, exchange.on_rest_response = fetch, on_rest_response

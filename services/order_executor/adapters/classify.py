@@ -27,7 +27,6 @@ NO_SUCH_ORDER = -2013
 ORDER_REFUSED = -2010
 DUPLICATE = "Duplicate order sent."
 REQUEST_TIMEOUT = 408
-PAUSED = (418, 429)
 
 
 class Heard(msgspec.Struct):
@@ -36,7 +35,6 @@ class Heard(msgspec.Struct):
     sent: bool = False
     status: int = 0
     body: str = ""
-    retry_after_s: float = 0.0
 
 
 class Outcome(msgspec.Struct, frozen=True):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 
 import ccxt.pro
 import pytest
 from aiohttp import web
 
 from libs.common.timeframe import MINUTE
+from libs.runtime.adapter import NotGranted
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
 from libs.trading.binance_ccxt import ccxt_config
@@ -175,3 +176,38 @@ async def test_the_feed_performs_no_requests() -> None:
     feed = MarketFeed(Settings())
     with pytest.raises(NotImplementedError, match="Request"):
         await feed.perform(Asked("r", Request(valid_until=0), 1, 0, "c", "c"))
+
+
+class Counting:
+    """A budget that grants everything but the last, and notes what it was asked and told."""
+
+    def __init__(self, grants: int):
+        self.grants = grants
+        self.taken: list[tuple[str, int, str]] = []
+        self.told_of: list[tuple[str, int]] = []
+
+    async def take(
+        self, venue: str, weight: int, lane: str = "data", deadline_s: float = 0.0, *, orders: int = 0
+    ) -> None:
+        if len(self.taken) == self.grants:
+            raise NotGranted("no room")
+        self.taken.append((venue, weight, lane))
+
+    def told(self, venue: str, status: int, headers: Mapping[str, str]) -> None:
+        self.told_of.append((venue, status))
+
+
+async def test_every_request_takes_its_weight_and_one_without_room_is_not_sent(liar: tuple[Liar, RestVenue]) -> None:
+    """Rules cost 20, the time 1; what gets no room counts as a venue that is not available."""
+    server, rest = liar
+    budget = Counting(2)
+    rest = RestVenue(rest.exchange, "binance", (BTC,), budget)
+    server.says["time"] = f'{{"serverTime": {MS}}}'
+    await rest.specs()
+    assert await rest.now() == T0
+    sent = len(server.asked)
+    with pytest.raises(VenueUnavailable, match="fetch_time: NotGranted: no room"):
+        await rest.now()
+    assert len(server.asked) == sent
+    assert budget.taken == [("binance", 20, "data"), ("binance", 1, "data")]
+    assert budget.told_of == [("binance", 200), ("binance", 200)]
