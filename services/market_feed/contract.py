@@ -12,6 +12,6 @@ CONTRACT = Contract(
     zone=Zone.FEED,
     consumes=CONSUMES,
     produces=PRODUCES,
-    hears_itself=(FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged),
+    hears_itself=(BarRevised, FeedBars, FeedHistory, FeedMarks, FeedStatus, PriceTrustChanged),
     calls_venues=True,
 )

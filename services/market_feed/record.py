@@ -40,6 +40,7 @@ class FeedRecord(msgspec.Struct):
     bars: dict[str, list[Bar]] = {}
     told: dict[str, int] = {}
     venue: str = ""
+    has_trouble: bool = False
     marks: dict[str, Mark] = {}
 
     @property

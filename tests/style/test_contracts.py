@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from libs.common.messages import ALL, Answer, EventRejected, Message, PersonNotified, QuoteChanged, TradePrinted
+from libs.common.messages import (
+    ALL,
+    Answer,
+    EventRejected,
+    Message,
+    PersonNotified,
+    PrintRejected,
+    QuoteChanged,
+    TradePrinted,
+)
 from libs.common.subjects import filter_of, subject_matches
 from libs.runtime.contract import Contract
 from libs.runtime.registry import SERVICES, contracts, module_of
@@ -12,6 +21,7 @@ from libs.runtime.registry import SERVICES, contracts, module_of
 NOT_IN_THE_LOG: dict[type[Message], str] = {
     TradePrinted: "the MARKET stream: records, charts, forensics; nobody decides from it",
     QuoteChanged: "the MARKET stream: records, charts, forensics; nobody decides from it",
+    PrintRejected: "the MARKET stream: why a print was not believed; the decision log has what follows from it",
 }
 
 TERMINAL: dict[type[Message], str] = {

@@ -133,6 +133,8 @@ class MarketFeed:
         now = await self._backfill.insist(self._first_prices)
         self._via = "SOCKETS"
         self._declare("LIVE", "STARTED", now)
+        for message in self._desk.say(self._context.clock.now()):
+            self._emit(message)
         self._start(group, self._talk(), "talk")
         self._start(group, self._watch_over(), "watch over")
         self._start(group, self._reread_prices(), "reread prices")

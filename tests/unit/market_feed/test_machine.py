@@ -1,14 +1,16 @@
-"""The feed remembers what it said, and nothing else."""
+"""The feed remembers what it said, and tells people when there is nothing good to say."""
 
 from __future__ import annotations
 
-from libs.common.messages import FeedBars
+import pytest
+
+from libs.common.messages import AlertRaised, BarRevised, FeedBars, FeedStatus, PriceTrustChanged, Trust
 from libs.common.timeframe import DAY, HOUR, MINUTE, bar_open
 from services.market_feed.contract import CONTRACT
 from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.record import FeedRecord
-from tests.playbook import Playbook
-from tests.unit.market_feed.tape import BTC, ETH, T0, bar, history, live, status
+from tests.playbook import Playbook, like
+from tests.unit.market_feed.tape import BTC, ETH, T0, bar, history, live, mark, marks, status
 
 TEN = T0 + 10 * HOUR
 
@@ -33,9 +35,9 @@ def test_it_hears_what_it_must_remember() -> None:
 def test_bars_begin_at_the_minute_of_the_first_live() -> None:
     """A second start, or a DOWN before it, does not move the beginning."""
     playbook = book()
-    playbook.tell(status("DOWN", T0, "UNREACHABLE")).expect()
+    playbook.tell(status("DOWN", T0, "UNREACHABLE")).expect(like(AlertRaised, code="FEED_DOWN"))
     assert record(playbook).boundary == 0
-    playbook.tell(live(TEN + 7)).expect()
+    playbook.tell(live(TEN + 7)).expect(like(AlertRaised, code="FEED_RECOVERED"))
     playbook.tell(live(TEN + 5 * MINUTE)).expect()
     assert record(playbook).boundary == TEN
 
@@ -107,3 +109,81 @@ def test_the_last_minute_is_kept_for_its_price() -> None:
     playbook.tell(live(TEN)).expect()
     playbook.tell(history(bar(TEN - 2 * MINUTE), bar(TEN - MINUTE))).expect()
     assert [b.ts_open for b in record(playbook).bars[BTC]] == [TEN - MINUTE]
+
+
+# --- people -------------------------------------------------------------------------------------------------------
+
+
+def spoke(venue: str = "binance", state: str = "LIVE", via: str = "SOCKETS") -> FeedStatus:
+    return FeedStatus(venue=venue, state=state, via=via, reason="TEST", health={}, specs=(), ts_event=T0)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "severity"),
+    [
+        (spoke(state="DOWN"), "FEED_DOWN", "page"),
+        (spoke(state="STALE"), "FEED_STALE", "ticket"),
+        (spoke("kraken"), "FEED_FAILOVER", "ticket"),
+        (spoke(via="POLLING"), "FEED_POLLING", "ticket"),
+    ],
+)
+def test_trouble_is_told_and_so_is_its_end(said: FeedStatus, code: str, severity: str) -> None:
+    """Nobody finds out from a quiet market that there are no prices; and an alert that never ends is soon ignored."""
+    playbook = book()
+    playbook.tell(spoke()).expect()
+    playbook.tell(said).expect(like(AlertRaised, code=code, severity=severity))
+    playbook.tell(spoke()).expect(like(AlertRaised, code="FEED_RECOVERED", severity="note"))
+    playbook.tell(spoke()).expect()
+
+
+@pytest.mark.parametrize(
+    ("trust", "codes"),
+    [
+        ("UNIT", ["PRICE_UNIT"]),
+        ("DISLOCATED", ["PRICE_DISLOCATED"]),
+        ("QUARANTINED", []),
+        ("RESYNC", []),
+        ("TRUSTED", []),
+    ],
+)
+def test_a_doubt_that_does_not_settle_by_itself_is_told(trust: Trust, codes: list[str]) -> None:
+    """Seconds of quarantine are the filter's daily work; a changed unit needs a person."""
+    change = PriceTrustChanged(
+        venue="binance",
+        instrument=BTC,
+        before="TRUSTED" if trust != "TRUSTED" else "QUARANTINED",
+        trust=trust,
+        reason="TEST",
+        trusted_px=100.0,
+        protective_px=100.0,
+        suspect_px=1000.0,
+        band=0.005,
+    )
+    book().tell(change).expect(*(like(AlertRaised, code=code, instrument=BTC) for code in codes))
+
+
+def test_a_doubt_and_its_protective_price_outlive_the_process() -> None:
+    """What the next life of the feed judges by is what the log says last."""
+    playbook = book()
+    playbook.tell(marks(mark(BTC, T0))).expect()
+    playbook.tell(
+        PriceTrustChanged(
+            venue="binance",
+            instrument=BTC,
+            before="TRUSTED",
+            trust="QUARANTINED",
+            reason="OUTSIDE_BAND",
+            trusted_px=100.0,
+            protective_px=88.0,
+            suspect_px=88.0,
+            band=0.005,
+        )
+    ).expect()
+    known = record(playbook).marks[BTC]
+    assert (known.last_px, known.trust, known.protective_px) == (100.0, "QUARANTINED", 88.0)
+
+
+def test_a_revised_bar_is_noted() -> None:
+    """The bar that left stays; that the venue has changed its mind is worth knowing."""
+    revised = BarRevised(instrument=BTC, said=bar(T0), now_said=bar(T0, px=101.0))
+    book().tell(revised).expect(like(AlertRaised, code="BAR_REVISED", severity="note"))

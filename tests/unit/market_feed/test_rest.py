@@ -201,7 +201,7 @@ async def test_every_request_takes_its_weight_and_one_without_room_is_not_sent(l
     """Rules cost 20, the time 1; what gets no room counts as a venue that is not available."""
     server, rest = liar
     budget = Counting(2)
-    rest = RestVenue(rest.exchange, "binance", (BTC,), budget)
+    rest = RestVenue(rest.exchange, Binance(), (BTC,), budget)
     server.says["time"] = f'{{"serverTime": {MS}}}'
     await rest.specs()
     assert await rest.now() == T0
