@@ -1,6 +1,7 @@
 """What REST gives that no socket gave: the history before the first bar, and the venue's own bar for every minute not seen whole.
 
-It asks the venue that speaks, whichever that is when it asks; an answer of one that no longer speaks is thrown away.
+It asks the venue that speaks, whichever that is when it asks; an answer of one that no longer speaks is thrown away. Each quarter of
+an hour it also asks for the minutes that have left, and tells (`BarRevised`) where the venue by now has them otherwise.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from libs.common.ids import derive_id
-from libs.common.messages import Bar, FeedHistory, Message, Timeframe
+from libs.common.messages import Bar, BarRevised, FeedBars, FeedHistory, Message, Timeframe
 from libs.common.timeframe import MILLISECOND, SECOND, TIMEFRAMES, bar_open
+from services.market_feed.adapters.bar_audit import BarAudit
 from services.market_feed.adapters.line import VenueLine
 from services.market_feed.adapters.rest import VenueUnavailable
 from services.market_feed.adapters.tally import Tally
@@ -62,6 +64,11 @@ class Backfill:
         self._emit = emit
         self._feeding = feeding
         self._asked_since: dict[str, tuple[int, float]] = {}
+        self._audit = BarAudit()
+
+    def heard(self, message: FeedBars) -> None:
+        """Bars have left."""
+        self._audit.hear(message)
 
     async def insist(self, call: Callable[[], Awaitable[T]]) -> T:
         """`call`'s result, however long the venue is away."""
@@ -132,6 +139,24 @@ class Backfill:
                 continue
             pause_s = RETRY_S
             await asyncio.sleep(0 if has_mended else RETRY_S if wants else LOOK_S)
+
+    async def audit(self) -> None:
+        """For ever: compare what has left with what the venue tells by now."""
+        while True:
+            due = await self._audit.next_due()
+            line = self._feeding.speaking
+            for instrument in due.instruments:
+                try:
+                    now_said = await line.rest.history(instrument, "1m", due.since, due.until)
+                except VenueUnavailable as error:
+                    self._context.logger.warning("venue_unavailable", error=str(error))
+                    break
+                for said, now_says in due.revised(instrument, line.venue, now_said):
+                    self._emit(BarRevised(**self._times(), instrument=instrument, said=said, now_said=now_says))
+
+    def _times(self) -> dict[str, int]:
+        now = self._context.clock.now()
+        return {"ts_event": now, "ts_init": now}
 
     async def _mend(self, wants: list[Want]) -> bool:
         has_mended = False

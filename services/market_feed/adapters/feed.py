@@ -140,6 +140,7 @@ class MarketFeed:
         self._start(group, self._reread_prices(), "reread prices")
         await self._backfill.publish_history()
         self._desk.begin(self._record, counts_trades=self.speaking.dialect.counts_trades)
+        self._start(group, self._backfill.audit(), "audit")
         await self._backfill.mend()
 
     async def _first_line(self) -> VenueLine:
@@ -239,6 +240,8 @@ class MarketFeed:
         if isinstance(message, FeedBars | FeedHistory):
             for bar in message.bars:
                 self._bar_clock.hear(bar)
+        if isinstance(message, FeedBars):
+            self._backfill.heard(message)
         self._context.emit(message)
 
     def _declare(self, state: State, reason: str, ts: int | None = None) -> None:

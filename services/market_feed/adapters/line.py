@@ -101,6 +101,7 @@ class VenueLine:
         self._watches: dict[str, LinkWatch] = {}
         self._frames: Counter[str] = Counter()
         self._good = self._bad = 0.0
+        self._proofs = 0
 
     async def run(self) -> None:
         """For ever: learn what the venue lists, then read and prove."""
@@ -188,7 +189,7 @@ class VenueLine:
             reason = self._watch(link).look(
                 is_up=link.is_up,
                 epoch=link.epoch,
-                frames=link.frames,
+                frames=link.frames + (self._proofs if link.has_quotes else 0),
                 signs=link.signs,
                 moved_ns=moved_ns,
                 passed_ns=passed_ns,
@@ -243,6 +244,7 @@ class VenueLine:
         known, frames = self._quotes[quote.instrument], self._frames[quote.instrument]
         if (quote.bid_px, quote.ask_px) == (known.bid_px, known.ask_px):
             self._seen[quote.instrument] = self._context.clock.now()
+            self._proofs += 1
             self._ear.on_proof(self, quote)
             return
         await asyncio.sleep(ON_ITS_WAY_S)
