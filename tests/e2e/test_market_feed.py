@@ -9,8 +9,17 @@ from pathlib import Path
 
 import pytest
 
-from libs.common.messages import FeedMarks, FeedStatus, PriceTrustChanged, PrintRejected, QuoteChanged, TradePrinted
+from libs.common.messages import (
+    BarRevised,
+    FeedMarks,
+    FeedStatus,
+    PriceTrustChanged,
+    PrintRejected,
+    QuoteChanged,
+    TradePrinted,
+)
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND, TIMEFRAMES, bar_open
+from services.exchange_sim.faults import SocketFault
 from services.market_feed.adapters.rest import UnknownInstrument
 from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
 
@@ -150,6 +159,25 @@ async def test_a_stream_that_falls_silent_is_found_out(tmp_path: Path, reader: s
         own = await feed.rest.history(BTC, "1m", start, start + 3 * MINUTE)
         await feed.close()
     assert [each.bars[0] for each in log.bars] == own
+
+
+async def test_a_bar_that_the_venue_tells_otherwise_later_is_an_event(tmp_path: Path) -> None:
+    """One trade came with another quantity than REST knows: the bar that left stays, and the difference is told."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log)
+        await begun(feed, log)
+        await venue.advance(start + MINUTE)
+        await settled(lambda: len(log.bars) == 1, "a first minute", feed)
+        venue.server.faults.add(SocketFault(kind="mangle", stream="btcusdt@trade", field="q", value="0.00001", times=1))
+        await venue.advance(start + 16 * MINUTE)
+        await settled(lambda: bool(log.of(BarRevised)), "a revision", feed)
+        (revised,) = log.of(BarRevised)
+        own = await feed.rest.history(BTC, "1m", revised.said.ts_open, revised.said.ts_close)
+        await feed.close()
+    assert [revised.now_said] == own
+    assert revised.said.volume < revised.now_said.volume
+    assert revised.said in [bar for each in log.bars for bar in each.bars]
 
 
 async def test_silence_is_stale_and_reconnection_ends_it(tmp_path: Path) -> None:
