@@ -62,6 +62,12 @@ def _of_trading(status: Status) -> list[Finding]:
     if status.feed["state"] not in ("", "LIVE"):
         text = f"{status.feed['venue']} is {status.feed['state']}: nothing new is bought"
         found.append(Finding("feed", "WARN", text, f"{AGAIN}does the venue answer? See logs/market-feed.log"))
+    if status.feed.get("via") == "POLLING":
+        text = f"no sockets: the prices of {status.feed['venue']} are polled"
+        found.append(Finding("feed", "WARN", text, f"{AGAIN}is the network well? See logs/market-feed.log"))
+    for instrument, why in status.doubts.items():
+        cure = "most doubts end within seconds; UNIT and DISLOCATED need eyes: compare with another venue"
+        found.append(Finding("price", "WARN", f"{instrument} is in doubt, {why}: it is not bought", cure))
     if status.reconciled is False:
         text = f"do not agree with the venue: {'; '.join(status.mismatches)}"
         cure = f"{AGAIN}`bulkhead halt --reason ...`, and compare with the venue's own account"

@@ -88,6 +88,7 @@ class Status(msgspec.Struct, kw_only=True):
     uncovered: list[Uncovered]
     log: LogSize
     dust: list[str] = []
+    doubts: dict[str, str] = {}
     known_seq: int = 0
     catching_up: list[str] = []
     stuck: list[str] = []
@@ -184,7 +185,8 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         trading_reason=facts.trading_reason,
         reconciled=facts.reconciled,
         mismatches=facts.mismatches,
-        feed={"state": facts.feed_state, "venue": facts.feed_venue},
+        feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via},
+        doubts=dict(sorted(facts.doubts.items())),
         quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
         uncovered=view.uncovered,
         log=size,
@@ -204,6 +206,9 @@ def findings_of(status: Status) -> list[str]:
         found.append(f"the books do not agree with the venue: {'; '.join(status.mismatches)}")
     if status.feed["state"] not in ("", "LIVE"):
         found.append(f"the feed of {status.feed['venue']} is {status.feed['state']}")
+    if status.feed.get("via") == "POLLING":
+        found.append(f"no sockets: the prices of {status.feed['venue']} are polled")
+    found += [f"the price of {name} is in doubt: {why}" for name, why in status.doubts.items()]
     found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]
     found += [
         f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered

@@ -46,11 +46,15 @@ def _head(status: Status) -> Text:
         (status.trading_state, _STATE_STYLE.get(status.trading_state, "bold red")),
         f" {status.trading_reason}\n",
         ("feed       ", "cyan"),
-        f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}{feed_age}\n",
+        f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}{_way(status)}{feed_age}\n",
         ("reconciled ", "cyan"),
         {True: "yes", False: "NO", None: "not yet"}[status.reconciled] + books_age,
         *_others(status),
     )
+
+
+def _way(status: Status) -> str:
+    return " by polling" if status.feed.get("via") == "POLLING" else ""
 
 
 def _others(status: Status) -> list[str | tuple[str, str]]:

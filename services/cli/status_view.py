@@ -25,6 +25,7 @@ from libs.common.messages import (
     OrderIntent,
     OrderSubmitting,
     PositionChanged,
+    PriceTrustChanged,
     Reconciled,
     ServiceStarted,
     TradingState,
@@ -122,6 +123,8 @@ class Facts(msgspec.Struct, kw_only=True):
     mismatches: tuple[str, ...] = ()
     feed_state: str = ""
     feed_venue: str = ""
+    feed_via: str = ""
+    doubts: dict[str, str] = {}
     intents: int = 0
     approved: int = 0
     denied: int = 0
@@ -152,8 +155,12 @@ class StatusView:
                 facts.starts[message.producer] = facts.starts.get(message.producer, 0) + 1
                 facts.code_versions[message.producer] = message.code_version
             case FeedStatus():
-                facts.feed_state, facts.feed_venue = message.state, message.venue
+                facts.feed_state, facts.feed_venue, facts.feed_via = message.state, message.venue, message.via
                 facts.specs.update({spec.instrument: spec for spec in message.specs})
+            case PriceTrustChanged():
+                facts.doubts.pop(message.instrument, None)
+                if message.trust != "TRUSTED":
+                    facts.doubts[message.instrument] = f"{message.trust} ({message.reason})"
             case TradingStateChanged():
                 facts.trading_state, facts.trading_reason = message.state, message.reason
             case Reconciled():

@@ -19,9 +19,11 @@ from libs.common.messages import (
     InstrumentSpec,
     OrderSubmitting,
     PositionChanged,
+    PriceTrustChanged,
     Reconciled,
     ServiceStarted,
     TradingStateChanged,
+    Trust,
 )
 from libs.runtime.adapter import LogEntry
 from services.cli.status import take_entry
@@ -66,6 +68,26 @@ def position(qty: str, px: str = "100", instrument: str = "BTC-USDT") -> Positio
         exec_id="1",
         cl_ord_id="a",
     )
+
+
+def doubt(trust: Trust) -> PriceTrustChanged:
+    return PriceTrustChanged(
+        venue="binance",
+        instrument="BTC-USDT",
+        before="TRUSTED",
+        trust=trust,
+        reason="TEST",
+        trusted_px=100.0,
+        protective_px=100.0,
+        suspect_px=80.0,
+        band=0.005,
+    )
+
+
+def test_a_price_in_doubt_is_remembered_until_it_is_trusted() -> None:
+    """Whoever looks at the status sees why nothing is bought, and only while it is so."""
+    assert view_of(doubt("QUARANTINED")).facts.doubts == {"BTC-USDT": "QUARANTINED (TEST)"}
+    assert view_of(doubt("QUARANTINED"), doubt("TRUSTED")).facts.doubts == {}
 
 
 def feed(qty_step: str = "0.1", qty_min: str = "0.1", notional_min: str = "5") -> FeedStatus:
