@@ -4,7 +4,7 @@ Theory of operation. ccxt reconnects by itself. What it does badly is prevented 
 
 * Its receive loop dies, in silence, of a frame that its parsers raise on. So each client's `handle_message` is called through a
   guard: whatever is raised becomes a refused frame, and the loop lives.
-* It drops in silence what it does not understand (plain text, another symbol). The guard looks at every text frame first.
+* It drops in silence what it does not understand (plain text, another symbol, half a quote). The guard looks at every text frame first.
 * Its caches grow to their limit, and lose the oldest trades of a burst. So a cache is emptied as soon as it has been read; nothing
   is awaited between the two.
 * A subscription that is refused (Kraken) leaves its watch waiting for ever: `rejections` are looked at, and told.
@@ -29,12 +29,29 @@ RETRY_S = 0.05
 RETRY_S_MAX = 2.0
 
 
+_ABSENT = msgspec.Raw(b"")
+
+
 class _Head(msgspec.Struct):
-    """What tells which instrument a Binance frame is about."""
+    """What tells what a Binance frame is, and which instrument it is about."""
 
     e: str = ""
     s: str = ""
     u: int | None = None
+    b: msgspec.Raw = _ABSENT
+    a: msgspec.Raw = _ABSENT
+    id: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+
+    @property
+    def is_quote(self) -> bool:
+        """Whether it is one; it names no event."""
+        return not self.e and self.u is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is anything we can be told; answers have a number or an error."""
+        return self.e == "trade" or self.is_quote or bool(bytes(self.id) or bytes(self.error))
 
 
 class _Watch:
@@ -207,8 +224,13 @@ class CcxtReader:
             head = self._head.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return "UNREADABLE"
-        is_market = head.e == "trade" or head.u is not None
-        return "WRONG_SYMBOL" if is_market and self._market_ids and head.s not in self._market_ids else ""
+        if not head.is_known:
+            return "UNKNOWN_FRAME"
+        if (head.e == "trade" or head.is_quote) and self._market_ids and head.s not in self._market_ids:
+            return "WRONG_SYMBOL"
+        if head.is_quote and not (bytes(head.b) and bytes(head.a)):  # ccxt knows a quote by these two
+            return "BAD_ASK" if bytes(head.b) else "BAD_BID"
+        return ""
 
     def _look(self, watch: _Watch) -> None:
         client, link = self._connected(watch), watch.link

@@ -209,7 +209,7 @@ class VenueLine:
         if link.name not in self._watches:
             settings = self._settings
             silent_ms = settings.feed_staleness_ms_max if link.has_quotes else settings.feed_trade_silence_ms_max
-            ping_s = getattr(self.reader, "ping_s", 10.0)
+            ping_s = self.reader.ping_s if self.reader is not None else 0.0
             self._watches[link.name] = LinkWatch(
                 silent_after=silent_ms * MILLISECOND, deaf_after=int(DEAF_PINGS * ping_s * SECOND)
             )
