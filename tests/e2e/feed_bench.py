@@ -14,8 +14,8 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import structlog
 from prometheus_client import CollectorRegistry
+from structlog.testing import CapturingLogger
 
 from libs.common.codec import decode_from, encode
 from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus, Message
@@ -203,6 +203,7 @@ class Feed:
             "feed_history_weeks": 5,
         }
         self.adapter = MarketFeed(FeedSettings(**{**given, **settings}))
+        self.logger = CapturingLogger()
         self._log = log
         self._is_dead = False
         state = msgspec.json.decode(msgspec.json.encode(log.machine.state), type=MarketFeedMachine.State)
@@ -211,7 +212,7 @@ class Feed:
             publish_market=log.market.append,
             clock=venue.clock,
             state=lambda: state,
-            logger=structlog.get_logger("feed"),
+            logger=self.logger,
             holds_lease=self._holds_lease,
             read_log=lambda durable, seq: aiter(()),  # type: ignore[arg-type,call-overload]
             registry=CollectorRegistry(),
@@ -222,6 +223,10 @@ class Feed:
     def rest(self) -> RestVenue:
         """REST of the venue that speaks."""
         return self.adapter.speaking.rest
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What was logged under this name."""
+        return [call.kwargs for call in self.logger.calls if call.args == (event,)]
 
     def _emit(self, message: Message) -> None:
         if not self._is_dead:
