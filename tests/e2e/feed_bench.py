@@ -248,10 +248,12 @@ class Feed:
         await self.task
 
 
-async def settled(is_so: Callable[[], bool], what: str, feed: Feed | None = None) -> None:
+async def settled(
+    is_so: Callable[[], bool], what: str, feed: Feed | None = None, seconds_max: float = SETTLED_S_MAX
+) -> None:
     """Return once `is_so()`; a feed that ended instead, or a state that never comes, is an error that says so."""
     try:
-        async with asyncio.timeout(SETTLED_S_MAX):
+        async with asyncio.timeout(seconds_max):
             while not is_so():
                 if feed is not None and feed.task.done():
                     feed.task.result()

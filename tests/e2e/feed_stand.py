@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import pairwise
 from pathlib import Path
@@ -15,6 +15,8 @@ from services.exchange_sim.faults import Fault
 from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
 
 CLOSES_S_MAX = 3.0
+SLACK_S = 6.0
+"""What a busy machine may add to any limit."""
 
 
 class Stand:
@@ -30,9 +32,13 @@ class Stand:
         """The feed has declared itself and published its history."""
         await settled(lambda: len(self.log.history) >= len(INSTRUMENTS) * len(TIMEFRAMES), "history", self.feed)
 
-    async def until(self, is_so: Any, what: str) -> None:
+    async def until(self, is_so: Callable[[], bool], what: str) -> None:
         """Return once `is_so()`."""
         await settled(is_so, what, self.feed)
+
+    async def within(self, seconds: float, is_so: Callable[[], bool], what: str) -> None:
+        """Return once `is_so()`, which must be within so many seconds of our own, and what a busy machine adds."""
+        await settled(is_so, what, self.feed, seconds + SLACK_S)
 
     # --- the venue ------------------------------------------------------------------------------------------------
 
@@ -51,6 +57,11 @@ class Stand:
     async def play(self, minutes: float) -> None:
         """Let a standing venue play so much."""
         await self.venue.advance(self.venue.clock.now() + int(minutes * MINUTE))
+
+    async def whole_minutes(self, count: int) -> None:
+        """Let a running venue play until so many more minutes have been told."""
+        told = len(self.log.bars)
+        await self.until(lambda: len(self.log.bars) >= told + count, f"{count} more minutes")
 
     # --- what the feed says ---------------------------------------------------------------------------------------
 

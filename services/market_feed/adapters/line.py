@@ -3,8 +3,8 @@
 Theory of operation. Every line reads all the time; only one speaks, the others are second opinions and stand ready. The watch
 
 * renews a connection that is deaf or silent (liveness.py);
-* tells a quiet market from a stuck stream: an instrument of which nothing came for `alive_window`, on a connection that shows signs
-  of life, is looked up by REST. The same quote as we have: it is quiet, and that is a proof of life. Another one: the stream is stuck,
+* tells a quiet market from a stuck stream: an instrument of which no quote came for `alive_window`, on a connection that shows signs
+  of life, is looked up by REST, even if its trades flow: they are another stream. The same quote as we have: it is quiet, and that is a proof of life. Another one: the stream is stuck,
   and is renewed at once, without waiting for a silence that a thin market makes anyway;
 * scores the line: the share of connections that are up, of instruments proven alive, and of frames that could be believed.
 
@@ -97,6 +97,7 @@ class VenueLine:
         self._context = context
         self._ear = ear
         self._seen: dict[str, int] = {}
+        self._quoted: dict[str, int] = {}
         self._quotes: dict[str, QuoteChanged] = {}
         self._watches: dict[str, LinkWatch] = {}
         self._frames: Counter[str] = Counter()
@@ -139,6 +140,7 @@ class VenueLine:
         """Its reader read a quote."""
         self._note(quote.instrument)
         self._quotes[quote.instrument] = quote
+        self._quoted[quote.instrument] = quote.ts_init
         self._ear.on_quote(self, quote)
 
     def refused(self, reason: str, instrument: str, frame: str) -> None:
@@ -173,11 +175,6 @@ class VenueLine:
     def are_up(self) -> bool:
         """Whether every connection answers."""
         return self.reader is not None and all(link.is_up for link in self.reader.links)
-
-    def is_alive(self, instrument: str, now: int) -> bool:
-        """Whether a frame of an instrument, or REST, proved it alive within the window."""
-        seen = self._seen.get(instrument)
-        return seen is not None and now - seen <= self._settings.cadence.alive_window
 
     def look(self, moved_ns: int, passed_ns: int) -> Health:
         """Look after every connection; `moved_ns` passed on the feed's clock, `passed_ns` on our own. Returns the line's health."""
@@ -226,27 +223,28 @@ class VenueLine:
         while True:
             await asyncio.sleep(PROBE_S_MIN)
             now = self._context.clock.now()
-            quiet = [name for name in self.instruments if not self.is_alive(name, now) and name in self._quotes]
+            window = self._settings.cadence.alive_window
+            quiet = [name for name, quoted in self._quoted.items() if now - quoted > window]
             if not quiet or not self.are_up:
                 continue
-            frames = self.frames
+            quoted = dict(self._quoted)
             try:
                 quotes = await self.rest.quotes(now)
             except VenueUnavailable as error:
                 self._context.logger.warning("venue_unavailable", venue=self.venue, error=str(error))
                 continue
             for quote in quotes:
-                if quote.instrument in quiet and self._frames[quote.instrument] == frames[quote.instrument]:
+                if quote.instrument in quiet and self._quoted[quote.instrument] == quoted[quote.instrument]:
                     await self._prove(quote)
 
     async def _prove(self, quote: QuoteChanged) -> None:
-        known, frames = self._quotes[quote.instrument], self._frames[quote.instrument]
+        known, quoted = self._quotes[quote.instrument], self._quoted[quote.instrument]
         if (quote.bid_px, quote.ask_px) == (known.bid_px, known.ask_px):
-            self._seen[quote.instrument] = self._context.clock.now()
+            self._seen[quote.instrument] = self._quoted[quote.instrument] = self._context.clock.now()
             self._ear.on_proof(self, quote)
             return
         await asyncio.sleep(ON_ITS_WAY_S)
-        if self._frames[quote.instrument] != frames:
+        if self._quoted[quote.instrument] != quoted:
             return
         for link in self.reader.links if self.reader is not None else ():
             if link.has_quotes and quote.instrument in link.instruments:
