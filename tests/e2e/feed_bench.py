@@ -22,6 +22,7 @@ from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus, M
 from libs.common.subjects import subject_of
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.clock import VenueClock
+from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherListing
 from services.exchange_sim.server import ExchangeServer
 from services.exchange_sim.settings import Settings as VenueSettings
 from services.exchange_sim.sockets import Socket
@@ -31,6 +32,7 @@ from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.settings import Settings as FeedSettings
 
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
+OTHERS = {"kraken": KRAKEN, "kucoin": KUCOIN}
 SETTLED_S_MAX = 30.0
 SOCKET_PATHS = (b"GET /stream", b"GET /ws", b"GET /kraken/v2", b"GET /kucoin/endpoint")
 
@@ -142,10 +144,16 @@ class Venue:
         async with asyncio.timeout(SETTLED_S_MAX):
             await self.clock.sleep_until(to)
 
-    def quotes(self) -> dict[str, tuple[float, float]]:
-        """The best bid and offer of each instrument now."""
-        quotes = self.server.exchange.quotes
-        return {name: (float(quotes[name].bid_px), float(quotes[name].ask_px)) for name in INSTRUMENTS}
+    def quotes(self, venue: str = "binance") -> dict[str, tuple[float, float]]:
+        """The best bid and offer of each instrument now, as one of the venues has them."""
+        found = {}
+        for name in INSTRUMENTS:
+            quote = self.server.exchange.quotes[name]
+            if venue in OTHERS:
+                listing = self.server.exchange.market.histories[name].listing
+                quote = OtherListing(OTHERS[venue], listing).quote(quote)
+            found[name] = (float(quote.bid_px), float(quote.ask_px))
+        return found
 
 
 class Log:

@@ -22,9 +22,9 @@ SLACK_S = 6.0
 class Stand:
     """One feed on one venue, from its first bar on."""
 
-    def __init__(self, venue: Venue, **settings: Any):
+    def __init__(self, venue: Venue, log: Log | None = None, **settings: Any):
         self.venue = venue
-        self.log = Log()
+        self.log = log or Log()
         self.start = venue.clock.now()
         self.feed = Feed(venue, self.log, **settings)
 
@@ -124,6 +124,14 @@ class Stand:
         rest = self.feed.adapter.lines[venue].rest if venue else self.feed.rest
         return await rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
 
+    async def assert_each_as_its_venue_says(self) -> None:
+        """Every instant once, and every minute as the venue it names has it."""
+        assert self.are_in_step()
+        for instrument in INSTRUMENTS:
+            said = self.said(instrument)
+            own = {venue: await self.own(instrument, venue) for venue in {bar.venue for bar in said}}
+            assert said == [own[bar.venue][place] for place, bar in enumerate(said)]
+
     async def assert_undisturbed(self) -> None:
         """Every instant once, and all bars as the market really was."""
         assert self.are_in_step()
@@ -138,7 +146,7 @@ async def standing(folder: Path, *, market: dict[str, Any] | None = None, **sett
         stand = Stand(venue, **{"feed_grace_ms": 0, **settings})
         try:
             await stand.begun()
-            await stand.until(lambda: stand.are_up, "every socket up")
+            await stand.until(lambda: all(line.are_up for line in stand.feed.adapter.lines.values()), "every socket up")
             yield stand
         finally:
             async with asyncio.timeout(CLOSES_S_MAX):

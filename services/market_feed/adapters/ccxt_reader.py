@@ -7,7 +7,8 @@ Theory of operation. ccxt reconnects by itself. What it does badly is prevented 
 * It drops in silence what it does not understand (plain text, another symbol, half a quote). The guard looks at every text frame first.
 * Its caches grow to their limit, and lose the oldest trades of a burst. So a cache is emptied as soon as it has been read; nothing
   is awaited between the two.
-* A subscription that is refused (Kraken) leaves its watch waiting for ever: `rejections` are looked at, and told.
+* A subscription that is refused (Kraken, KuCoin) leaves its watch waiting for ever: refusals are looked for and told, and another
+  connection asks again.
 
 A new connection is noticed by its first message, the answer to our subscription: only from then on does the venue tell every change.
 """
@@ -33,8 +34,9 @@ _ABSENT = msgspec.Raw(b"")
 
 
 class _Head(msgspec.Struct):
-    """What tells what a Binance frame is, and which instrument it is about."""
+    """What tells what a frame of Binance is, and which instrument it is about; `type` is KuCoin's."""
 
+    type: str = ""
     e: str = ""
     s: str = ""
     u: int | None = None
@@ -205,6 +207,8 @@ class CcxtReader:
             if message.type is aiohttp.WSMsgType.TEXT and (reason := self._oddity(message.data)):
                 client.last_message_at = ccxt.pro.Exchange.milliseconds()
                 self._sink.refused(reason, "", shown(message.data))
+                if reason == "SUBSCRIPTION":
+                    client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
                 return
             try:
                 handle(message)
@@ -218,12 +222,14 @@ class CcxtReader:
         """Why a text frame is none that ccxt would tell of; "" for all others."""
         if not text.startswith("{"):
             return "" if self.venue == "kucoin" and text == "pong" else "NOT_AN_OBJECT"
-        if self.venue != "binance":
+        if self.venue == "kraken":
             return ""
         try:
             head = self._head.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return "UNREADABLE"
+        if self.venue == "kucoin":
+            return "SUBSCRIPTION" if head.type == "error" else ""
         if not head.is_known:
             return "UNKNOWN_FRAME"
         if (head.e == "trade" or head.is_quote) and self._market_ids and head.s not in self._market_ids:
@@ -241,6 +247,9 @@ class CcxtReader:
             refusal = "; ".join(str(error) for error in client.rejections.values())
             client.rejections.clear()
             self._sink.refused("SUBSCRIPTION", "", shown(refusal))
+            link.is_up = False
+            client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
+            return
         link.signs = int(client.last_message_at)
         if client is not watch.client or not link.is_up:
             is_new = client is not watch.client

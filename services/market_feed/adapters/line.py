@@ -5,7 +5,8 @@ Theory of operation. Every line reads all the time; only one speaks, the others 
 * renews a connection that is deaf or silent (liveness.py);
 * tells a quiet market from a stuck stream: an instrument of which no quote came for `alive_window`, on a connection that shows signs
   of life, is looked up by REST, even if its trades flow: they are another stream. The same quote as we have: it is quiet, and that is a proof of life. Another one: the stream is stuck,
-  and is renewed at once, without waiting for a silence that a thin market makes anyway;
+  and is renewed at once, without waiting for a silence that a thin market makes anyway. After a new connection we have none until
+  the first answer, because sockets tell changes only;
 * scores the line: the share of connections that are up, of instruments proven alive, and of frames that could be believed.
 
 Whatever ends the line's tasks but a defect is tried again for ever.
@@ -112,6 +113,7 @@ class VenueLine:
             return
         now = self._context.clock.now()
         self._seen = dict.fromkeys(self.instruments, now)
+        self._quoted = dict.fromkeys(self.instruments, now)
         self.reader = self._make_reader(self, self.instruments)
         self.is_ready = True
         async with asyncio.TaskGroup() as group:
@@ -151,6 +153,9 @@ class VenueLine:
     def connected(self, link: Link) -> None:
         """Its reader has a new connection."""
         self._context.logger.info("socket_connected", venue=self.venue, socket=link.name, epoch=link.epoch)
+        if link.has_quotes:
+            for instrument in link.instruments:
+                self._quotes.pop(instrument, None)
         self._ear.on_connected(self, link)
 
     def _ahead_ns_max(self) -> int:
@@ -238,7 +243,8 @@ class VenueLine:
                     await self._prove(quote)
 
     async def _prove(self, quote: QuoteChanged) -> None:
-        known, quoted = self._quotes[quote.instrument], self._quoted[quote.instrument]
+        quoted = self._quoted[quote.instrument]
+        known = self._quotes.setdefault(quote.instrument, quote)
         if (quote.bid_px, quote.ask_px) == (known.bid_px, known.ask_px):
             self._seen[quote.instrument] = self._quoted[quote.instrument] = self._context.clock.now()
             self._ear.on_proof(self, quote)
