@@ -232,6 +232,8 @@ class Desk:
         is_heard: bool = True,
     ) -> Heard:
         tape, belief, late = self._tapes.get(instrument), self._filters[instrument], 0
+        if is_heard and tape is not None and not tape.listens_since:
+            tape.listens_since = now
         for each in judgement.believed:
             if isinstance(each, QuoteChanged):
                 self.board.quote(instrument, each.bid_px, each.ask_px, now)

@@ -3,7 +3,8 @@
 Theory of operation. Venues stand in an order of preference; the first is home, where orders go. A score (0 to 1) says how well a
 venue's sockets deliver. Two thresholds and four waits keep the choice still:
 
-    the one that speaks is below `poor` for `leave_after`, another is `good`   that one speaks (the most preferred of them)
+    the one that speaks is below `poor` for `leave_after`, another has
+        been `good` for `settle_after`                                     that one speaks (the most preferred of them)
     a more preferred one has been `good` for `return_after`                    it speaks again
     no venue is above `poor`, for `poll_after`                                 the most preferred one whose REST answers is polled
     one has been `good` for `settle_after` while we poll                       its sockets speak again
@@ -79,7 +80,7 @@ class Chooser:
                 return Choice(venue=better, via="SOCKETS", reason="RETURNED")
         if self._poor_ns[venue] >= patience.leave_after:
             for other in self._venues:
-                if other in health and health[other].score >= patience.good:
+                if self._good_ns[other] >= patience.settle_after:
                     return Choice(venue=other, via="SOCKETS", reason=f"{venue.upper()}_POOR")
         if all(self._poor_ns[each] >= patience.poll_after for each in self._venues):
             return self._polled(health)

@@ -62,6 +62,12 @@ class Settings(ServiceSettings):
     feed_staleness_ms_max: int = Field(
         default=10_000, ge=500, le=600_000, description="no frame of any kind for so long: STALE, and reconnect"
     )
+    feed_ping_ms: int = Field(
+        default=5_000,
+        ge=250,
+        le=60_000,
+        description="a socket is asked for a sign of life so often (KuCoin says itself how often); 2.5 pings without any: dead",
+    )
     feed_trade_silence_ms_max: int = Field(
         default=60_000, ge=500, le=3_600_000, description="no trade of an instrument for so long: reconnect its socket"
     )

@@ -1,7 +1,8 @@
 """The trades of one instrument as the venue that speaks counts them: what is missing, what comes twice, what was set aside.
 
 Where ids are consecutive, a step of one proves that nothing was lost, and any other step damages the minutes between. Where they
-are not, nothing proves it: then every minute is damaged, and gets the venue's own bar.
+are not, nothing proves it: then every minute is damaged, and gets the venue's own bar. A trade that follows by its id and is back in
+an earlier minute by its time has a time nobody may believe: it belongs somewhere between its neighbours, so their minutes are damaged.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class Verdict(StrEnum):
     FOLLOWS = "FOLLOWS"
     HOLE_BEFORE = "HOLE_BEFORE"
     DUPLICATE = "DUPLICATE"
+    BACK_IN_TIME = "BACK_IN_TIME"
 
 
 class Tape:
@@ -28,9 +30,11 @@ class Tape:
     def __init__(self, instrument: str, venue: str, *, since: int, seed: Iterable[Bar], counts: bool):
         self.builder = BarBuilder(instrument, venue, since=since)
         self.builder.seed(seed)
+        self.listens_since = 0
         self._counts = counts
         self._last_id: int | None = None
         self._last_ts = 0
+        self._is_back = False
         self._aside: dict[int, int] = {}
 
     def note(self, trade: TradePrinted) -> Verdict:
@@ -43,7 +47,13 @@ class Tape:
             self.builder.damage(ts, ts)
         elif not follows:  # a lower id at a later time: the venue has begun to count anew
             self.builder.damage(min(self._last_ts or self.builder.closed_until or ts, ts), ts)
+        is_back = follows and bar_open(ts, "1m") < bar_open(self._last_ts, "1m")
+        if is_back or self._is_back:
+            self.builder.damage(min(ts, self._last_ts), max(ts, self._last_ts))
+        self._is_back = is_back
         self._last_id, self._last_ts = trade_id, max(ts, self._last_ts)
+        if is_back:
+            return Verdict.BACK_IN_TIME
         return Verdict.FOLLOWS if follows or last_id is None or not self._counts else Verdict.HOLE_BEFORE
 
     def fold(self, trade: TradePrinted) -> bool:
@@ -68,7 +78,7 @@ class Tape:
         """
         if not self.looks_whole(opens):
             self.builder.repair(opens, bar)
-            return True
+            return not self._missed(opens, bar)
         ours = round(self.builder.volume_of(opens) * VOLUME_UNIT) + self._aside.get(opens, 0)
         ours += sum(volume_units(each.qty) for each in held if bar_open(each.ts_event, "1m") == opens)
         if not is_known or ours == (volume_units(bar.volume) if bar is not None else 0):
@@ -76,6 +86,11 @@ class Tape:
             return True
         self.builder.repair(opens, bar)
         return False
+
+    def _missed(self, opens: int, bar: Bar | None) -> bool:
+        """Whether the venue counts trades of a minute for all of which we listened, and we have never heard one."""
+        has_traded = bar is not None and bar.volume > 0
+        return has_traded and self._last_id is None and 0 < self.listens_since < opens
 
     def close_until(self, ts: int) -> list[Closing]:
         """Close every minute that ended at or before `ts` (see `BarBuilder.close_until`)."""

@@ -14,14 +14,15 @@ from typing import Any
 
 import aiohttp
 import msgspec
-import structlog
 from prometheus_client import CollectorRegistry
+from structlog.testing import CapturingLogger
 
 from libs.common.codec import decode_from, encode
 from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus, Message
 from libs.common.subjects import subject_of
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.clock import VenueClock
+from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherListing
 from services.exchange_sim.server import ExchangeServer
 from services.exchange_sim.settings import Settings as VenueSettings
 from services.exchange_sim.sockets import Socket
@@ -31,6 +32,7 @@ from services.market_feed.machine import MarketFeedMachine
 from services.market_feed.settings import Settings as FeedSettings
 
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
+OTHERS = {"kraken": KRAKEN, "kucoin": KUCOIN}
 SETTLED_S_MAX = 30.0
 SOCKET_PATHS = (b"GET /stream", b"GET /ws", b"GET /kraken/v2", b"GET /kucoin/endpoint")
 
@@ -142,10 +144,16 @@ class Venue:
         async with asyncio.timeout(SETTLED_S_MAX):
             await self.clock.sleep_until(to)
 
-    def quotes(self) -> dict[str, tuple[float, float]]:
-        """The best bid and offer of each instrument now."""
-        quotes = self.server.exchange.quotes
-        return {name: (float(quotes[name].bid_px), float(quotes[name].ask_px)) for name in INSTRUMENTS}
+    def quotes(self, venue: str = "binance") -> dict[str, tuple[float, float]]:
+        """The best bid and offer of each instrument now, as one of the venues has them."""
+        found = {}
+        for name in INSTRUMENTS:
+            quote = self.server.exchange.quotes[name]
+            if venue in OTHERS:
+                listing = self.server.exchange.market.histories[name].listing
+                quote = OtherListing(OTHERS[venue], listing).quote(quote)
+            found[name] = (float(quote.bid_px), float(quote.ask_px))
+        return found
 
 
 class Log:
@@ -203,6 +211,7 @@ class Feed:
             "feed_history_weeks": 5,
         }
         self.adapter = MarketFeed(FeedSettings(**{**given, **settings}))
+        self.logger = CapturingLogger()
         self._log = log
         self._is_dead = False
         state = msgspec.json.decode(msgspec.json.encode(log.machine.state), type=MarketFeedMachine.State)
@@ -211,7 +220,7 @@ class Feed:
             publish_market=log.market.append,
             clock=venue.clock,
             state=lambda: state,
-            logger=structlog.get_logger("feed"),
+            logger=self.logger,
             holds_lease=self._holds_lease,
             read_log=lambda durable, seq: aiter(()),  # type: ignore[arg-type,call-overload]
             registry=CollectorRegistry(),
@@ -222,6 +231,10 @@ class Feed:
     def rest(self) -> RestVenue:
         """REST of the venue that speaks."""
         return self.adapter.speaking.rest
+
+    def logged(self, event: str) -> list[dict[str, Any]]:
+        """What was logged under this name."""
+        return [call.kwargs for call in self.logger.calls if call.args == (event,)]
 
     def _emit(self, message: Message) -> None:
         if not self._is_dead:
@@ -243,10 +256,12 @@ class Feed:
         await self.task
 
 
-async def settled(is_so: Callable[[], bool], what: str, feed: Feed | None = None) -> None:
+async def settled(
+    is_so: Callable[[], bool], what: str, feed: Feed | None = None, seconds_max: float = SETTLED_S_MAX
+) -> None:
     """Return once `is_so()`; a feed that ended instead, or a state that never comes, is an error that says so."""
     try:
-        async with asyncio.timeout(SETTLED_S_MAX):
+        async with asyncio.timeout(seconds_max):
             while not is_so():
                 if feed is not None and feed.task.done():
                     feed.task.result()

@@ -69,6 +69,7 @@ class BinanceReader:
             raise ValueError("a reader without instruments reads nothing: name at least one")
         url = _market_url(base_url)
         self.venue = venue
+        self.ping_s = (patience or Patience()).ping_s
         size = STREAMS_MAX // 2
         self._strands = [
             _Strand(

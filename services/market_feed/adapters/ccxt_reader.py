@@ -4,10 +4,11 @@ Theory of operation. ccxt reconnects by itself. What it does badly is prevented 
 
 * Its receive loop dies, in silence, of a frame that its parsers raise on. So each client's `handle_message` is called through a
   guard: whatever is raised becomes a refused frame, and the loop lives.
-* It drops in silence what it does not understand (plain text, another symbol). The guard looks at every text frame first.
+* It drops in silence what it does not understand (plain text, another symbol, half a quote). The guard looks at every text frame first.
 * Its caches grow to their limit, and lose the oldest trades of a burst. So a cache is emptied as soon as it has been read; nothing
   is awaited between the two.
-* A subscription that is refused (Kraken) leaves its watch waiting for ever: `rejections` are looked at, and told.
+* A subscription that is refused (Kraken, KuCoin) leaves its watch waiting for ever: refusals are looked for and told, and another
+  connection asks again.
 
 A new connection is noticed by its first message, the answer to our subscription: only from then on does the venue tell every change.
 """
@@ -29,12 +30,30 @@ RETRY_S = 0.05
 RETRY_S_MAX = 2.0
 
 
-class _Head(msgspec.Struct):
-    """What tells which instrument a Binance frame is about."""
+_ABSENT = msgspec.Raw(b"")
 
+
+class _Head(msgspec.Struct):
+    """What tells what a frame of Binance is, and which instrument it is about; `type` is KuCoin's."""
+
+    type: str = ""
     e: str = ""
     s: str = ""
     u: int | None = None
+    b: msgspec.Raw = _ABSENT
+    a: msgspec.Raw = _ABSENT
+    id: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
+
+    @property
+    def is_quote(self) -> bool:
+        """Whether it is one; it names no event."""
+        return not self.e and self.u is not None
+
+    @property
+    def is_known(self) -> bool:
+        """Whether it is anything we can be told; answers have a number or an error."""
+        return self.e == "trade" or self.is_quote or bool(bytes(self.id) or bytes(self.error))
 
 
 class _Watch:
@@ -188,6 +207,8 @@ class CcxtReader:
             if message.type is aiohttp.WSMsgType.TEXT and (reason := self._oddity(message.data)):
                 client.last_message_at = ccxt.pro.Exchange.milliseconds()
                 self._sink.refused(reason, "", shown(message.data))
+                if reason == "SUBSCRIPTION":
+                    client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
                 return
             try:
                 handle(message)
@@ -201,14 +222,21 @@ class CcxtReader:
         """Why a text frame is none that ccxt would tell of; "" for all others."""
         if not text.startswith("{"):
             return "" if self.venue == "kucoin" and text == "pong" else "NOT_AN_OBJECT"
-        if self.venue != "binance":
+        if self.venue == "kraken":
             return ""
         try:
             head = self._head.decode(text)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             return "UNREADABLE"
-        is_market = head.e == "trade" or head.u is not None
-        return "WRONG_SYMBOL" if is_market and self._market_ids and head.s not in self._market_ids else ""
+        if self.venue == "kucoin":
+            return "SUBSCRIPTION" if head.type == "error" else ""
+        if not head.is_known:
+            return "UNKNOWN_FRAME"
+        if (head.e == "trade" or head.is_quote) and self._market_ids and head.s not in self._market_ids:
+            return "WRONG_SYMBOL"
+        if head.is_quote and not (bytes(head.b) and bytes(head.a)):  # ccxt knows a quote by these two
+            return "BAD_ASK" if bytes(head.b) else "BAD_BID"
+        return ""
 
     def _look(self, watch: _Watch) -> None:
         client, link = self._connected(watch), watch.link
@@ -219,6 +247,9 @@ class CcxtReader:
             refusal = "; ".join(str(error) for error in client.rejections.values())
             client.rejections.clear()
             self._sink.refused("SUBSCRIPTION", "", shown(refusal))
+            link.is_up = False
+            client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
+            return
         link.signs = int(client.last_message_at)
         if client is not watch.client or not link.is_up:
             is_new = client is not watch.client

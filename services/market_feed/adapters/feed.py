@@ -319,7 +319,8 @@ class MarketFeed:
             began, moment = moment, time.monotonic()
             moved_ns, passed_ns = now - before, int((moment - began) * SECOND)
             self._health = {name: line.look(moved_ns, passed_ns) for name, line in self.lines.items()}
-            self._follow(chooser.look(self._health, passed_ns))
+            choice = chooser.look(self._health, passed_ns)
+            self._follow(choice)
             frames, frames_before = sum(self.speaking.frames.values()), frames
             polls = self._via == "POLLING" and moment - self._polled_at <= 3 * settings.feed_poll_ms / 1000
             state, reason = liveness.look(
@@ -328,6 +329,8 @@ class MarketFeed:
                 moved_ns=moved_ns,
                 passed_ns=passed_ns,
             )
+            if state == "LIVE" and (self._via == "POLLING" or (self._declared or ("",))[-1] != self._via):
+                reason = choice.reason
             self._declare(*self._with_bars(state, reason, now, passed_ns))
             self.tally.gauges(self._health, self.speaking.venue, self._via, self._bar_clock.overdue(now))
 

@@ -3,9 +3,10 @@
 Theory of operation. Every line reads all the time; only one speaks, the others are second opinions and stand ready. The watch
 
 * renews a connection that is deaf or silent (liveness.py);
-* tells a quiet market from a stuck stream: an instrument of which nothing came for `alive_window`, on a connection that shows signs
-  of life, is looked up by REST. The same quote as we have: it is quiet, and that is a proof of life. Another one: the stream is stuck,
-  and is renewed at once, without waiting for a silence that a thin market makes anyway;
+* tells a quiet market from a stuck stream: an instrument of which no quote came for `alive_window`, on a connection that shows signs
+  of life, is looked up by REST, even if its trades flow: they are another stream. The same quote as we have: it is quiet, and that is a proof of life. Another one: the stream is stuck,
+  and is renewed at once, without waiting for a silence that a thin market makes anyway. After a new connection we have none until
+  the first answer, because sockets tell changes only;
 * scores the line: the share of connections that are up, of instruments proven alive, and of frames that could be believed.
 
 Whatever ends the line's tasks but a defect is tried again for ever.
@@ -97,6 +98,7 @@ class VenueLine:
         self._context = context
         self._ear = ear
         self._seen: dict[str, int] = {}
+        self._quoted: dict[str, int] = {}
         self._quotes: dict[str, QuoteChanged] = {}
         self._watches: dict[str, LinkWatch] = {}
         self._frames: Counter[str] = Counter()
@@ -112,6 +114,7 @@ class VenueLine:
             return
         now = self._context.clock.now()
         self._seen = dict.fromkeys(self.instruments, now)
+        self._quoted = dict.fromkeys(self.instruments, now)
         self.reader = self._make_reader(self, self.instruments)
         self.is_ready = True
         async with asyncio.TaskGroup() as group:
@@ -140,6 +143,7 @@ class VenueLine:
         """Its reader read a quote."""
         self._note(quote.instrument)
         self._quotes[quote.instrument] = quote
+        self._quoted[quote.instrument] = quote.ts_init
         self._ear.on_quote(self, quote)
 
     def refused(self, reason: str, instrument: str, frame: str) -> None:
@@ -150,6 +154,9 @@ class VenueLine:
     def connected(self, link: Link) -> None:
         """Its reader has a new connection."""
         self._context.logger.info("socket_connected", venue=self.venue, socket=link.name, epoch=link.epoch)
+        if link.has_quotes:
+            for instrument in link.instruments:
+                self._quotes.pop(instrument, None)
         self._ear.on_connected(self, link)
 
     def _ahead_ns_max(self) -> int:
@@ -174,11 +181,6 @@ class VenueLine:
     def are_up(self) -> bool:
         """Whether every connection answers."""
         return self.reader is not None and all(link.is_up for link in self.reader.links)
-
-    def is_alive(self, instrument: str, now: int) -> bool:
-        """Whether a frame of an instrument, or REST, proved it alive within the window."""
-        seen = self._seen.get(instrument)
-        return seen is not None and now - seen <= self._settings.cadence.alive_window
 
     def look(self, moved_ns: int, passed_ns: int) -> Health:
         """Look after every connection; `moved_ns` passed on the feed's clock, `passed_ns` on our own. Returns the line's health."""
@@ -210,7 +212,7 @@ class VenueLine:
         if link.name not in self._watches:
             settings = self._settings
             silent_ms = settings.feed_staleness_ms_max if link.has_quotes else settings.feed_trade_silence_ms_max
-            ping_s = getattr(self.reader, "ping_s", 10.0)
+            ping_s = self.reader.ping_s if self.reader is not None else 0.0
             self._watches[link.name] = LinkWatch(
                 silent_after=silent_ms * MILLISECOND, deaf_after=int(DEAF_PINGS * ping_s * SECOND)
             )
@@ -227,28 +229,30 @@ class VenueLine:
         while True:
             await asyncio.sleep(PROBE_S_MIN)
             now = self._context.clock.now()
-            quiet = [name for name in self.instruments if not self.is_alive(name, now) and name in self._quotes]
+            window = self._settings.cadence.alive_window
+            quiet = [name for name, quoted in self._quoted.items() if now - quoted > window]
             if not quiet or not self.are_up:
                 continue
-            frames = self.frames
+            quoted = dict(self._quoted)
             try:
                 quotes = await self.rest.quotes(now)
             except VenueUnavailable as error:
                 self._context.logger.warning("venue_unavailable", venue=self.venue, error=str(error))
                 continue
             for quote in quotes:
-                if quote.instrument in quiet and self._frames[quote.instrument] == frames[quote.instrument]:
+                if quote.instrument in quiet and self._quoted[quote.instrument] == quoted[quote.instrument]:
                     await self._prove(quote)
 
     async def _prove(self, quote: QuoteChanged) -> None:
-        known, frames = self._quotes[quote.instrument], self._frames[quote.instrument]
+        quoted = self._quoted[quote.instrument]
+        known = self._quotes.setdefault(quote.instrument, quote)
         if (quote.bid_px, quote.ask_px) == (known.bid_px, known.ask_px):
-            self._seen[quote.instrument] = self._context.clock.now()
+            self._seen[quote.instrument] = self._quoted[quote.instrument] = self._context.clock.now()
             self._proofs += 1
             self._ear.on_proof(self, quote)
             return
         await asyncio.sleep(ON_ITS_WAY_S)
-        if self._frames[quote.instrument] != frames:
+        if self._quoted[quote.instrument] != quoted:
             return
         for link in self.reader.links if self.reader is not None else ():
             if link.has_quotes and quote.instrument in link.instruments:

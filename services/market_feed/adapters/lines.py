@@ -7,6 +7,7 @@ from typing import Any
 import ccxt.pro
 
 from services.market_feed.adapters.binance_reader import BinanceReader
+from services.market_feed.adapters.binance_socket import Patience
 from services.market_feed.adapters.ccxt_reader import CcxtReader
 from services.market_feed.adapters.dialects import DIALECTS
 from services.market_feed.adapters.line import Ear, MakeReader, VenueLine
@@ -21,6 +22,8 @@ def open_lines(settings: Settings, context: Any, ear: Ear) -> dict[str, VenueLin
     for venue in settings.feed_venues:
         dialect = DIALECTS[venue]()
         exchange = getattr(ccxt.pro, venue)(dialect.config(settings.url))
+        if venue != "kucoin":
+            exchange.streaming["keepAlive"] = settings.feed_ping_ms
         rest = RestVenue(exchange, dialect, settings.instruments, context.budget)
         make = _reader_of(venue, exchange, settings, context)
         lines[venue] = VenueLine(dialect, rest, make, settings, context, ear, is_home=venue == settings.home_venue)
@@ -33,7 +36,8 @@ def _reader_of(venue: str, exchange: Any, settings: Settings, context: Any) -> M
     def make(line: VenueLine, instruments: tuple[str, ...]) -> SocketReader:
         now, logger = context.clock.now, context.logger
         if venue == "binance" and settings.feed_reader == "native":
-            return BinanceReader(settings.sockets_url, venue, instruments, line, now, logger)
+            patience = Patience(ping_s=settings.feed_ping_ms / 1000)
+            return BinanceReader(settings.sockets_url, venue, instruments, line, now, logger, patience=patience)
         return CcxtReader(exchange, venue, instruments, line, now, logger)
 
     return make

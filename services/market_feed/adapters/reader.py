@@ -62,9 +62,10 @@ class Sink(Protocol):
 
 
 class SocketReader(Protocol):
-    """The sockets of one venue."""
+    """The sockets of one venue; each asks the other end for a sign of life every `ping_s`."""
 
     venue: str
+    ping_s: float
 
     @property
     def links(self) -> Sequence[Link]:

@@ -67,6 +67,9 @@ class RestVenue:
             VenueUnavailable; UnknownInstrument: it does not list one of them.
         """
         markets = await self._ask("load_markets", self.exchange.load_markets(True))
+        if not markets:  # what ccxt makes of a page of HTML: no venue lists nothing
+            self.answers = False
+            raise VenueUnavailable(f"{self.venue} load_markets: the answer lists nothing at all")
         unknown = [name for name in self._instruments if symbol_of(name) not in markets]
         if unknown and needs_all:
             raise UnknownInstrument(f"{self.venue} does not list {', '.join(unknown)}; correct BULKHEAD_INSTRUMENTS")

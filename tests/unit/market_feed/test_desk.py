@@ -165,6 +165,27 @@ def test_a_silent_socket_that_lost_trades_is_found_out() -> None:
     assert [each.bars[0].volume for each in bars_in(desk.say(TEN + 3 * MINUTE))] == [1.0, 1.0, 8.0]
 
 
+def test_a_stream_that_never_told_a_trade_is_found_out() -> None:
+    """The venue counts trades of a minute throughout which we heard quotes and no trade; the minute before proves nothing."""
+    desk = desk_at(TEN, BTC)
+    desk.quote(quote(99.0, 101.0), TEN + SECOND)
+    assert desk.repair(BTC, [bar(TEN)], TEN + MINUTE).agrees
+    assert desk.repair(BTC, [bar(TEN + MINUTE, volume=0.0)], TEN + 2 * MINUTE).agrees
+    assert not desk.repair(BTC, [bar(TEN + 2 * MINUTE)], TEN + 3 * MINUTE).agrees
+
+
+def test_a_trade_from_an_earlier_minute_damages_the_minutes_around_it() -> None:
+    """By its id it belongs between its neighbours, whatever its time says: both their minutes are wanted."""
+    desk = desk_at(TEN, BTC)
+    whole(desk)
+    desk.say(TEN + MINUTE)
+    desk.trade(trade(2, TEN + MINUTE), TEN + MINUTE)
+    assert desk.trade(trade(3, TEN - HOUR), TEN + MINUTE).verdict is Verdict.BACK_IN_TIME
+    desk.trade(trade(4, TEN + 2 * MINUTE), TEN + 2 * MINUTE)
+    desk.trade(trade(5, TEN + 3 * MINUTE), TEN + 3 * MINUTE)
+    assert desk.wants(TEN + 3 * MINUTE) == [Want(BTC, TEN + MINUTE, TEN + 3 * MINUTE)]
+
+
 def test_a_proven_minute_is_not_repaired() -> None:
     """A page of the venue's bars may cover minutes we know ourselves; those stay."""
     desk = desk_at(TEN, BTC)
