@@ -1,12 +1,16 @@
-"""ccxt's sockets behind the reader's port, kept honest: one tight task per watch call, and a guard before its parsers.
+"""ccxt's sockets behind the reader's port, kept honest: one tight task per watch call, and a guard around its parsers.
 
-Theory of operation. ccxt reconnects by itself. What it does badly is prevented here, by settings of its objects, no subclass:
+Theory of operation. ccxt connects, subscribes, parses and reconnects. What it does badly is prevented here, by settings of its
+objects, no subclass: each client's `handle_message` is called through a guard, which sees a frame before ccxt and right after it.
 
-* Its receive loop dies, in silence, of a frame that its parsers raise on. So each client's `handle_message` is called through a
-  guard: whatever is raised becomes a refused frame, and the loop lives.
-* It drops in silence what it does not understand (plain text, another symbol). The guard looks at every text frame first.
-* Its caches grow to their limit, and lose the oldest trades of a burst. So a cache is emptied as soon as it has been read; nothing
-  is awaited between the two.
+    frame ──▶ guard: one of ours? ──▶ ccxt's parser ──▶ its caches ──▶ guard: told or refused, cache emptied ──▶ Sink
+                 └─▶ refused             └─▶ raises: refused
+
+* Its receive loop dies, in silence, of a frame that its parsers raise on. Behind the guard that is a refused frame.
+* It drops in silence what it does not understand (plain text, half a quote, another symbol), and takes an `aggTrade` for a trade.
+  Each such frame of Binance is refused, also if all that can be said is that ccxt made nothing of it.
+* Its caches grow to their limit, lose the oldest trades of a burst, and keep only the newest quote. So they are read after each
+  frame, not when a watch call returns.
 * A subscription that is refused (Kraken) leaves its watch waiting for ever: `rejections` are looked at, and told.
 
 A new connection is noticed by its first message, the answer to our subscription: only from then on does the venue tell every change.
@@ -15,6 +19,7 @@ A new connection is noticed by its first message, the answer to our subscription
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
@@ -22,6 +27,7 @@ import aiohttp
 import ccxt.pro
 import msgspec
 
+from services.market_feed.adapters.binance_frames import OLD_QUOTES_MAX
 from services.market_feed.adapters.reader import Link, Now, Sink, shown
 from services.market_feed.frames import FrameRefused, quote_of, symbol_of, trade_of
 
@@ -29,21 +35,21 @@ RETRY_S = 0.05
 RETRY_S_MAX = 2.0
 
 
-class _Head(msgspec.Struct):
-    """What tells which instrument a Binance frame is about."""
+class _Head(msgspec.Struct, gc=False):
+    """What tells what a Binance frame is about: an instrument, or a request of ours."""
 
     e: str = ""
     s: str = ""
     u: int | None = None
+    id: int | None = None
 
 
 class _Watch:
     """One watch call, repeated for ever, and the link it is shown as."""
 
-    def __init__(self, link: Link, call: Callable[[], Awaitable[Any]], take: Callable[[Any], None], message_hash: str):
+    def __init__(self, link: Link, call: Callable[[], Awaitable[Any]], message_hash: str):
         self.link = link
         self.call = call
-        self.take = take
         self.message_hash = message_hash
         self.client: Any = None
 
@@ -55,17 +61,23 @@ class CcxtReader:
         self.venue = venue
         self.ping_s = exchange.streaming.get("keepAlive", 10_000) / 1000
         self._exchange = exchange
-        self._instruments = {symbol_of(instrument): instrument for instrument in instruments}
-        self._market_ids: dict[str, str] = {}
+        self._symbols = {instrument: symbol_of(instrument) for instrument in instruments}
+        self._instruments: dict[str, tuple[str, ...]] = {}
         self._sink = sink
         self._now = now
         self._logger = logger
         self._quotes: dict[str, Any] = {}
         self._update_ids: dict[str, int] = {}
+        self._old_quotes: Counter[str] = Counter()
         self._quotes_cache = "tickers" if venue == "kraken" else "bidsasks"
         self._head = msgspec.json.Decoder(_Head)
-        self._watches = [self._quote_watch(instruments), *(self._trade_watch(each) for each in instruments)]
+        self._quote_watch = self._watch_quotes(instruments)
+        self._trade_watches = {instrument: self._watch_trades(instrument) for instrument in instruments}
+        self._watches = [self._quote_watch, *self._trade_watches.values()]
         self._links = tuple(watch.link for watch in self._watches)
+        self._tasks: list[asyncio.Task[None]] = []
+        self._defect: asyncio.Future[None]
+        self._is_closed = False
         exchange.on_connected = self._guard
 
     # --- the port -------------------------------------------------------------------------------------------------
@@ -78,11 +90,15 @@ class CcxtReader:
         return self._links
 
     async def run(self) -> None:
-        """Read for ever."""
-        self._market_ids = {self._exchange.market_id(symbol): name for symbol, name in self._instruments.items()}
+        """See the port. Returns after `close`."""
+        if self._is_closed:
+            return
+        self._instruments = {self._exchange.market_id(symbol): (name,) for name, symbol in self._symbols.items()}
+        self._defect = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
-            for watch in self._watches:
-                group.create_task(self._read(watch), name=f"{self.venue} {watch.link.name}")
+            work = {watch.link.name: self._read(watch) for watch in self._watches}
+            work["defect"] = self._raise_defect(self._defect)
+            self._tasks = [group.create_task(each, name=f"{self.venue} {name}") for name, each in work.items()]
 
     def renew(self, link: Link, reason: str) -> None:
         """Give up the connection that carries `link`."""
@@ -93,37 +109,35 @@ class CcxtReader:
             client.on_error(ccxt.NetworkError(reason))
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; a watch that went on would open another one."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._exchange.close()
+
+    async def _raise_defect(self, defect: asyncio.Future[None]) -> None:
+        """What our own code raised while ccxt called it: ccxt would go on without its receive loop."""
+        await defect
 
     # --- watches --------------------------------------------------------------------------------------------------
 
-    def _quote_watch(self, instruments: tuple[str, ...]) -> _Watch:
-        symbols = [symbol_of(instrument) for instrument in instruments]
+    def _watch_quotes(self, instruments: tuple[str, ...]) -> _Watch:
+        symbols = [self._symbols[instrument] for instrument in instruments]
         link = Link(name="quotes", instruments=instruments, has_trades=False, has_quotes=True)
-        return _Watch(
-            link,
-            lambda: self._exchange.watch_bids_asks(symbols),
-            lambda _: self._take_quotes(getattr(self._exchange, self._quotes_cache)),
-            f"bidask:bookTicker@{symbols[0]}",
-        )
+        return _Watch(link, lambda: self._exchange.watch_bids_asks(symbols), f"bidask:bookTicker@{symbols[0]}")
 
-    def _trade_watch(self, instrument: str) -> _Watch:
+    def _watch_trades(self, instrument: str) -> _Watch:
         """One a symbol, because ccxt delivers late where several share a call."""
-        symbol = symbol_of(instrument)
+        symbol = self._symbols[instrument]
         link = Link(name=f"trades {instrument}", instruments=(instrument,), has_trades=True, has_quotes=False)
-        return _Watch(
-            link,
-            lambda: self._exchange.watch_trades(symbol),
-            lambda frames: self._take_trades(instrument, frames),
-            f"trade::{symbol}",
-        )
+        return _Watch(link, lambda: self._exchange.watch_trades(symbol), f"trade::{symbol}")
 
     async def _read(self, watch: _Watch) -> None:
         pause_s = RETRY_S
         while True:
             try:
-                frames = await watch.call()
+                await watch.call()
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -133,8 +147,6 @@ class CcxtReader:
                 self._lost(watch, f"{type(error).__name__}: {error}"[:200])
             else:
                 pause_s = RETRY_S
-                watch.link.frames += 1
-                watch.take(frames)
                 continue
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_S_MAX)
@@ -145,12 +157,26 @@ class CcxtReader:
             self._exchange.options.get("urls", {}).pop("public", None)
         self._logger.warning("socket_lost", venue=self.venue, socket=watch.link.name, reason=reason)
 
+    # --- what ccxt has made of a frame ------------------------------------------------------------------------------
+
+    def _take(self, instrument: str) -> bool:
+        """Tell what is new of an instrument; whether anything is."""
+        symbol = self._symbols[instrument]
+        trades = self._exchange.trades.get(symbol)
+        ticker = getattr(self._exchange, self._quotes_cache).get(symbol)
+        has_trades, has_quote = bool(trades), ticker is not None and ticker is not self._quotes.get(symbol)
+        if has_trades:
+            frames = list(trades)
+            trades.clear()
+            self._take_trades(instrument, frames)
+        if has_quote:
+            self._quotes[symbol] = ticker
+            self._take_quote(instrument, ticker)
+        return has_trades or has_quote
+
     def _take_trades(self, instrument: str, frames: list[dict[str, Any]]) -> None:
         now = self._now()
-        cache = self._exchange.trades.get(symbol_of(instrument))
-        if cache is not None:
-            frames = list(frames)
-            cache.clear()
+        self._trade_watches[instrument].link.frames += 1
         for frame in frames:
             try:
                 trade = trade_of(frame, instrument, self.venue, now)
@@ -159,56 +185,93 @@ class CcxtReader:
             else:
                 self._sink.trade(trade)
 
-    def _take_quotes(self, tickers: dict[str, Any]) -> None:
-        """Every quote that changed: the call returns one of those that came together, the cache holds the newest of each."""
-        now = self._now()
-        for symbol, instrument in self._instruments.items():
-            ticker = tickers.get(symbol)
-            if ticker is None or ticker is self._quotes.get(symbol):
-                continue
-            self._quotes[symbol] = ticker
-            update_id = _update_id(ticker)
-            try:
-                if update_id is not None and update_id <= self._update_ids.get(symbol, 0):
-                    raise FrameRefused("OLD_QUOTE")
-                quote = quote_of(ticker, instrument, self.venue, now, update_id)
-            except FrameRefused as error:
-                self._sink.refused(str(error), instrument, shown(ticker.get("info")))
-            else:
-                self._update_ids[symbol] = update_id or 0
-                self._sink.quote(quote)
+    def _take_quote(self, instrument: str, ticker: dict[str, Any]) -> None:
+        self._quote_watch.link.frames += 1
+        update_id = _update_id(ticker)
+        try:
+            quote = quote_of(ticker, instrument, self.venue, self._now(), update_id)
+            if update_id is not None:
+                self._count_on(instrument, update_id)
+        except FrameRefused as error:
+            self._sink.refused(str(error), instrument, shown(ticker.get("info")))
+        else:
+            self._sink.quote(quote)
+
+    def _count_on(self, instrument: str, update_id: int) -> None:
+        """Refuse a quote that is older than the last; where many are, the last one was the liar: begin anew."""
+        if update_id <= self._update_ids.get(instrument, 0):
+            self._old_quotes[instrument] += 1
+            if self._old_quotes[instrument] == OLD_QUOTES_MAX:
+                loop = asyncio.get_running_loop()
+                loop.call_soon(self.renew, self._quote_watch.link, f"OLD_QUOTES {instrument}")
+            raise FrameRefused("BAD_ID" if update_id <= 0 else "OLD_QUOTE")
+        self._update_ids[instrument] = update_id
+        self._old_quotes[instrument] = 0
 
     # --- connections ------------------------------------------------------------------------------------------------
 
     def _guard(self, client: Any, message: Any = None) -> None:
-        """ccxt tells of a new connection: from now on its frames come through us."""
+        """ccxt tells of a new connection: from now on its frames come through us, and the venue may count anew."""
         handle = client.handle_message
+        self._update_ids.clear()
+        self._old_quotes.clear()
+        client.handle_message = lambda frame: self._hear(client, handle, frame)
 
-        def guarded(message: Any) -> None:
-            if message.type is aiohttp.WSMsgType.TEXT and (reason := self._oddity(message.data)):
-                client.last_message_at = ccxt.pro.Exchange.milliseconds()
-                self._sink.refused(reason, "", shown(message.data))
-                return
-            try:
-                handle(message)
-            except Exception as error:  # noqa: BLE001  (whatever Python raises on nonsense: ccxt's loop would die of it)
-                self._logger.warning("frame_unreadable", venue=self.venue, error=repr(error)[:200])
-                self._sink.refused("UNREADABLE", "", shown(message.data))
+    def _hear(self, client: Any, handle: Callable[[Any], None], frame: Any) -> None:
+        """Let ccxt handle a frame, and tell what it has made of it."""
+        about: tuple[str, ...] = ()
+        try:
+            if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
+                about = self._about(client, frame)
+            handle(frame)
+        except FrameRefused as error:
+            client.last_message_at = ccxt.pro.Exchange.milliseconds()
+            self._refuse(str(error), about, frame.data)
+            return
+        except Exception as error:  # noqa: BLE001  (whatever Python raises on nonsense: ccxt's loop would die of it)
+            self._logger.warning("frame_unreadable", venue=self.venue, error=repr(error)[:200])
+            self._refuse("UNREADABLE", about, frame.data)
+            return
+        try:
+            self._tell(about, frame)
+        except Exception as error:  # noqa: BLE001  (raised again where it ends us)
+            if not self._defect.done():
+                self._defect.set_exception(error)
 
-        client.handle_message = guarded
+    def _tell(self, about: tuple[str, ...], frame: Any) -> None:
+        is_told = [self._take(instrument) for instrument in about]
+        if self.venue == "binance" and about and not any(is_told):
+            self._refuse("MEANINGLESS", about, frame.data)
 
-    def _oddity(self, text: str) -> str:
-        """Why a text frame is none that ccxt would tell of; "" for all others."""
+    def _refuse(self, reason: str, about: tuple[str, ...], frame: Any) -> None:
+        self._sink.refused(reason, about[0] if len(about) == 1 else "", shown(frame))
+
+    def _about(self, client: Any, frame: Any) -> tuple[str, ...]:
+        """The instruments a frame may be about: of Binance one, or none for an answer.
+
+        Raises:
+            FrameRefused: ccxt would drop it, or take it for what it is not.
+        """
+        if frame.type is aiohttp.WSMsgType.BINARY:
+            raise FrameRefused("NOT_TEXT")
+        text = frame.data
         if not text.startswith("{"):
-            return "" if self.venue == "kucoin" and text == "pong" else "NOT_AN_OBJECT"
+            if self.venue == "kucoin" and text == "pong":
+                return ()
+            raise FrameRefused("NO_OBJECT")
         if self.venue != "binance":
-            return ""
+            return tuple(self._symbols)
         try:
             head = self._head.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return "UNREADABLE"
-        is_market = head.e == "trade" or head.u is not None
-        return "WRONG_SYMBOL" if is_market and self._market_ids and head.s not in self._market_ids else ""
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise FrameRefused("UNREADABLE") from None
+        if head.e == "trade" or (not head.e and head.u is not None):
+            if head.s not in self._instruments:
+                raise FrameRefused("WRONG_SYMBOL")
+            return self._instruments[head.s]
+        if head.e == "serverShutdown" or (not head.e and head.id is not None and _is_asked(client, head.id)):
+            return ()
+        raise FrameRefused("UNKNOWN_FRAME")
 
     def _look(self, watch: _Watch) -> None:
         client, link = self._connected(watch), watch.link
@@ -234,6 +297,12 @@ class CcxtReader:
             if carries and client.isConnected and not client.closed():
                 return client
         return None
+
+
+def _is_asked(client: Any, request_id: int) -> bool:
+    """Whether a subscription of ours has this number."""
+    asked = client.subscriptions.values()
+    return any(isinstance(each, dict) and each.get("id") == request_id for each in asked)
 
 
 def _update_id(ticker: dict[str, Any]) -> int | None:
