@@ -3,14 +3,12 @@
 Theory of operation. ccxt connects, subscribes, parses and reconnects. What it does badly is prevented here, by settings of its
 objects, no subclass: each client's `handle_message` is called through a guard, which sees a frame before ccxt and right after it.
 
-    frame ──▶ guard: one of ours? ──▶ ccxt's parser ──▶ its caches ──▶ guard: told or refused, cache emptied ──▶ Sink
+    frame ──▶ guard: one of ours? ──▶ ccxt's parser ──▶ its caches ──▶ guard: tellers (ccxt_tellers.py) ──▶ Sink
                  └─▶ refused             └─▶ raises: refused
 
 * Its receive loop dies, in silence, of a frame that its parsers raise on. Behind the guard that is a refused frame.
 * It drops in silence what it does not understand (plain text, half a quote, another symbol), and takes an `aggTrade` for a trade.
   Each such frame of Binance is refused, also if all that can be said is that ccxt made nothing of it.
-* Its caches grow to their limit, lose the oldest trades of a burst, and keep only the newest quote. So they are read after each
-  frame, not when a watch call returns.
 * A subscription that is refused (Kraken) leaves its watch waiting for ever: `rejections` are looked at, and told.
 
 A new connection is noticed by its first message, the answer to our subscription: only from then on does the venue tell every change.
@@ -19,20 +17,21 @@ A new connection is noticed by its first message, the answer to our subscription
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
 import ccxt.pro
 import msgspec
 
-from services.market_feed.adapters.binance_frames import OLD_QUOTES_MAX
+from services.market_feed.adapters.ccxt_tellers import QuoteTeller, Teller, TradeTeller
 from services.market_feed.adapters.reader import Link, Now, Sink, shown
-from services.market_feed.frames import FrameRefused, quote_of, symbol_of, trade_of
+from services.market_feed.frames import FrameRefused, symbol_of
 
 RETRY_S = 0.05
 RETRY_S_MAX = 2.0
+_TEXT, _BINARY = aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY
 
 
 class _Head(msgspec.Struct, gc=False):
@@ -61,20 +60,20 @@ class CcxtReader:
         self.venue = venue
         self.ping_s = exchange.streaming.get("keepAlive", 10_000) / 1000
         self._exchange = exchange
-        self._symbols = {instrument: symbol_of(instrument) for instrument in instruments}
-        self._instruments: dict[str, tuple[str, ...]] = {}
         self._sink = sink
-        self._now = now
         self._logger = logger
-        self._quotes: dict[str, Any] = {}
-        self._update_ids: dict[str, int] = {}
-        self._old_quotes: Counter[str] = Counter()
-        self._quotes_cache = "tickers" if venue == "kraken" else "bidsasks"
-        self._head = msgspec.json.Decoder(_Head)
+        self._head = msgspec.json.Decoder(_Head).decode
         self._quote_watch = self._watch_quotes(instruments)
-        self._trade_watches = {instrument: self._watch_trades(instrument) for instrument in instruments}
-        self._watches = [self._quote_watch, *self._trade_watches.values()]
+        self._watches = [self._quote_watch, *map(self._watch_trades, instruments)]
         self._links = tuple(watch.link for watch in self._watches)
+        self._trades = [TradeTeller(exchange, venue, *link.instruments, link, sink, now) for link in self._links[1:]]
+        self._quotes = [
+            QuoteTeller(exchange, venue, instrument, self._links[0], sink, now, self._give_up)
+            for instrument in instruments
+        ]
+        self._all: tuple[Teller, ...] = (*self._trades, *self._quotes)
+        self._trades_of: dict[str, tuple[Teller, ...]] = {}
+        self._quotes_of: dict[str, tuple[Teller, ...]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._defect: asyncio.Future[None]
         self._is_closed = False
@@ -93,7 +92,8 @@ class CcxtReader:
         """See the port. Returns after `close`."""
         if self._is_closed:
             return
-        self._instruments = {self._exchange.market_id(symbol): (name,) for name, symbol in self._symbols.items()}
+        self._trades_of = {self._market_id(teller): (teller,) for teller in self._trades}
+        self._quotes_of = {self._market_id(teller): (teller,) for teller in self._quotes}
         self._defect = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
             work = {watch.link.name: self._read(watch) for watch in self._watches}
@@ -120,16 +120,20 @@ class CcxtReader:
         """What our own code raised while ccxt called it: ccxt would go on without its receive loop."""
         await defect
 
+    def _market_id(self, teller: Teller) -> str:
+        market_id: str = self._exchange.market_id(symbol_of(teller.instrument))
+        return market_id
+
     # --- watches --------------------------------------------------------------------------------------------------
 
     def _watch_quotes(self, instruments: tuple[str, ...]) -> _Watch:
-        symbols = [self._symbols[instrument] for instrument in instruments]
+        symbols = [symbol_of(instrument) for instrument in instruments]
         link = Link(name="quotes", instruments=instruments, has_trades=False, has_quotes=True)
         return _Watch(link, lambda: self._exchange.watch_bids_asks(symbols), f"bidask:bookTicker@{symbols[0]}")
 
     def _watch_trades(self, instrument: str) -> _Watch:
         """One a symbol, because ccxt delivers late where several share a call."""
-        symbol = self._symbols[instrument]
+        symbol = symbol_of(instrument)
         link = Link(name=f"trades {instrument}", instruments=(instrument,), has_trades=True, has_quotes=False)
         return _Watch(link, lambda: self._exchange.watch_trades(symbol), f"trade::{symbol}")
 
@@ -157,72 +161,23 @@ class CcxtReader:
             self._exchange.options.get("urls", {}).pop("public", None)
         self._logger.warning("socket_lost", venue=self.venue, socket=watch.link.name, reason=reason)
 
-    # --- what ccxt has made of a frame ------------------------------------------------------------------------------
-
-    def _take(self, instrument: str) -> bool:
-        """Tell what is new of an instrument; whether anything is."""
-        symbol = self._symbols[instrument]
-        trades = self._exchange.trades.get(symbol)
-        ticker = getattr(self._exchange, self._quotes_cache).get(symbol)
-        has_trades, has_quote = bool(trades), ticker is not None and ticker is not self._quotes.get(symbol)
-        if has_trades:
-            frames = list(trades)
-            trades.clear()
-            self._take_trades(instrument, frames)
-        if has_quote:
-            self._quotes[symbol] = ticker
-            self._take_quote(instrument, ticker)
-        return has_trades or has_quote
-
-    def _take_trades(self, instrument: str, frames: list[dict[str, Any]]) -> None:
-        now = self._now()
-        self._trade_watches[instrument].link.frames += 1
-        for frame in frames:
-            try:
-                trade = trade_of(frame, instrument, self.venue, now)
-            except FrameRefused as error:
-                self._sink.refused(str(error), instrument, shown(frame.get("info")))
-            else:
-                self._sink.trade(trade)
-
-    def _take_quote(self, instrument: str, ticker: dict[str, Any]) -> None:
-        self._quote_watch.link.frames += 1
-        update_id = _update_id(ticker)
-        try:
-            quote = quote_of(ticker, instrument, self.venue, self._now(), update_id)
-            if update_id is not None:
-                self._count_on(instrument, update_id)
-        except FrameRefused as error:
-            self._sink.refused(str(error), instrument, shown(ticker.get("info")))
-        else:
-            self._sink.quote(quote)
-
-    def _count_on(self, instrument: str, update_id: int) -> None:
-        """Refuse a quote that is older than the last; where many are, the last one was the liar: begin anew."""
-        if update_id <= self._update_ids.get(instrument, 0):
-            self._old_quotes[instrument] += 1
-            if self._old_quotes[instrument] == OLD_QUOTES_MAX:
-                loop = asyncio.get_running_loop()
-                loop.call_soon(self.renew, self._quote_watch.link, f"OLD_QUOTES {instrument}")
-            raise FrameRefused("BAD_ID" if update_id <= 0 else "OLD_QUOTE")
-        self._update_ids[instrument] = update_id
-        self._old_quotes[instrument] = 0
-
     # --- connections ------------------------------------------------------------------------------------------------
 
     def _guard(self, client: Any, message: Any = None) -> None:
         """ccxt tells of a new connection: from now on its frames come through us, and the venue may count anew."""
-        handle = client.handle_message
-        self._update_ids.clear()
-        self._old_quotes.clear()
-        client.handle_message = lambda frame: self._hear(client, handle, frame)
+        hear = partial(self._hear, client, client.handle_message)
+        for teller in self._all:
+            teller.forget()
+        client.handle_message = hear
 
     def _hear(self, client: Any, handle: Callable[[Any], None], frame: Any) -> None:
         """Let ccxt handle a frame, and tell what it has made of it."""
-        about: tuple[str, ...] = ()
+        about: tuple[Teller, ...] = ()
         try:
-            if frame.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY):
-                about = self._about(client, frame)
+            if frame.type is _TEXT:
+                about = self._about(client, frame.data)
+            elif frame.type is _BINARY:
+                raise FrameRefused("NOT_TEXT")
             handle(frame)
         except FrameRefused as error:
             client.last_message_at = ccxt.pro.Exchange.milliseconds()
@@ -233,42 +188,41 @@ class CcxtReader:
             self._refuse("UNREADABLE", about, frame.data)
             return
         try:
-            self._tell(about, frame)
+            for teller in about:
+                if not teller.tell() and self.venue == "binance":
+                    self._refuse("MEANINGLESS", about, frame.data)
         except Exception as error:  # noqa: BLE001  (raised again where it ends us)
             if not self._defect.done():
                 self._defect.set_exception(error)
 
-    def _tell(self, about: tuple[str, ...], frame: Any) -> None:
-        is_told = [self._take(instrument) for instrument in about]
-        if self.venue == "binance" and about and not any(is_told):
-            self._refuse("MEANINGLESS", about, frame.data)
+    def _refuse(self, reason: str, about: tuple[Teller, ...], frame: Any) -> None:
+        self._sink.refused(reason, about[0].instrument if len(about) == 1 else "", shown(frame))
 
-    def _refuse(self, reason: str, about: tuple[str, ...], frame: Any) -> None:
-        self._sink.refused(reason, about[0] if len(about) == 1 else "", shown(frame))
+    def _give_up(self, instrument: str) -> None:
+        """The quotes of an instrument make no sense together: begin anew, once ccxt is done with the frame."""
+        asyncio.get_running_loop().call_soon(self.renew, self._quote_watch.link, f"OLD_QUOTES {instrument}")
 
-    def _about(self, client: Any, frame: Any) -> tuple[str, ...]:
-        """The instruments a frame may be about: of Binance one, or none for an answer.
+    def _about(self, client: Any, text: str) -> tuple[Teller, ...]:
+        """Who may have something to tell after a frame: for Binance one, or nobody after an answer.
 
         Raises:
             FrameRefused: ccxt would drop it, or take it for what it is not.
         """
-        if frame.type is aiohttp.WSMsgType.BINARY:
-            raise FrameRefused("NOT_TEXT")
-        text = frame.data
         if not text.startswith("{"):
             if self.venue == "kucoin" and text == "pong":
                 return ()
             raise FrameRefused("NO_OBJECT")
         if self.venue != "binance":
-            return tuple(self._symbols)
+            return self._all
         try:
-            head = self._head.decode(text)
+            head = self._head(text)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             raise FrameRefused("UNREADABLE") from None
         if head.e == "trade" or (not head.e and head.u is not None):
-            if head.s not in self._instruments:
+            about = (self._trades_of if head.e else self._quotes_of).get(head.s)
+            if about is None:
                 raise FrameRefused("WRONG_SYMBOL")
-            return self._instruments[head.s]
+            return about
         if head.e == "serverShutdown" or (not head.e and head.id is not None and _is_asked(client, head.id)):
             return ()
         raise FrameRefused("UNKNOWN_FRAME")
@@ -303,9 +257,3 @@ def _is_asked(client: Any, request_id: int) -> bool:
     """Whether a subscription of ours has this number."""
     asked = client.subscriptions.values()
     return any(isinstance(each, dict) and each.get("id") == request_id for each in asked)
-
-
-def _update_id(ticker: dict[str, Any]) -> int | None:
-    info = ticker.get("info")
-    update_id = info.get("u") if isinstance(info, dict) else None
-    return update_id if type(update_id) is int else None
