@@ -30,7 +30,7 @@ from benchmarks.market_frames import MarketFrame, market_frames
 
 NATIVE_PER_SECOND = 10_000
 CCXT_PER_SECOND = 1_000
-CCXT_MESSAGES = 20_000
+CCXT_MESSAGES = 40_000
 WARM_UP = 5_000
 MEMORY_TRADES = 200_000
 RATIOS = (("native", "floor"), ("native", "floor_fast"), ("ccxt", "ccxt_bare"), ("ccxt", "floor"))
