@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 import structlog
 
+from libs.common.messages import TradePrinted
 from services.market_feed.adapters.binance_frames import OLD_QUOTES_MAX
 from services.market_feed.adapters.binance_reader import BinanceReader
 from services.market_feed.adapters.ccxt_reader import CcxtReader
@@ -161,6 +162,29 @@ async def test_quotes_that_are_counted_anew(kind: Kind) -> None:
         await settled(lambda: told(quote(50)) in heard.quotes, "the quote after the lie")
         assert heard.quotes == [told(quote(number)) for number in (100, 1, 10**12, 50)]
         assert heard.reasons == [("OLD_QUOTE", BTC)] * (1 + OLD_QUOTES_MAX)
+
+
+async def test_a_defect_of_ours_ends_ccxts_reader() -> None:
+    """ccxt would lose its receive loop to it, in silence; here it ends the reader, which somebody sees."""
+
+    class Broken(Heard):
+        def trade(self, trade: TradePrinted) -> None:
+            raise ZeroDivisionError(trade.trade_id)
+
+    async with RawVenue() as venue:
+        reader = _ccxt(venue.url, Broken(), lambda: NOW)
+        running = asyncio.create_task(reader.run())
+        try:
+            await settled(lambda: all(link.is_up for link in reader.links), "every link up")
+            for connection in venue.live:
+                if "btcusdt@trade" in connection.streams:
+                    await connection.say(trade(7))
+            with pytest.raises(ExceptionGroup) as ended:
+                async with asyncio.timeout(10):
+                    await running
+            assert ended.group_contains(ZeroDivisionError, match="7")
+        finally:
+            await reader.close()
 
 
 async def say_quotes(venue: RawVenue, *numbers: int) -> None:
