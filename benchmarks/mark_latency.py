@@ -50,7 +50,10 @@ CADENCE_MS = {
 """The feed's own, of its clock; as many times longer as that clock is faster than ours."""
 NOTIONAL_MIN = 10.0
 """A trade that is worth less moves no price (BULKHEAD_FEED_NOTIONAL_MIN)."""
+WARM_UP_S = 5.0
+"""A feed that has just begun reads prices and history by REST first."""
 SETTLE_S = 3.0
+"""What was heard so long before the end has been told by then."""
 
 Key = tuple[str, str]
 """An instrument, and which of its prices: "quote" or "last"."""
@@ -109,7 +112,7 @@ class Matching:
     """One price of one instrument: what waits to be told, and how long what was told has waited."""
 
     def __init__(self) -> None:
-        self.waited_ns: list[int] = []
+        self.waited: list[tuple[Price, int]] = []
         self.undone = 0
         self.waiting: list[Price] = []
         self._told: Price | None = None
@@ -131,7 +134,7 @@ class Matching:
             self.undone += len(self.waiting)
             self.waiting.clear()
         else:
-            self.waited_ns.append(0)  # the feed was faster than this process
+            self.waited.append((price, 0))  # the feed was faster than this process
 
     def _take_told(self, price: Price) -> None:
         if self._told is not None and self._told.value == price.value:
@@ -140,7 +143,7 @@ class Matching:
         places = [place for place, each in enumerate(self.waiting) if each.value == price.value]
         last = places[-1] + 1 if places else len(self.waiting)  # one that has not been heard here yet is newer than all
         ended, self.waiting = self.waiting[:last], self.waiting[last:]
-        self.waited_ns += [price.ns - each.ns for each in ended]
+        self.waited += [(each, price.ns - each.ns) for each in ended]
 
 
 async def read_marks(home: Path, url: str, until_ns: int) -> list[tuple[int, FeedMarks]]:
@@ -171,15 +174,15 @@ async def listen(stack: ChaosStack, instruments: tuple[str, ...], seconds: float
     """What the venue sends for a while."""
     symbols = [name.replace("-", "").lower() for name in instruments]
     streams = [f"{symbol}@{kind}" for symbol in symbols for kind in ("trade", "bookTicker")]
+    await asyncio.sleep(WARM_UP_S)
     clock = VenueClock(stack.ports.clock_url)
     await clock.connect()
     transport, ear = await ws_connect(lambda: Ear(streams, clock), f"ws://127.0.0.1:{stack.ports.sim}/ws")
-    await asyncio.sleep(seconds)
-    frames = list(ear.frames)
-    await asyncio.sleep(SETTLE_S)  # what the last of them changed has been told by then
+    await asyncio.sleep(seconds + SETTLE_S)
     transport.disconnect(graceful=False)
     await transport.wait_disconnected()
     await clock.close()
+    frames: list[tuple[int, int, bytes]] = ear.frames
     return frames
 
 
@@ -200,7 +203,7 @@ async def measure(given: argparse.Namespace) -> dict[str, Any]:
         try:
             await stack.start()
             frames = await listen(stack, instruments, given.seconds)
-            marks = await read_marks(stack.home, stack.ports.nats_url, time.time_ns())
+            marks = await read_marks(stack.home, stack.ports.nats_url, frames[-1][0])
         finally:
             await stack.stop()
     return {"instruments": given.instruments, "speed": given.speed, **compare(frames, marks, instruments, given.speed)}
@@ -215,21 +218,21 @@ def compare(
     prices = [*heard_prices(frames, symbols), *told_prices(marks)]
     for price in sorted(prices, key=lambda each: each.ns):
         matchings.setdefault(price.key, Matching()).take(price)
-    began, ended = frames[0][0], frames[-1][0]
+    began, ended = frames[0][0], frames[-1][0] - int(SETTLE_S * 1e9)
     seconds = (ended - began) / 1e9
     while_listening = [ns for ns, _ in marks if began <= ns <= ended]
     lates = [
         int((venue_ns - said["T"] * 1_000_000) / speed) for _, venue_ns, said in map(_decoded, frames) if "T" in said
     ]
-    waited = {kind: _of_kind(matchings, kind) for kind in ("quote", "last")}
+    waited = {kind: _of_kind(matchings, kind, ended) for kind in ("quote", "last")}
     return {
         "seconds": round(seconds, 1),
-        "frames_per_s": round(len(frames) / seconds, 1),
+        "frames_per_s": round(sum(ns <= ended for ns, *_ in frames) / seconds, 1),
         "marks_per_s": round(len(while_listening) / seconds, 1),
         "latency_ms": in_ms([*waited["quote"], *waited["last"]]),
         "latency_ms_of": {kind: in_ms(values) for kind, values in waited.items()},
         "undone": sum(each.undone for each in matchings.values()),
-        "never_told": sum(len(each.waiting) for each in matchings.values()),
+        "never_told": sum(price.ns <= ended for each in matchings.values() for price in each.waiting),
         "reference_late_ms": in_ms(lates),
     }
 
@@ -238,8 +241,9 @@ def _decoded(frame: tuple[int, int, bytes]) -> tuple[int, int, dict[str, Any]]:
     return frame[0], frame[1], json.loads(frame[2])
 
 
-def _of_kind(matchings: dict[Key, Matching], kind: str) -> list[int]:
-    return [ns for key, matching in matchings.items() if key[1] == kind for ns in matching.waited_ns]
+def _of_kind(matchings: dict[Key, Matching], kind: str, until_ns: int) -> list[int]:
+    waited = [each for key, matching in matchings.items() if key[1] == kind for each in matching.waited]
+    return [ns for price, ns in waited if price.ns <= until_ns]
 
 
 def in_ms(values_ns: list[int]) -> dict[str, float]:
