@@ -10,7 +10,7 @@ help:
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
-	@echo "make bench-feed                 what reading the market costs, beside its floor (recorded frames: BULKHEAD_DATA_DIR)"
+	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -54,3 +54,5 @@ bench: install
 
 bench-feed: install
 	@$(BIN)/python -m benchmarks.feed
+	@$(BIN)/python -m benchmarks.mark_latency
+	@$(BIN)/python -m benchmarks.mark_latency --speed 20

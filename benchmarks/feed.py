@@ -1,13 +1,14 @@
 """What reading the market costs: CPU microseconds a message, beside the floor in the same run, and whether anything is dropped.
 
-    python -m benchmarks.feed [--rounds 7] [--messages 150000] [--seconds 10] [--parts cpu,paced]
+    python -m benchmarks.feed [--rounds 7] [--messages 150000] [--seconds 10] [--parts cpu,paced,memory]
 
     this process: raw socket writer ══ real frames ══▶ a process for each consumer: floor, our reader, ccxt's reader
 
 floor       picows, one typed msgspec decode a frame, `float()` of each number; no check, no event
 floor_fast  the same, with the decoder reading the numbers: the least this stack can cost
 native      BinanceReader into a sink that counts
-ccxt        CcxtReader into the same sink; its quotes are the newest of each, so it is counted a message sent
+ccxt_bare   ccxt's watch calls in tight loops, told to nobody: the floor of what follows
+ccxt        CcxtReader into the same sink
 
 Rounds of all consumers alternate, so that a machine that slows down slows all; the ratio to quote is the median of the rounds'.
 Frames are the recorded ones of BULKHEAD_DATA_DIR if they are there. CPU time is the consumer's alone.
@@ -16,7 +17,7 @@ Frames are the recorded ones of BULKHEAD_DATA_DIR if they are there. CPU time is
 from __future__ import annotations
 
 import argparse
-import importlib.util
+import itertools
 import json
 import statistics
 import subprocess
@@ -29,8 +30,10 @@ from benchmarks.market_frames import MarketFrame, market_frames
 
 NATIVE_PER_SECOND = 10_000
 CCXT_PER_SECOND = 1_000
-CCXT_MESSAGES = 20_000
+CCXT_MESSAGES = 40_000
 WARM_UP = 5_000
+MEMORY_TRADES = 200_000
+RATIOS = (("native", "floor"), ("native", "floor_fast"), ("ccxt", "ccxt_bare"), ("ccxt", "floor"))
 
 Result = dict[str, Any]
 
@@ -57,30 +60,33 @@ def consume(name: str, frames: list[MarketFrame], per_second: int | None, *optio
 def cpu(given: argparse.Namespace, frames: list[MarketFrame]) -> Result:
     """CPU a message, as fast as each consumer can."""
     us: dict[str, list[float]] = {}
+    some = frames[:CCXT_MESSAGES]
     for _ in range(given.rounds):
         for name in ("floor", "floor_fast", "native"):
-            found = consume(name, frames, None, warm_up=WARM_UP)
-            if found["events"] != len(frames):
-                raise SystemExit(f"{name} read {found['events']} of {len(frames)} messages: {found}")
-            us.setdefault(name, []).append(found["cpu_s"] * 1e6 / (len(frames) - WARM_UP))
-        if has_ccxt():
-            some = frames[:CCXT_MESSAGES]
-            us.setdefault("ccxt", []).append(consume("ccxt", some, None, warm_up=1)["cpu_s"] * 1e6 / len(some))
+            us.setdefault(name, []).append(_cpu_us(name, frames, WARM_UP))
+        for name, warm_up in (("ccxt_bare", 0), ("ccxt", 1)):
+            us.setdefault(name, []).append(_cpu_us(name, some, warm_up))
     ratios = {
         f"{name}_by_{floor}": spread([ours / bare for ours, bare in zip(us[name], us[floor], strict=True)])
-        for name in us
-        for floor in ("floor", "floor_fast")
-        if not name.startswith("floor")
+        for name, floor in RATIOS
     }
     return {"cpu_us": {name: spread(values) for name, values in us.items()}, "ratios": ratios}
 
 
+def _cpu_us(name: str, frames: list[MarketFrame], warm_up: int) -> float:
+    found = consume(name, frames, None, warm_up=warm_up)
+    if found["events"] != len(frames) and name != "ccxt_bare":
+        raise SystemExit(f"{name} read {found['events']} of {len(frames)} messages: {found}")
+    cpu_us: float = found["cpu_s"] * 1e6 / (len(frames) - warm_up)
+    return cpu_us
+
+
 def paced(given: argparse.Namespace, frames: list[MarketFrame]) -> Result:
-    """What is dropped of a steady flow: trades by their ids, quotes where all of them are told."""
-    found = {"native": _flow("native", frames, NATIVE_PER_SECOND, given.seconds)}
-    if has_ccxt():
-        found["ccxt"] = _flow("ccxt", frames, CCXT_PER_SECOND, given.seconds)
-    return found
+    """What is dropped of a steady flow: trades by their ids, quotes by their number."""
+    return {
+        "native": _flow("native", frames, NATIVE_PER_SECOND, given.seconds),
+        "ccxt": _flow("ccxt", frames, CCXT_PER_SECOND, given.seconds),
+    }
 
 
 def _flow(name: str, frames: list[MarketFrame], per_second: int, seconds: float) -> Result:
@@ -100,9 +106,13 @@ def _flow(name: str, frames: list[MarketFrame], per_second: int, seconds: float)
     }
 
 
-def has_ccxt() -> bool:
-    """Whether ccxt's reader exists."""
-    return importlib.util.find_spec("services.market_feed.adapters.ccxt_reader") is not None
+def memory(given: argparse.Namespace, frames: list[MarketFrame]) -> Result:
+    """What ccxt's reader holds after the first trades, and after very many: resident memory, and trades left in ccxt's caches."""
+    trades = [frame for frame in frames if frame.stream.endswith("@trade")]
+    sent = list(itertools.islice(itertools.cycle(trades), MEMORY_TRADES))
+    found = consume("ccxt", sent, None, warm_up=MEMORY_TRADES // 10)
+    begin_mb, end_mb = found["rss_mb"]
+    return {"ccxt": {"trades": found["events"], "rss_mb": [begin_mb, end_mb], "trades_in_caches": found["cached"]}}
 
 
 def spread(values: list[float]) -> Result:
@@ -114,8 +124,12 @@ def spread(values: list[float]) -> Result:
     }
 
 
-PARTS: dict[str, Callable[[argparse.Namespace, list[MarketFrame]], Result]] = {"cpu": cpu, "paced": paced}
-"""What can be measured. Each gets the arguments and the frames; a latency through the running stack belongs here, too."""
+PARTS: dict[str, Callable[[argparse.Namespace, list[MarketFrame]], Result]] = {
+    "cpu": cpu,
+    "paced": paced,
+    "memory": memory,
+}
+"""What can be measured. Each gets the arguments and the frames."""
 
 
 def main() -> None:

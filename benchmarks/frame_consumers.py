@@ -1,14 +1,14 @@
 """The consumers that benchmarks/feed.py compares, each in a process of its own: it reads all frames and prints what that cost.
 
-    python -m benchmarks.frame_consumers floor|floor_fast|native|ccxt <port> <events> <events of the warm-up> [--trades]
+    python -m benchmarks.frame_consumers floor|floor_fast|native|ccxt_bare|ccxt <port> <events> <events of the warm-up> [--trades]
 
-CPU time is the whole process's, from the event that ends the warm-up to the last one. All sinks count the same way.
+CPU time is the whole process's, from the event that ends the warm-up to the last one; memory is looked at there, too. All sinks
+count the same way.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
 import json
 import logging
 import sys
@@ -17,6 +17,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
+import psutil
 import structlog
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
@@ -35,6 +36,8 @@ class Tally:
         self.epochs = 0
         self.seen = 0
         self.cpu_s = 0.0
+        self.cached = 0
+        self.rss_mb: list[float] = []
         self.done = asyncio.Event()
         self._warm_up = self._stop_at = warm_up
         self._events = events
@@ -62,9 +65,18 @@ class Tally:
                 return
             await asyncio.sleep(0.05)
 
+    def begin(self) -> None:
+        """What counts begins now."""
+        self._began_s = time.process_time()
+        self.weigh()
+
+    def weigh(self) -> None:
+        """Note how much memory the process holds now."""
+        self.rss_mb.append(round(psutil.Process().memory_info().rss / 2**20, 1))
+
     def _note(self) -> None:
         if self._stop_at == self._warm_up:
-            self._began_s = time.process_time()
+            self.begin()
             self._stop_at = self._events
         else:
             self._stamp()
@@ -89,7 +101,6 @@ class Tally:
 
     def connected(self, link: Any) -> None:
         """See the port."""
-        self.epochs += 1
 
 
 class TradeTally(Tally):
@@ -212,6 +223,8 @@ async def _fast_floor(port: int, tally: Tally) -> None:
 async def _read(reader: Any, tally: Tally) -> None:
     running = asyncio.create_task(reader.run())
     await tally.wait()
+    tally.epochs = max(link.epoch for link in reader.links)
+    tally.weigh()
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await reader.close()
@@ -225,18 +238,38 @@ async def _native(port: int, tally: Tally) -> None:
 
 
 async def _ccxt(port: int, tally: Tally) -> None:
-    import ccxt.pro
+    from services.market_feed.adapters.ccxt_reader import CcxtReader
+    from tests.e2e.venue_stand import market_client
 
-    from libs.trading.binance_ccxt import ccxt_config
-    from services.exchange_sim.listing import listing_of
-    from services.exchange_sim.wire import exchange_info
+    exchange = market_client(f"http://127.0.0.1:{port}", INSTRUMENTS)
+    await _read(CcxtReader(exchange, "binance", INSTRUMENTS, tally, time.time_ns, structlog.get_logger()), tally)
+    tally.cached = sum(map(len, exchange.trades.values()))
 
-    kind = importlib.import_module("services.market_feed.adapters.ccxt_reader").CcxtReader
-    exchange = ccxt.pro.binance(ccxt_config(f"http://127.0.0.1:{port}"))
-    symbols = exchange_info([listing_of(name) for name in INSTRUMENTS], 0)["symbols"]
-    exchange.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}  # as load_markets leaves them
-    exchange.set_markets([exchange.parse_market(symbol) for symbol in symbols])  # else it asks for them by REST
-    await _read(kind(exchange, "binance", INSTRUMENTS, tally, time.time_ns, structlog.get_logger()), tally)
+
+async def _bare_ccxt(port: int, tally: Tally) -> None:
+    """The watch calls alone, in tight loops; quotes are parsed each, and seen as often as a call returns."""
+    from tests.e2e.venue_stand import market_client
+
+    exchange = market_client(f"http://127.0.0.1:{port}", INSTRUMENTS)
+    exchange.on_connected = lambda client, message=None: tally.begin()  # frames come later, and it counts whole batches
+    symbols = [name.replace("-", "/") for name in INSTRUMENTS]
+
+    async def watch_trades(symbol: str) -> None:
+        while True:
+            for _ in await exchange.watch_trades(symbol):
+                tally.count()
+            exchange.trades[symbol].clear()
+
+    async def watch_quotes() -> None:
+        while True:
+            await exchange.watch_bids_asks(symbols)
+            tally.count()
+
+    watching = [asyncio.create_task(each) for each in (watch_quotes(), *map(watch_trades, symbols))]
+    await tally.wait()
+    for task in watching:
+        task.cancel()
+    await asyncio.gather(*watching, return_exceptions=True)
     await exchange.close()
 
 
@@ -244,6 +277,7 @@ CONSUMERS: dict[str, Callable[[int, Tally], Coroutine[Any, Any, None]]] = {
     "floor": _floor,
     "floor_fast": _fast_floor,
     "native": _native,
+    "ccxt_bare": _bare_ccxt,
     "ccxt": _ccxt,
 }
 
@@ -267,6 +301,8 @@ def main() -> None:
                 "trades": tally.trades_count,
                 "refused": tally.refused_count,
                 "epochs": tally.epochs,
+                "rss_mb": tally.rss_mb,
+                "cached": tally.cached,
             }
         )
     )

@@ -92,8 +92,9 @@ def quote_of(
         FrameRefused: see the module's head.
     """
     _same(frame, instrument)
-    bid, ask = (frame.get("bid"), frame.get("bidVolume")), (frame.get("ask"), frame.get("askVolume"))
-    return checked_quote(instrument, venue, update_id, *bid, *ask, now)
+    get = frame.get
+    bid_px, bid_qty, ask_px, ask_qty = get("bid"), get("bidVolume"), get("ask"), get("askVolume")
+    return checked_quote(instrument, venue, update_id, bid_px, bid_qty, ask_px, ask_qty, now)
 
 
 def checked_quote(

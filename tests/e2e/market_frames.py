@@ -136,6 +136,8 @@ def bad_frames() -> list[Bad]:
         Bad("empty object", "{}", "UNKNOWN_FRAME"),
         Bad("another event", trade(e="aggTrade"), "UNKNOWN_FRAME"),
         Bad("answer to nothing", '{"result": null, "id": 999}', "UNKNOWN_FRAME"),
+        Bad("refusal of nothing", '{"error": {"code": 500, "msg": "no"}, "id": 999}', "UNKNOWN_FRAME"),
+        Bad("trade in a wrapper", f'{{"stream": "btcusdt@trade", "data": {good}}}', "UNKNOWN_FRAME"),
         Bad("binary", b"\x00\x01\x02\xff", "NOT_TEXT"),
         Bad("trade in a binary frame", good.encode(), "NOT_TEXT"),
         Bad("unknown symbol", trade(symbol="DOGEUSDT"), "WRONG_SYMBOL"),

@@ -18,8 +18,10 @@ import aiohttp
 import ccxt.pro
 
 from libs.trading.binance_ccxt import ccxt_config, follow_clock
+from services.exchange_sim.listing import listing_of
 from services.exchange_sim.server import ExchangeServer
 from services.exchange_sim.settings import Settings
+from services.exchange_sim.wire import exchange_info
 
 SECOND = 1_000_000_000
 T = TypeVar("T")
@@ -113,6 +115,15 @@ async def open_venue(home: Path, **settings: Any) -> AsyncIterator[VenueStand]:
         yield stand
     finally:
         await stand.stop()
+
+
+def market_client(url: str, instruments: tuple[str, ...]) -> ccxt.pro.binance:
+    """An unmodified ccxt client that knows the markets, and so asks nothing by REST before it watches them."""
+    made = ccxt.pro.binance(ccxt_config(url))
+    made.options |= {"crossMarginPairsData": [], "isolatedMarginPairsData": []}  # as load_markets leaves them
+    symbols = exchange_info([listing_of(name) for name in instruments], 0, weight_limit=6000)["symbols"]
+    made.set_markets([made.parse_market(symbol) for symbol in symbols])
+    return made
 
 
 async def run_venue(home: Path, **more: str) -> tuple[asyncio.subprocess.Process, str]:

@@ -1,12 +1,14 @@
-"""ccxt's sockets behind the reader's port, kept honest: one tight task per watch call, and a guard before its parsers.
+"""ccxt's sockets behind the reader's port, kept honest: one tight task per watch call, and a guard around its parsers.
 
-Theory of operation. ccxt reconnects by itself. What it does badly is prevented here, by settings of its objects, no subclass:
+Theory of operation. ccxt connects, subscribes, parses and reconnects. What it does badly is prevented here, by settings of its
+objects, no subclass: each client's `handle_message` is called through a guard, which sees a frame before ccxt and right after it.
 
-* Its receive loop dies, in silence, of a frame that its parsers raise on. So each client's `handle_message` is called through a
-  guard: whatever is raised becomes a refused frame, and the loop lives.
-* It drops in silence what it does not understand (plain text, another symbol, half a quote). The guard looks at every text frame first.
-* Its caches grow to their limit, and lose the oldest trades of a burst. So a cache is emptied as soon as it has been read; nothing
-  is awaited between the two.
+    frame ──▶ guard: one of ours? ──▶ ccxt's parser ──▶ its caches ──▶ guard: tellers (ccxt_tellers.py) ──▶ Sink
+                 └─▶ refused             └─▶ raises: refused
+
+* Its receive loop dies, in silence, of a frame that its parsers raise on. Behind the guard that is a refused frame.
+* It drops in silence what it does not understand (plain text, half a quote, another symbol), and takes an `aggTrade` for a trade.
+  Each such frame of Binance is refused, also if all that can be said is that ccxt made nothing of it.
 * A subscription that is refused (Kraken, KuCoin) leaves its watch waiting for ever: refusals are looked for and told, and another
   connection asks again.
 
@@ -17,52 +19,38 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from typing import Any
 
 import aiohttp
 import ccxt.pro
 import msgspec
 
+from services.market_feed.adapters.ccxt_tellers import QuoteTeller, Teller, TradeTeller
 from services.market_feed.adapters.reader import Link, Now, Sink, shown
-from services.market_feed.frames import FrameRefused, quote_of, symbol_of, trade_of
+from services.market_feed.frames import FrameRefused, symbol_of
 
 RETRY_S = 0.05
 RETRY_S_MAX = 2.0
+_TEXT, _BINARY = aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY
 
 
-_ABSENT = msgspec.Raw(b"")
-
-
-class _Head(msgspec.Struct):
-    """What tells what a frame of Binance is, and which instrument it is about; `type` is KuCoin's."""
+class _Head(msgspec.Struct, gc=False):
+    """What tells what a Binance frame is about: an instrument, or a request of ours; `type` is KuCoin's."""
 
     type: str = ""
     e: str = ""
     s: str = ""
     u: int | None = None
-    b: msgspec.Raw = _ABSENT
-    a: msgspec.Raw = _ABSENT
-    id: msgspec.Raw = _ABSENT
-    error: msgspec.Raw = _ABSENT
-
-    @property
-    def is_quote(self) -> bool:
-        """Whether it is one; it names no event."""
-        return not self.e and self.u is not None
-
-    @property
-    def is_known(self) -> bool:
-        """Whether it is anything we can be told; answers have a number or an error."""
-        return self.e == "trade" or self.is_quote or bool(bytes(self.id) or bytes(self.error))
+    id: int | str | None = None
 
 
 class _Watch:
     """One watch call, repeated for ever, and the link it is shown as."""
 
-    def __init__(self, link: Link, call: Callable[[], Awaitable[Any]], take: Callable[[Any], None], message_hash: str):
+    def __init__(self, link: Link, call: Callable[[], Awaitable[Any]], message_hash: str):
         self.link = link
         self.call = call
-        self.take = take
         self.message_hash = message_hash
         self.client: Any = None
 
@@ -74,17 +62,23 @@ class CcxtReader:
         self.venue = venue
         self.ping_s = exchange.streaming.get("keepAlive", 10_000) / 1000
         self._exchange = exchange
-        self._instruments = {symbol_of(instrument): instrument for instrument in instruments}
-        self._market_ids: dict[str, str] = {}
         self._sink = sink
-        self._now = now
         self._logger = logger
-        self._quotes: dict[str, Any] = {}
-        self._update_ids: dict[str, int] = {}
-        self._quotes_cache = "tickers" if venue == "kraken" else "bidsasks"
-        self._head = msgspec.json.Decoder(_Head)
-        self._watches = [self._quote_watch(instruments), *(self._trade_watch(each) for each in instruments)]
+        self._head = msgspec.json.Decoder(_Head).decode
+        self._quote_watch = self._watch_quotes(instruments)
+        self._watches = [self._quote_watch, *map(self._watch_trades, instruments)]
         self._links = tuple(watch.link for watch in self._watches)
+        self._trades = [TradeTeller(exchange, venue, *link.instruments, link, sink, now) for link in self._links[1:]]
+        self._quotes = [
+            QuoteTeller(exchange, venue, instrument, self._links[0], sink, now, self._give_up)
+            for instrument in instruments
+        ]
+        self._all: tuple[Teller, ...] = (*self._trades, *self._quotes)
+        self._trades_of: dict[str, tuple[Teller, ...]] = {}
+        self._quotes_of: dict[str, tuple[Teller, ...]] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+        self._defect: asyncio.Future[None]
+        self._is_closed = False
         exchange.on_connected = self._guard
 
     # --- the port -------------------------------------------------------------------------------------------------
@@ -97,11 +91,16 @@ class CcxtReader:
         return self._links
 
     async def run(self) -> None:
-        """Read for ever."""
-        self._market_ids = {self._exchange.market_id(symbol): name for symbol, name in self._instruments.items()}
+        """See the port. Returns after `close`."""
+        if self._is_closed:
+            return
+        self._trades_of = {self._market_id(teller): (teller,) for teller in self._trades}
+        self._quotes_of = {self._market_id(teller): (teller,) for teller in self._quotes}
+        self._defect = asyncio.get_running_loop().create_future()
         async with asyncio.TaskGroup() as group:
-            for watch in self._watches:
-                group.create_task(self._read(watch), name=f"{self.venue} {watch.link.name}")
+            work = {watch.link.name: self._read(watch) for watch in self._watches}
+            work["defect"] = self._raise_defect(self._defect)
+            self._tasks = [group.create_task(each, name=f"{self.venue} {name}") for name, each in work.items()]
 
     def renew(self, link: Link, reason: str) -> None:
         """Give up the connection that carries `link`."""
@@ -112,37 +111,39 @@ class CcxtReader:
             client.on_error(ccxt.NetworkError(reason))
 
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; a watch that went on would open another one."""
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._exchange.close()
+
+    async def _raise_defect(self, defect: asyncio.Future[None]) -> None:
+        """What our own code raised while ccxt called it: ccxt would go on without its receive loop."""
+        await defect
+
+    def _market_id(self, teller: Teller) -> str:
+        market_id: str = self._exchange.market_id(symbol_of(teller.instrument))
+        return market_id
 
     # --- watches --------------------------------------------------------------------------------------------------
 
-    def _quote_watch(self, instruments: tuple[str, ...]) -> _Watch:
+    def _watch_quotes(self, instruments: tuple[str, ...]) -> _Watch:
         symbols = [symbol_of(instrument) for instrument in instruments]
         link = Link(name="quotes", instruments=instruments, has_trades=False, has_quotes=True)
-        return _Watch(
-            link,
-            lambda: self._exchange.watch_bids_asks(symbols),
-            lambda _: self._take_quotes(getattr(self._exchange, self._quotes_cache)),
-            f"bidask:bookTicker@{symbols[0]}",
-        )
+        return _Watch(link, lambda: self._exchange.watch_bids_asks(symbols), f"bidask:bookTicker@{symbols[0]}")
 
-    def _trade_watch(self, instrument: str) -> _Watch:
+    def _watch_trades(self, instrument: str) -> _Watch:
         """One a symbol, because ccxt delivers late where several share a call."""
         symbol = symbol_of(instrument)
         link = Link(name=f"trades {instrument}", instruments=(instrument,), has_trades=True, has_quotes=False)
-        return _Watch(
-            link,
-            lambda: self._exchange.watch_trades(symbol),
-            lambda frames: self._take_trades(instrument, frames),
-            f"trade::{symbol}",
-        )
+        return _Watch(link, lambda: self._exchange.watch_trades(symbol), f"trade::{symbol}")
 
     async def _read(self, watch: _Watch) -> None:
         pause_s = RETRY_S
         while True:
             try:
-                frames = await watch.call()
+                await watch.call()
             except asyncio.CancelledError:
                 task = asyncio.current_task()
                 if task is None or task.cancelling():
@@ -152,8 +153,6 @@ class CcxtReader:
                 self._lost(watch, f"{type(error).__name__}: {error}"[:200])
             else:
                 pause_s = RETRY_S
-                watch.link.frames += 1
-                watch.take(frames)
                 continue
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_S_MAX)
@@ -164,79 +163,77 @@ class CcxtReader:
             self._exchange.options.get("urls", {}).pop("public", None)
         self._logger.warning("socket_lost", venue=self.venue, socket=watch.link.name, reason=reason)
 
-    def _take_trades(self, instrument: str, frames: list[dict[str, Any]]) -> None:
-        now = self._now()
-        cache = self._exchange.trades.get(symbol_of(instrument))
-        if cache is not None:
-            frames = list(frames)
-            cache.clear()
-        for frame in frames:
-            try:
-                trade = trade_of(frame, instrument, self.venue, now)
-            except FrameRefused as error:
-                self._sink.refused(str(error), instrument, shown(frame.get("info")))
-            else:
-                self._sink.trade(trade)
-
-    def _take_quotes(self, tickers: dict[str, Any]) -> None:
-        """Every quote that changed: the call returns one of those that came together, the cache holds the newest of each."""
-        now = self._now()
-        for symbol, instrument in self._instruments.items():
-            ticker = tickers.get(symbol)
-            if ticker is None or ticker is self._quotes.get(symbol):
-                continue
-            self._quotes[symbol] = ticker
-            update_id = _update_id(ticker)
-            try:
-                if update_id is not None and update_id <= self._update_ids.get(symbol, 0):
-                    raise FrameRefused("OLD_QUOTE")
-                quote = quote_of(ticker, instrument, self.venue, now, update_id)
-            except FrameRefused as error:
-                self._sink.refused(str(error), instrument, shown(ticker.get("info")))
-            else:
-                self._update_ids[symbol] = update_id or 0
-                self._sink.quote(quote)
-
     # --- connections ------------------------------------------------------------------------------------------------
 
     def _guard(self, client: Any, message: Any = None) -> None:
-        """ccxt tells of a new connection: from now on its frames come through us."""
-        handle = client.handle_message
+        """ccxt tells of a new connection: from now on its frames come through us, and the venue may count anew."""
+        hear = partial(self._hear, client, client.handle_message)
+        for teller in self._all:
+            teller.forget()
+        client.handle_message = hear
 
-        def guarded(message: Any) -> None:
-            if message.type is aiohttp.WSMsgType.TEXT and (reason := self._oddity(message.data)):
-                client.last_message_at = ccxt.pro.Exchange.milliseconds()
-                self._sink.refused(reason, "", shown(message.data))
-                if reason == "SUBSCRIPTION":
-                    client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
-                return
-            try:
-                handle(message)
-            except Exception as error:  # noqa: BLE001  (whatever Python raises on nonsense: ccxt's loop would die of it)
-                self._logger.warning("frame_unreadable", venue=self.venue, error=repr(error)[:200])
-                self._sink.refused("UNREADABLE", "", shown(message.data))
-
-        client.handle_message = guarded
-
-    def _oddity(self, text: str) -> str:
-        """Why a text frame is none that ccxt would tell of; "" for all others."""
-        if not text.startswith("{"):
-            return "" if self.venue == "kucoin" and text == "pong" else "NOT_AN_OBJECT"
-        if self.venue == "kraken":
-            return ""
+    def _hear(self, client: Any, handle: Callable[[Any], None], frame: Any) -> None:
+        """Let ccxt handle a frame, and tell what it has made of it."""
+        about: tuple[Teller, ...] = ()
         try:
-            head = self._head.decode(text)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
-            return "UNREADABLE"
+            if frame.type is _TEXT:
+                about = self._about(client, frame.data)
+            elif frame.type is _BINARY:
+                raise FrameRefused("NOT_TEXT")
+            handle(frame)
+        except FrameRefused as error:
+            client.last_message_at = ccxt.pro.Exchange.milliseconds()
+            self._refuse(str(error), about, frame.data)
+            if str(error) == "SUBSCRIPTION":
+                client.on_error(ccxt.NetworkError("SUBSCRIPTION REFUSED"))
+            return
+        except Exception as error:  # noqa: BLE001  (whatever Python raises on nonsense: ccxt's loop would die of it)
+            self._logger.warning("frame_unreadable", venue=self.venue, error=repr(error)[:200])
+            self._refuse("UNREADABLE", about, frame.data)
+            return
+        try:
+            for teller in about:
+                if not teller.tell() and self.venue == "binance":
+                    self._refuse("MEANINGLESS", about, frame.data)
+        except Exception as error:  # noqa: BLE001  (raised again where it ends us)
+            if not self._defect.done():
+                self._defect.set_exception(error)
+
+    def _refuse(self, reason: str, about: tuple[Teller, ...], frame: Any) -> None:
+        self._sink.refused(reason, about[0].instrument if len(about) == 1 else "", shown(frame))
+
+    def _give_up(self, instrument: str) -> None:
+        """The quotes of an instrument make no sense together: begin anew, once ccxt is done with the frame."""
+        asyncio.get_running_loop().call_soon(self.renew, self._quote_watch.link, f"OLD_QUOTES {instrument}")
+
+    def _about(self, client: Any, text: str) -> tuple[Teller, ...]:
+        """Who may have something to tell after a frame: for Binance one, or nobody after an answer.
+
+        Raises:
+            FrameRefused: ccxt would drop it, or take it for what it is not.
+        """
+        if not text.startswith("{"):
+            if self.venue == "kucoin" and text == "pong":
+                return ()
+            raise FrameRefused("NO_OBJECT")
+        if self.venue == "kraken":
+            return self._all
+        try:
+            head = self._head(text)
+        except (msgspec.MsgspecError, UnicodeError, RecursionError):
+            raise FrameRefused("UNREADABLE") from None
         if self.venue == "kucoin":
-            return "SUBSCRIPTION" if head.type == "error" else ""
-        if not head.is_known:
-            return "UNKNOWN_FRAME"
-        if (head.e == "trade" or head.is_quote) and self._market_ids and head.s not in self._market_ids:
-            return "WRONG_SYMBOL"
-        if head.is_quote and not (bytes(head.b) and bytes(head.a)):  # ccxt knows a quote by these two
-            return "BAD_ASK" if bytes(head.b) else "BAD_BID"
-        return ""
+            if head.type == "error":
+                raise FrameRefused("SUBSCRIPTION")
+            return self._all
+        if head.e == "trade" or (not head.e and head.u is not None):
+            about = (self._trades_of if head.e else self._quotes_of).get(head.s)
+            if about is None:
+                raise FrameRefused("WRONG_SYMBOL")
+            return about
+        if head.e == "serverShutdown" or (not head.e and head.id is not None and _is_asked(client, head.id)):
+            return ()
+        raise FrameRefused("UNKNOWN_FRAME")
 
     def _look(self, watch: _Watch) -> None:
         client, link = self._connected(watch), watch.link
@@ -267,7 +264,7 @@ class CcxtReader:
         return None
 
 
-def _update_id(ticker: dict[str, Any]) -> int | None:
-    info = ticker.get("info")
-    update_id = info.get("u") if isinstance(info, dict) else None
-    return update_id if type(update_id) is int else None
+def _is_asked(client: Any, request_id: int | str) -> bool:
+    """Whether a subscription of ours has this number."""
+    asked = client.subscriptions.values()
+    return any(isinstance(each, dict) and each.get("id") == request_id for each in asked)
