@@ -101,18 +101,16 @@ class Desk:
                 counts=counts_trades,
             )
 
-    def switch(self, venue: str, record: FeedRecord, *, counts_trades: bool) -> None:
-        """From now on `venue` speaks. What was held of the other one is gone with it; its last prices are what to judge by."""
-        self._late = self.late
+    def switch(self, venue: str, record: FeedRecord, *, counts_trades: bool) -> tuple[Rejection, ...]:
+        """From now on `venue` speaks; the other one's last prices are what to judge by. Returns what was held, rejected now."""
+        self._late, rejected = self.late, ()
         self.venue = self.board.venue = venue
         for instrument, old in self._filters.items():
-            new = PriceFilter(
-                self._limits, px=old.px, protective=old.protective, at=old.at, trust=old.trust, prior=old.scale
-            )
-            new.changes = old.changes
-            self._filters[instrument] = new
+            rejected += old.give_up()
+            self._filters[instrument] = old.at_another_venue(venue)
         if self._tapes:
             self.begin(record, counts_trades=counts_trades)
+        return rejected
 
     # --- in ---------------------------------------------------------------------------------------------------
 
