@@ -108,7 +108,7 @@ class PriceFilter:
         self._now = now
         has_weight = px * trade.qty >= self._limits.notional_min
         if self.px and (abs(px / self.px - 1.0) <= self._band(now) or self._is_in_book(px, now)):
-            if self.trust in FOLLOWING and not self._doubt.is_open:
+            if self.trust == "TRUSTED" or (self.trust == "DISLOCATED" and not self._doubt.is_open):
                 judgement = Judgement((trade,))
             elif not has_weight:
                 return self._hold(trade, now, is_inside=True)
@@ -266,7 +266,7 @@ class PriceFilter:
             self._become("DISLOCATED", "VENUES_DISAGREE", self.px, now)
             if opinions.off(self.px, now, by_denial=False) > limits.dislocation / 2:
                 self._denied_at = now
-            elif now - self._denied_at >= limits.calm:
+            elif now - self._denied_at >= limits.calm and not self._doubt.is_open:
                 self.protective = self.px
                 self._become("TRUSTED", "VENUES_AGREE", 0.0, now)
         elif self._were_others_heard(now):

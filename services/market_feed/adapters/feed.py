@@ -139,7 +139,8 @@ class MarketFeed:
         self._start(group, self._watch_over(), "watch over")
         self._start(group, self._reread_prices(), "reread prices")
         await self._backfill.publish_history()
-        self._desk.begin(self._record, counts_trades=self.speaking.dialect.counts_trades)
+        line = self.speaking
+        self._desk.begin(self._record, counts_trades=line.dialect.counts_trades, instruments=line.instruments)
         await self._backfill.mend()
 
     async def _first_line(self) -> VenueLine:
@@ -351,5 +352,8 @@ class MarketFeed:
 
     def _switch(self) -> None:
         line, before = self.speaking, self._desk.venue
-        rejected = self._desk.switch(line.venue, self._record, counts_trades=line.dialect.counts_trades)
+        counts_trades = line.dialect.counts_trades
+        rejected = self._desk.switch(
+            line.venue, self._record, counts_trades=counts_trades, instruments=line.instruments
+        )
         self._tell_rejected(before, rejected)
