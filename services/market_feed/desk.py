@@ -35,7 +35,7 @@ from services.market_feed.doubt import SanityLimits
 from services.market_feed.klines import sift
 from services.market_feed.marks import Cadence, MarkBoard
 from services.market_feed.record import FeedRecord
-from services.market_feed.sanity import Judgement, PriceFilter, Rejection
+from services.market_feed.sanity import Judgement, PriceFilter, Rejection, TrustChange
 from services.market_feed.tape import Tape, Verdict
 from services.market_feed.volatility import prior_of
 
@@ -90,9 +90,15 @@ class Desk:
             if record is not None and instrument in record.marks:
                 self.board.remember(record.marks[instrument])
 
-    def begin(self, record: FeedRecord, *, counts_trades: bool = True) -> None:
-        """Bars begin where `record` ends; trades told before were prices only. `counts_trades`: the venue's ids are consecutive."""
-        for instrument in self._order:
+    def begin(
+        self, record: FeedRecord, *, counts_trades: bool = True, instruments: tuple[str, ...] | None = None
+    ) -> None:
+        """Bars begin where `record` ends; trades told before were prices only.
+
+        `counts_trades`: the venue's ids are consecutive; `instruments`: those it lists, all if not told: no bar waits for the others.
+        """
+        self._tapes = {}
+        for instrument in self._order if instruments is None else instruments:
             self._tapes[instrument] = Tape(
                 instrument,
                 self.venue,
@@ -101,18 +107,18 @@ class Desk:
                 counts=counts_trades,
             )
 
-    def switch(self, venue: str, record: FeedRecord, *, counts_trades: bool) -> None:
-        """From now on `venue` speaks. What was held of the other one is gone with it; its last prices are what to judge by."""
-        self._late = self.late
+    def switch(
+        self, venue: str, record: FeedRecord, *, counts_trades: bool, instruments: tuple[str, ...] | None = None
+    ) -> tuple[Rejection, ...]:
+        """From now on `venue` speaks; the other one's last prices are what to judge by. Returns what was held, rejected now."""
+        self._late, rejected = self.late, ()
         self.venue = self.board.venue = venue
         for instrument, old in self._filters.items():
-            new = PriceFilter(
-                self._limits, px=old.px, protective=old.protective, at=old.at, trust=old.trust, prior=old.scale
-            )
-            new.changes = old.changes
-            self._filters[instrument] = new
+            rejected += old.give_up()
+            self._filters[instrument] = old.at_another_venue(venue)
         if self._tapes:
-            self.begin(record, counts_trades=counts_trades)
+            self.begin(record, counts_trades=counts_trades, instruments=instruments)
+        return rejected
 
     # --- in ---------------------------------------------------------------------------------------------------
 
@@ -155,8 +161,9 @@ class Desk:
 
     def repair(self, instrument: str, bars: Sequence[Bar], until: int) -> Repaired:
         """The venue's own one-minute bars, final up to `until`; a minute not among them had no trades."""
-        tape, held = self._tapes[instrument], self._filters[instrument].held
-        kept, refused = sift(bars, tape.builder.last_px or 0.0)
+        tape, belief = self._tapes[instrument], self._filters[instrument]
+        held = belief.held
+        kept, refused = sift(bars, tape.builder.last_px or 0.0, belief.px if belief.trust == "TRUSTED" else 0.0)
         said = {bar.ts_open: bar for bar in kept}
         wrong = [bar.ts_open for bar, _ in refused]
         agrees = True
@@ -258,7 +265,7 @@ class Desk:
     def _trust(self, now: int) -> list[Message]:
         said: list[Message] = []
         for instrument, belief in self._filters.items():
-            for change in belief.changes:
+            for change in _first_and_last(belief.changes):
                 said.append(
                     PriceTrustChanged(
                         venue=self.venue,
@@ -298,3 +305,11 @@ class Desk:
                 )
             )
         return said
+
+
+def _first_and_last(changes: list[TrustChange]) -> list[TrustChange]:
+    """Of many changes since the last look what began them and what they came to: a venue that flickers floods no log."""
+    if len(changes) <= 2:
+        return changes
+    first, last = changes[0], changes[-1]
+    return [first] if last.trust == first.trust else [first, last._replace(before=first.trust)]

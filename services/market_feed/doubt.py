@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections import deque
+from itertools import pairwise
 from statistics import median
 
 import msgspec
@@ -12,6 +14,8 @@ from libs.common.timeframe import MILLISECOND, SECOND
 
 Print = TradePrinted | QuoteChanged
 HELD_MAX = 1_000
+WINDOW = 16
+"""So many of the newest trades of weight say on which side of the trusted price the doubt is."""
 
 
 class SanityLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -31,115 +35,193 @@ class SanityLimits(msgspec.Struct, frozen=True, kw_only=True):
     consensus: float = 0.01
     dislocation: float = 0.02
     opinion_age_max: int = 5 * SECOND
+    denial_age_max: int = SECOND
+    lead_max: int = 30 * SECOND
+    others_wait: int = 10 * SECOND
     unit_tolerance: float = 0.03
     gap: int = 30 * SECOND
     doubt_max: int = 750 * MILLISECOND
     calm: int = 2 * SECOND
 
 
+class _Opinion(msgspec.Struct):
+    """What a venue said last, and since when it has been far from the price trusted here (0: it is not)."""
+
+    px: float
+    at: int
+    estranged_at: int = 0
+
+
 class Opinions:
-    """What other venues say the same instrument costs."""
+    """What other venues say the same instrument costs.
+
+    To support a jump a venue must have been near the price before, or have left it not long ago: one that has been elsewhere all
+    the time is stuck, or lies. To deny one it must have spoken just now: in a crash other venues freeze.
+    """
 
     def __init__(self, limits: SanityLimits):
         self._limits = limits
-        self._said: dict[str, tuple[float, int]] = {}
+        self._said: dict[str, _Opinion] = {}
 
-    def say(self, venue: str, px: float, now: int) -> None:
-        """`venue` has it at `px`."""
-        self._said[venue] = (px, now)
+    def say(self, venue: str, px: float, trusted_px: float, now: int) -> None:
+        """`venue` has it at `px`; `trusted_px` is the price trusted here, 0.0 where that is unknown or old."""
+        known = self._said.get(venue)
+        estranged_at = (known.estranged_at if known is not None else 0) or now
+        if not trusted_px or abs(px / trusted_px - 1.0) <= self._limits.dislocation or self._is_unit(px, trusted_px):
+            estranged_at = 0
+        self._said[venue] = _Opinion(px, now, estranged_at)
 
-    def fresh(self, now: int) -> list[float]:
-        """The prices that are not too old to count."""
-        return [px for px, at in self._said.values() if now - at <= self._limits.opinion_age_max]
+    def without(self, venue: str) -> Opinions:
+        """The same opinions, but for one venue's."""
+        others = Opinions(self._limits)
+        others._said = {name: said for name, said in self._said.items() if name != venue}
+        return others
+
+    def set_back(self, by: int) -> None:
+        """The clock was set back by so much."""
+        for said in self._said.values():
+            said.at -= by
 
     def support(self, px: float, now: int) -> bool:
-        """Whether any other venue has about the same price."""
-        return any(abs(px / other - 1.0) <= self._limits.consensus for other in self.fresh(now))
+        """Whether any other venue that is no stranger has about the same price."""
+        return any(
+            abs(px / said.px - 1.0) <= self._limits.consensus
+            for said in self._fresh(now)
+            if not said.estranged_at or now - said.estranged_at <= self._limits.lead_max
+        )
 
-    def off(self, px: float, now: int) -> float:
-        """How far `px` is from other venues that agree with each other; 0.0 where there are not two of them."""
-        others = self.fresh(now)
-        if len(others) < 2 or max(others) > min(others) * (1.0 + self._limits.consensus):
-            return 0.0
-        return abs(px / median(others) - 1.0)
+    def off(self, px: float, now: int, *, by_denial: bool = True) -> float:
+        """How far `px` is from other venues that agree with each other; 0.0 where there are not two of them.
+
+        `by_denial`: only what they said just now counts.
+        """
+        others = self._pair(now, self._limits.denial_age_max if by_denial else self._limits.opinion_age_max)
+        return abs(px / median(others) - 1.0) if others else 0.0
+
+    def are_two(self, now: int) -> bool:
+        """Whether two other venues speak, and agree."""
+        return bool(self._pair(now, self._limits.opinion_age_max))
 
     def middle(self, px: float, now: int) -> float:
         """The middle of all venues, this one's `px` included."""
-        return median([*self.fresh(now), px])
+        return median([*(said.px for said in self._fresh(now)), px])
+
+    def _fresh(self, now: int) -> list[_Opinion]:
+        return [said for said in self._said.values() if now - said.at <= self._limits.opinion_age_max]
+
+    def _pair(self, now: int, age_max: int) -> list[float]:
+        others = [said.px for said in self._said.values() if now - said.at <= age_max]
+        is_pair = len(others) >= 2 and max(others) <= min(others) * (1.0 + self._limits.consensus)
+        return others if is_pair else []
+
+    def _is_unit(self, px: float, trusted_px: float) -> bool:
+        return is_power_of_ten(px, trusted_px, self._limits.unit_tolerance)
 
 
 class Doubt:
-    """The prints outside the band that are held until somebody knows better. `since` is when the first of them came."""
+    """The prints that are held until somebody knows better. `since` is when the first of them came.
+
+    The newest trades of weight tell on which side of the trusted price the doubt is: two thirds must be there. A misprint on the
+    other side neither speaks for the rest nor makes them forgotten.
+    """
 
     def __init__(self, limits: SanityLimits):
         self.since = 0
         self.newest_at = 0
-        self.trades: list[TradePrinted] = []
+        self.trades: deque[TradePrinted] = deque()
         self.quote: QuoteChanged | None = None
         self._limits = limits
+        self._window: deque[tuple[bool, float]] = deque(maxlen=WINDOW)
+        self._spans: dict[bool, tuple[int, int]] = {}
         self._quotes = 0
         self._quotes_since = 0
+        self._quote_at = 0
         self._support_at = 0
 
     def begin(self, now: int) -> None:
         """A print is going to be held; if it is the first one, the doubt begins."""
-        if not self.trades and self.quote is None:
+        if not self.is_open:
             self.since = now
 
-    def hold(self, trade: TradePrinted, now: int) -> TradePrinted | None:
-        """Hold a trade; returns the oldest one if there are too many."""
+    @property
+    def is_open(self) -> bool:
+        """Whether anything is held."""
+        return bool(self.trades) or self.quote is not None
+
+    def set_back(self, by: int) -> None:
+        """The clock was set back by so much."""
+        self.since -= by
+        self.newest_at -= by
+        self._quotes_since -= by
+        self._quote_at -= by
+        self._support_at -= by
+
+    def hold(self, trade: TradePrinted, *, is_above: bool, is_inside: bool, now: int) -> TradePrinted | None:
+        """Hold a trade; returns the one that must go if there are too many: dust, once half of the room is taken."""
+        has_weight = self.has_weight(trade)
+        if len(self.trades) >= HELD_MAX // 2 and not has_weight:
+            return trade
         self.trades.append(trade)
-        self.newest_at = now
-        return self.trades.pop(0) if len(self.trades) > HELD_MAX else None
+        if has_weight and not is_inside:
+            self.newest_at, ts = now, trade.ts_event
+            self._window.append((is_above, trade.px))
+            first, last = self._spans.get(is_above, (ts, ts))
+            self._spans[is_above] = (min(first, ts), max(last, ts))
+        return self.trades.popleft() if len(self.trades) > HELD_MAX else None
 
     def hold_quote(self, quote: QuoteChanged, now: int) -> None:
         """Hold a quote in place of the one before; one that is elsewhere begins a new count."""
-        if self.quote is None or abs(mid(quote) / mid(self.quote) - 1.0) > self._limits.coherent:
+        if self.quote is None or not self._agree(mid(quote), mid(self.quote)):
             self._quotes, self._quotes_since = 0, now
         self._quotes += self.has_weight(quote)
-        self.quote, self._support_at = quote, 0
+        self.quote, self._quote_at, self._support_at = quote, now, 0
 
     def drop(self) -> tuple[Print, ...]:
         """The end of the doubt: everything held, in order."""
         dropped: tuple[Print, ...] = (*self.trades, *([self.quote] if self.quote is not None else ()))
-        self.trades, self.quote, self._quotes = [], None, 0
-        return dropped
-
-    def drop_trades(self) -> tuple[Print, ...]:
-        """The trades held, in order; the quote stays."""
-        dropped, self.trades = tuple(self.trades), []
+        self.trades, self.quote, self._quotes = deque(), None, 0
+        self._window.clear()
+        self._spans.clear()
         return dropped
 
     # --- for it -----------------------------------------------------------------------------------------------
 
+    def agreed_px(self) -> float:
+        """The price on which two prints of weight agree, the newest kind first; 0.0 if none do."""
+        traded, quoted = self._leading()[-2:], 0.0
+        if self.quote is not None and self._quotes:
+            quoted = mid(self.quote)
+            if traded and self._agree(traded[-1], quoted):
+                return traded[-1]
+        by_trades = traded[-1] if len(traded) == 2 and self._agree(*traded) else 0.0
+        by_quotes = quoted if self._quotes >= 2 else 0.0
+        return by_quotes or by_trades if self._quote_at > self.newest_at else by_trades or by_quotes
+
     @property
     def px(self) -> float:
         """Where the price in doubt is: the middle of the newest trades of weight, else the quote; 0.0 if there is neither."""
-        heavy = self._heavy()[-self._limits.confirm_trades :]
-        if heavy:
-            return median(each.px for each in heavy)
+        leading = self._leading()[-self._limits.confirm_trades :]
+        if leading:
+            return median(leading)
         return mid(self.quote) if self.quote is not None else 0.0
 
-    def two_agree(self) -> bool:
-        """Whether the two newest prints of weight agree (quotes that do not agree with each other are counted anew)."""
-        newest = [each.px for each in self._heavy()[-2:]]
-        if self.quote is not None:
-            newest = [*newest, *[mid(self.quote)] * min(self._quotes, 2)][-2:]
-        return len(newest) == 2 and max(newest) <= min(newest) * (1.0 + self._limits.coherent)
+    def trades_px(self) -> float:
+        """The newest of enough trades of weight, far enough apart at the venue, that agree or run away; 0.0 if there are not."""
+        limits, leading = self._limits, self._leading()
+        prices = leading[-limits.confirm_trades :]
+        if len(prices) < limits.confirm_trades:
+            return 0.0
+        first, last = self._spans[self._side()]
+        if last - first < limits.confirm_span:
+            return 0.0
+        is_confirmed = self._agree(max(prices), min(prices)) or self._run_away(prices)
+        return prices[-1] if is_confirmed else 0.0
 
-    def trades_confirm(self) -> bool:
-        """Whether enough trades of weight, far enough apart at the venue, agree or run away in one direction."""
-        limits, heavy = self._limits, self._heavy()
-        prices = [each.px for each in heavy[-limits.confirm_trades :]]
-        if len(prices) < limits.confirm_trades or heavy[-1].ts_event - heavy[0].ts_event < limits.confirm_span:
-            return False
-        is_monotone = prices in (sorted(prices), sorted(prices, reverse=True))
-        return is_monotone or max(prices) <= min(prices) * (1.0 + limits.coherent)
-
-    def quotes_confirm(self, now: int) -> bool:
-        """Whether quotes of weight have stayed there for long."""
+    def quotes_px(self, now: int) -> float:
+        """The middle of quotes of weight that have stayed there for long; 0.0 if they have not."""
         limits = self._limits
-        return self._quotes >= limits.confirm_quotes and now - self._quotes_since >= limits.confirm_quotes_span
+        have_stayed = self._quotes >= limits.confirm_quotes and now - self._quotes_since >= limits.confirm_quotes_span
+        return mid(self.quote) if have_stayed and self.quote is not None else 0.0
 
     # --- against it -------------------------------------------------------------------------------------------
 
@@ -151,6 +233,11 @@ class Doubt:
         """Whether fresh quotes still stand at the old price, well after the doubt began."""
         return self._support_at - self.since >= self._limits.quote_lag and now - self._support_at <= SECOND
 
+    def lies_within(self, quote: QuoteChanged) -> bool:
+        """Whether a quote is so wide that the price in doubt is in it too."""
+        slack = self._limits.band_min
+        return quote.bid_px * (1.0 - slack) <= self.px <= quote.ask_px * (1.0 + slack)
+
     # --- weight -----------------------------------------------------------------------------------------------
 
     def has_weight(self, found: Print) -> bool:
@@ -159,8 +246,23 @@ class Doubt:
             return found.px * found.qty >= self._limits.notional_min
         return min(found.bid_px * found.bid_qty, found.ask_px * found.ask_qty) >= self._limits.notional_min
 
-    def _heavy(self) -> list[TradePrinted]:
-        return [each for each in self.trades if self.has_weight(each)]
+    def _side(self) -> bool:
+        return 2 * sum(is_above for is_above, _ in self._window) > len(self._window)
+
+    def _leading(self) -> list[float]:
+        """The newest prices of the side on which the doubt is; empty if it is on both."""
+        side = self._side()
+        prices = [px for is_above, px in self._window if is_above == side]
+        return prices if 3 * len(prices) >= 2 * len(self._window) else []
+
+    def _agree(self, one_px: float, other_px: float) -> bool:
+        return max(one_px, other_px) <= min(one_px, other_px) * (1.0 + self._limits.coherent)
+
+    def _run_away(self, prices: list[float]) -> bool:
+        """Whether prices go one way, in steps no larger than a market's."""
+        most = 1.0 + self._limits.band_max
+        are_steps = all(max(pair) <= min(pair) * most for pair in pairwise(prices))
+        return are_steps and prices in (sorted(prices), sorted(prices, reverse=True))
 
 
 def is_power_of_ten(px: float, reference_px: float, tolerance: float) -> bool:

@@ -5,9 +5,11 @@ venue's sockets deliver. Two thresholds and four waits keep the choice still:
 
     the one that speaks is below `poor` for `leave_after`, another has
         been `good` for `settle_after`                                     that one speaks (the most preferred of them)
-    a more preferred one has been `good` for `return_after`                    it speaks again
-    no venue is above `poor`, for `poll_after`                                 the most preferred one whose REST answers is polled
-    one has been `good` for `settle_after` while we poll                       its sockets speak again
+    the same, none is `good`, but one has been above `poor` for as long    that one speaks: better than a dead one
+    a more preferred one has been `good` for `return_after`                it speaks again
+    no venue is above `poor`, for `poll_after`                             the most preferred one whose REST answers is polled
+    the polled one has not answered for `leave_after`, another does        that one is polled
+    one has been `good` for `settle_after` while we poll                   its sockets speak again
 
 All waits are in our own time: what fails here is a network, and a venue clock at another speed must not make us more or less patient.
 """
@@ -58,6 +60,8 @@ class Chooser:
         self._venues = venues
         self._patience = patience or Patience()
         self._poor_ns = dict.fromkeys(venues, 0)
+        self._fair_ns = dict.fromkeys(venues, 0)
+        self._mute_ns = dict.fromkeys(venues, 0)
         self._good_ns = dict.fromkeys(venues, 0)
 
     def look(self, health: Mapping[str, Health], passed_ns: int) -> Choice:
@@ -66,6 +70,9 @@ class Chooser:
         for venue in self._venues:
             score = health[venue].score if venue in health else 0.0
             self._poor_ns[venue] = self._poor_ns[venue] + passed_ns if score < patience.poor else 0
+            is_mute = venue not in health or not health[venue].rest_answers
+            self._mute_ns[venue] = self._mute_ns[venue] + passed_ns if is_mute else 0
+            self._fair_ns[venue] = self._fair_ns[venue] + passed_ns if score >= patience.poor else 0
             self._good_ns[venue] = self._good_ns[venue] + passed_ns if score >= patience.good else 0
         changed = self._by_polling(health) if self.choice.via == "POLLING" else self._by_sockets(health)
         if changed is not None and (changed.venue, changed.via) != (self.choice.venue, self.choice.via):
@@ -79,9 +86,10 @@ class Chooser:
             if self._good_ns[better] >= patience.return_after:
                 return Choice(venue=better, via="SOCKETS", reason="RETURNED")
         if self._poor_ns[venue] >= patience.leave_after:
-            for other in self._venues:
-                if self._good_ns[other] >= patience.settle_after:
-                    return Choice(venue=other, via="SOCKETS", reason=f"{venue.upper()}_POOR")
+            good = [each for each in self._venues if self._good_ns[each] >= patience.settle_after]
+            fair = [each for each in self._venues if self._fair_ns[each] >= patience.leave_after]
+            for other in (*good, *fair):
+                return Choice(venue=other, via="SOCKETS", reason=f"{venue.upper()}_POOR")
         if all(self._poor_ns[each] >= patience.poll_after for each in self._venues):
             return self._polled(health)
         return None
@@ -90,8 +98,7 @@ class Chooser:
         for venue in self._venues:
             if self._good_ns[venue] >= self._patience.settle_after:
                 return Choice(venue=venue, via="SOCKETS", reason="SOCKETS_BACK")
-        speaks = health.get(self.choice.venue)
-        return None if speaks is not None and speaks.rest_answers else self._polled(health)
+        return self._polled(health) if self._mute_ns[self.choice.venue] >= self._patience.leave_after else None
 
     def _polled(self, health: Mapping[str, Health]) -> Choice | None:
         for venue in self._venues:

@@ -2,12 +2,12 @@
 
 Refused are fields that are missing, not numbers, not finite or not positive, another instrument than the one asked for, an id
 that cannot be counted, a time that is none, and a book whose bid is not below its ask. Prices that are
-merely improbable pass: sanity.py judges them.
+merely improbable pass: sanity.py judges them. Numbers of more than 18 digits before or behind the point are no prices and no quantities of
+anything traded, and nothing after this has to fear that a product or a sum of them is infinite.
 """
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +17,7 @@ from libs.common.timeframe import MILLISECOND
 PRODUCER = "market"
 _SIDES = {"buy": "BUY", "sell": "SELL"}
 _MICROSECOND = 1000
-_INFINITY = float("inf")
+NUMBER_MIN, NUMBER_MAX = 1e-18, 1e18
 
 
 class FrameRefused(ValueError):
@@ -67,7 +67,7 @@ def checked_trade(
     """
     if not (type(trade_id) is str and trade_id.isascii() and trade_id.isdigit() and len(trade_id) <= 20):
         raise FrameRefused("BAD_ID")
-    if not (type(px) is type(qty) is float and 0.0 < px < _INFINITY and 0.0 < qty < _INFINITY):
+    if not (type(px) is type(qty) is float and NUMBER_MIN <= px <= NUMBER_MAX and NUMBER_MIN <= qty <= NUMBER_MAX):
         px, qty = _positive(px, "BAD_PRICE"), _positive(qty, "BAD_QUANTITY")
     return TradePrinted(
         id=f"{venue}.{instrument}.t{trade_id}",
@@ -107,9 +107,9 @@ def checked_quote(
     """
     if not (
         type(bid_px) is type(bid_qty) is type(ask_px) is type(ask_qty) is float
-        and 0.0 < bid_px < ask_px < _INFINITY
-        and 0.0 < bid_qty < _INFINITY
-        and 0.0 < ask_qty < _INFINITY
+        and NUMBER_MIN <= bid_px < ask_px <= NUMBER_MAX
+        and NUMBER_MIN <= bid_qty <= NUMBER_MAX
+        and NUMBER_MIN <= ask_qty <= NUMBER_MAX
     ):
         bid_px, bid_qty = _positive(bid_px, "BAD_BID"), _positive(bid_qty, "BAD_BID")
         ask_px, ask_qty = _positive(ask_px, "BAD_ASK"), _positive(ask_qty, "BAD_ASK")
@@ -130,7 +130,7 @@ def checked_quote(
 
 
 def _positive(value: Any, reason: str) -> float:
-    if isinstance(value, float | int) and not isinstance(value, bool) and 0 < value <= sys.float_info.max:
+    if isinstance(value, float | int) and not isinstance(value, bool) and NUMBER_MIN <= value <= NUMBER_MAX:
         return float(value)
     raise FrameRefused(reason)
 

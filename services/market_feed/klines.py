@@ -9,32 +9,36 @@ enough in its own time that (b) would hold if the venue's clock moved at all (lo
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from statistics import median
 from typing import Any, NamedTuple
 
 from libs.common.messages import Bar, Timeframe
 from libs.common.timeframe import STEP, bar_open
 from services.market_feed.doubt import SanityLimits, is_power_of_ten
-from services.market_feed.frames import FrameRefused, to_ns
+from services.market_feed.frames import NUMBER_MAX, FrameRefused, to_ns
 
 Row = Sequence[Any]
 MOVE_MAX: dict[str, float] = {"1m": 0.25, "15m": 0.3, "1h": 0.35, "4h": 0.4, "1d": 0.6, "1w": 0.9}
 """The largest move of a price against the close before that a bar of this timeframe may show and be believed alone."""
 GOES_ON = 0.02
-_INFINITY = float("inf")
 
 
 def bars_of(rows: Iterable[Row], instrument: str, venue: str, timeframe: Timeframe) -> list[Bar]:
     """The bars in ccxt's `[ms, open, high, low, close, volume]` rows, oldest first.
 
     Raises:
-        FrameRefused: a row that is no bar of this timeframe: the whole answer is not to be believed.
+        FrameRefused: a row that is no bar of this timeframe, or not later than the one before: the whole answer is not to be believed.
     """
-    return [_bar(row, instrument, venue, timeframe) for row in rows]
+    bars = [_bar(row, instrument, venue, timeframe) for row in rows]
+    if any(later.ts_open <= early.ts_open for early, later in pairwise(bars)):
+        raise FrameRefused("BAD_KLINE")
+    return bars
 
 
 def _bar(row: Row, instrument: str, venue: str, timeframe: Timeframe) -> Bar:
     opens, values = to_ns(row[0]), row[1:6]
-    if len(values) != 5 or not all(isinstance(value, (int, float)) and 0 <= value < _INFINITY for value in values):
+    if len(values) != 5 or not all(isinstance(value, (int, float)) and 0 <= value <= NUMBER_MAX for value in values):
         raise FrameRefused("BAD_KLINE")
     px_open, high, low, close, volume = map(float, values)
     if bar_open(opens, timeframe) != opens or not 0 < low <= min(px_open, close) <= max(px_open, close) <= high:
@@ -61,14 +65,18 @@ class Sifted(NamedTuple):
     refused: list[tuple[Bar, float]]
 
 
-def sift(bars: Sequence[Bar], reference_px: float) -> Sifted:
-    """Judge `bars` (oldest first) from `reference_px` on, the close before the first (0.0: unknown, then the first is believed)."""
+def sift(bars: Sequence[Bar], reference_px: float, px_now: float = 0.0) -> Sifted:
+    """Judge `bars` (oldest first) from `reference_px` on, the close before the first; 0.0: the middle of the first three closes.
+
+    `px_now` is what is trusted at this moment: it confirms a last bar that nothing follows yet (0.0: nobody knows).
+    """
     kept: list[Bar] = []
     refused: list[tuple[Bar, float]] = []
-    px = reference_px
+    px = reference_px or (median(bar.close for bar in bars[:3]) if bars else 0.0)
     for place, bar in enumerate(bars):
         later = bars[place + 1] if place + 1 < len(bars) else None
-        if px and not _is_near(bar, px) and (_is_other_unit(bar, px) or not _goes_on(bar, later)):
+        next_px = px_now if later is None else later.open if later.volume else 0.0
+        if px and not _is_near(bar, px) and (_is_other_unit(bar, px) or not _goes_on(bar, next_px)):
             refused.append((bar, px))
             continue
         kept.append(bar)
@@ -85,9 +93,9 @@ def _is_other_unit(bar: Bar, px: float) -> bool:
     return is_power_of_ten(bar.close, px, SanityLimits().unit_tolerance)
 
 
-def _goes_on(bar: Bar, later: Bar | None) -> bool:
-    """Whether the next bar confirms where this one ended, and no wick of it stands alone."""
-    if later is None or later.volume == 0 or abs(later.open / bar.close - 1.0) > GOES_ON:
+def _goes_on(bar: Bar, next_px: float) -> bool:
+    """Whether the next price confirms where this bar ended, and no wick of it stands alone."""
+    if not next_px or abs(next_px / bar.close - 1.0) > GOES_ON:
         return False
     body = max(bar.open, bar.close), min(bar.open, bar.close)
     most = MOVE_MAX[bar.timeframe]

@@ -1,8 +1,9 @@
 """How far a price may move before it is doubted: a robust scale of its own recent moves. Pure: every instant is an argument.
 
-Moves are sampled at most every `SAMPLE_NS` and divided by the square root of the time they took, so that quiet and busy spells
-are comparable; their scale is 1.4826 times the median absolute move (the MAD around zero, which equals a standard deviation for a
-normal distribution). A median does not care for the few wild prints it is there to judge. The band for a move over `dt` is
+Moves are sampled at most every `SAMPLE_NS` and divided by the square root of the time they took (at most `DT_MAX_S`), so that quiet and busy spells
+are comparable; their scale is 0.8693 times the move that three quarters of them stay below, which equals a standard deviation for
+a normal distribution. It does not care for the few wild prints it is there to judge; and where half of the trades of a thin market
+bounce between bid and offer and half do not, the median (the MAD around zero) would know only one of the two. The band over `dt` is
 
     band = clip(sigmas * scale * sqrt(dt), band_min, band_max)
 
@@ -22,7 +23,7 @@ from libs.common.timeframe import MILLISECOND, SECOND
 SAMPLE_NS = 250 * MILLISECOND
 SAMPLES_MAX = 128
 SAMPLES_MIN = 16
-MAD_TO_SIGMA = 1.4826
+UPPER_QUARTILE_TO_SIGMA = 0.8693
 DT_MIN_S = 0.25
 DT_MAX_S = 30.0
 
@@ -42,8 +43,8 @@ class Volatility(msgspec.Struct):
         waited = now - self.at
         if waited < SAMPLE_NS and self.px:
             return
-        if self.px and waited <= DT_MAX_S * SECOND:
-            self._count(abs(px / self.px - 1.0) / sqrt(waited / SECOND))
+        if self.px:
+            self._count(abs(px / self.px - 1.0) / sqrt(min(waited / SECOND, DT_MAX_S)))
         self.px, self.at = px, now
 
     def restart(self, px: float, now: int) -> None:
@@ -66,12 +67,15 @@ class Volatility(msgspec.Struct):
         else:
             self.moves[self.place] = move
             self.place = (self.place + 1) % SAMPLES_MAX
-        self.scale = MAD_TO_SIGMA * sorted(self.moves)[len(self.moves) // 2]
+        self.scale = _scale_of(self.moves)
 
 
 def prior_of(closes: list[float], step: int) -> float:
     """The scale that closes of bars `step` ns apart suggest, per square root of a second; 0.0 if there are fewer than four."""
     if len(closes) < 4:
         return 0.0
-    moves = sorted(abs(late / early - 1.0) for early, late in pairwise(closes))
-    return MAD_TO_SIGMA * moves[len(moves) // 2] / sqrt(step / SECOND)
+    return _scale_of([abs(late / early - 1.0) for early, late in pairwise(closes)]) / sqrt(step / SECOND)
+
+
+def _scale_of(moves: list[float]) -> float:
+    return UPPER_QUARTILE_TO_SIGMA * sorted(moves)[3 * len(moves) // 4]

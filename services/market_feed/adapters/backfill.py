@@ -159,10 +159,14 @@ class Backfill:
         return {"ts_event": now, "ts_init": now}
 
     async def _mend(self, wants: list[Want]) -> bool:
-        has_mended = False
+        has_mended, trouble = False, None
         for want in wants:
             line = self._feeding.speaking
-            bars, final = await self._minutes(line, want)
+            try:
+                bars, final = await self._minutes(line, want)
+            except VenueUnavailable as error:  # the other instruments' minutes are asked for all the same
+                trouble = error
+                continue
             if line is not self._feeding.speaking:
                 return True
             if final > want.since:
@@ -172,6 +176,8 @@ class Backfill:
                     self._feeding.tally.rejected_bar(bar, reference_px)
                 if not repaired.agrees:
                     line.renew(want.instrument, "LOSES_TRADES")
+        if trouble is not None:
+            raise trouble
         return has_mended
 
     async def _minutes(self, line: VenueLine, want: Want) -> tuple[list[Bar], int]:

@@ -149,7 +149,7 @@ class CcxtReader:
                 if task is None or task.cancelling():
                     raise
                 self._lost(watch, "CANCELLED")  # ccxt cancels pending futures when it closes a client
-            except ccxt.BaseError as error:
+            except Exception as error:  # noqa: BLE001  (ccxt raises whatever Python does on a nonsense answer: it ends no feed)
                 self._lost(watch, f"{type(error).__name__}: {error}"[:200])
             else:
                 pause_s = RETRY_S
@@ -253,6 +253,8 @@ class CcxtReader:
             watch.client, link.is_up = client, True
             if is_new:
                 link.epoch += 1
+                if link.has_quotes:
+                    self._update_ids.clear()  # one absurd id must not outlive its connection
                 self._sink.connected(link)
 
     def _connected(self, watch: _Watch) -> Any:

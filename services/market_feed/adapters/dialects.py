@@ -102,7 +102,7 @@ class Kraken:
         if since is not None:
             params["since"] = since // SECOND - 1
         answer = (await exchange.public_get_ohlc(params))["result"]
-        rows = _a_list(next(rows for name, rows in answer.items() if name != "last"))
+        rows = _a_list(next((rows for name, rows in answer.items() if name != "last"), None))
         found = [[int(row[0]) * 1000, *map(float, row[1:5]), float(row[6])] for row in rows]
         return _within(found, since, until)[-limit if since is None else 0 :][:limit]
 

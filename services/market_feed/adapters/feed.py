@@ -129,7 +129,7 @@ class MarketFeed:
             self._start(group, line.run(), line.venue)
         self.speaking = await self._first_line()
         if self.speaking.venue != self._desk.venue:
-            self._desk.switch(self.speaking.venue, self._record, counts_trades=self.speaking.dialect.counts_trades)
+            self._switch()
         now = await self._backfill.insist(self._first_prices)
         self._via = "SOCKETS"
         self._declare("LIVE", "STARTED", now)
@@ -139,7 +139,8 @@ class MarketFeed:
         self._start(group, self._watch_over(), "watch over")
         self._start(group, self._reread_prices(), "reread prices")
         await self._backfill.publish_history()
-        self._desk.begin(self._record, counts_trades=self.speaking.dialect.counts_trades)
+        line = self.speaking
+        self._desk.begin(self._record, counts_trades=line.dialect.counts_trades, instruments=line.instruments)
         self._start(group, self._backfill.audit(), "audit")
         await self._backfill.mend()
 
@@ -351,6 +352,14 @@ class MarketFeed:
             return
         self._context.logger.warning("venue_switched", to=choice.venue, reason=choice.reason)
         self.speaking = self.lines[choice.venue]
-        self._desk.switch(choice.venue, self._record, counts_trades=self.speaking.dialect.counts_trades)
+        self._switch()
         self._reread.set()
         self._declare("LIVE", choice.reason)
+
+    def _switch(self) -> None:
+        line, before = self.speaking, self._desk.venue
+        counts_trades = line.dialect.counts_trades
+        rejected = self._desk.switch(
+            line.venue, self._record, counts_trades=counts_trades, instruments=line.instruments
+        )
+        self._tell_rejected(before, rejected)

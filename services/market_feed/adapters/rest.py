@@ -118,6 +118,8 @@ class RestVenue:
             page = await self._rows(instrument, timeframe, since, self.dialect.page, until)
             if not page:
                 break
+            if page[0].ts_open < since:
+                raise VenueUnavailable(f"bars {instrument} {timeframe}: asked from {since}, got {page[0].ts_open}")
             bars += page
             since = page[-1].ts_open + STEP[timeframe]
         return bars

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from libs.common.messages import QuoteChanged, TradePrinted
 from services.market_feed.adapters.binance_frames import OLD_QUOTES_MAX, BinanceFrames, is_market, streams_of
 from services.market_feed.adapters.reader import Link
+from services.market_feed.frames import NUMBER_MAX, NUMBER_MIN
 from tests.unit.market_feed.tape import BTC, T0
 
 MS = T0 // 1_000_000
@@ -67,9 +68,12 @@ class Told:
 @given(st.one_of(DECIMALS, DIGITS), st.one_of(DECIMALS, DIGITS))
 @settings(deadline=None)
 def test_numbers_are_those_of_float(px: str, qty: str) -> None:
-    """Decimal strings become the very floats that Python reads."""
+    """Decimal strings become the very floats that Python reads, if they are numbers of this world."""
     told = Told()
     told.take({**TRADE, "p": px, "q": qty})
+    if not all(NUMBER_MIN <= float(each) <= NUMBER_MAX for each in (px, qty)):
+        assert (told.events, len(told.refusals)) == ([], 1)
+        return
     (event,) = told.events
     assert isinstance(event, TradePrinted)
     assert (event.px, event.qty) == (float(px), float(qty))

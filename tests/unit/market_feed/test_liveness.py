@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from libs.common.timeframe import MINUTE, SECOND
-from services.market_feed.liveness import Liveness, Silence
+from services.market_feed.liveness import LinkWatch, Liveness, Silence
 
 TENTH = SECOND // 10
 
@@ -57,3 +57,68 @@ def test_a_clock_set_back_does_not_count() -> None:
     silence = Silence()
     silence.look(heard=False, moved_ns=SECOND)
     assert silence.look(heard=False, moved_ns=-MINUTE) == SECOND
+
+
+# --- one connection -----------------------------------------------------------------------------------------------
+
+
+class Watched:
+    """A connection of which nothing comes but what a test says."""
+
+    def __init__(self) -> None:
+        self.watch = LinkWatch(silent_after=10 * SECOND, deaf_after=25 * SECOND)
+        self.epoch, self.frames, self.signs = 1, 0, 0
+
+    def look(
+        self, seconds: float, *, frames: int = 0, signs: int = 0, is_up: bool = True, moves: bool = True
+    ) -> list[str]:
+        """Ten looks a second; at the first, so many frames and signs have come. Returns the reasons to renew, in turn."""
+        self.frames, self.signs, reasons = self.frames + frames, self.signs + signs, []
+        for _ in range(round(seconds * 10)):
+            reason = self.watch.look(
+                is_up=is_up,
+                epoch=self.epoch,
+                frames=self.frames,
+                signs=self.signs,
+                moved_ns=TENTH if moves else 0,
+                passed_ns=TENTH,
+            )
+            reasons += [reason] if reason else []
+        return reasons
+
+
+def test_a_connection_that_delivers_is_kept() -> None:
+    """A frame every nine seconds is enough."""
+    watched = Watched()
+    assert [watched.look(9, frames=1) for _ in range(10)] == [[]] * 10
+
+
+def test_pongs_without_frames_are_silence() -> None:
+    """The other end lives, its stream does not: renewed, and given as long again before the next time."""
+    watched = Watched()
+    told = [watched.look(1, signs=1) for _ in range(26)]
+    assert [place for place, reasons in enumerate(told, 1) if reasons] == [11, 21]
+    assert {reason for reasons in told for reason in reasons} == {"SILENT"}
+
+
+def test_a_connection_that_answers_no_ping_is_deaf() -> None:
+    """Where the clock stands nothing can be silent, but a network can be dead all the same."""
+    watched = Watched()
+    assert watched.look(0.1, moves=False) == []
+    assert watched.look(24.9, moves=False) == []
+    assert watched.look(0.1, moves=False) == ["DEAF"]
+    assert watched.look(24.9, moves=False) == []
+
+
+def test_a_new_connection_begins_anew() -> None:
+    """What the one before did not say is not held against it."""
+    watched = Watched()
+    watched.look(9.5, frames=1)
+    watched.epoch += 1
+    assert watched.look(10) == []
+    assert watched.look(0.1) == ["SILENT"]
+
+
+def test_one_that_is_down_is_left_to_its_reader() -> None:
+    """It reconnects by itself; a second command would only throw the new connection away."""
+    assert Watched().look(120, is_up=False) == []

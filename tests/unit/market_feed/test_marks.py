@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.messages import Trust
 from libs.common.timeframe import MILLISECOND, SECOND
 from services.market_feed.marks import MarkBoard
 from tests.unit.market_feed.tape import BTC, CADENCE, ETH, T0
@@ -126,3 +128,33 @@ def test_messages_keep_their_distance_and_tell_every_last_price(moves: list[tupl
             said.append(now)
     assert all(later - earlier >= 50 * MS for earlier, later in pairwise(said))
     assert told == px
+
+
+@pytest.mark.parametrize("trust", ["QUARANTINED", "UNIT", "DISLOCATED", "RESYNC"])
+def test_a_change_of_trust_leaves_at_once(trust: Trust) -> None:
+    """Not a hundredth of a basis point moved: whoever buys must know all the same, only the gap is kept."""
+    board = board_told_at_t0()
+    board.believe(BTC, trust, 60_000.0)
+    board.take(T0)
+    board.believe(BTC, "TRUSTED", 60_000.0)
+    assert not board.is_due(T0 + 49 * MS)
+    assert board.is_due(T0 + 50 * MS)
+    (told,) = board.take(T0 + 50 * MS).marks
+    assert (told.instrument, told.trust) == (BTC, "TRUSTED")
+
+
+def test_a_protective_price_that_jumps_leaves_at_once() -> None:
+    """The quote stands still, the stops' price does not."""
+    board = board_told_at_t0()
+    board.believe(BTC, "TRUSTED", 60_000.0)
+    board.take(T0)
+    board.believe(BTC, "TRUSTED", 60_000.0 * 0.999)
+    assert board.is_due(T0 + 50 * MS)
+    assert board.take(T0 + 50 * MS).marks[0].protective_px == 59_940.0
+
+
+def test_a_change_of_trust_of_one_tells_nothing_of_the_other() -> None:
+    """Only the instrument in doubt is told; the other one's pending move waits no longer for that, and leaves with it."""
+    board = board_told_at_t0()
+    board.believe(BTC, "QUARANTINED", 1.0)
+    assert [each.instrument for each in board.take(T0 + 50 * MS).marks] == [BTC]

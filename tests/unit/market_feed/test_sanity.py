@@ -94,9 +94,9 @@ def test_misprints_against_a_standing_quote_confirm_nothing() -> None:
     """However many trades are printed: while quotes still stand at the old price, that is the price, for stops too."""
     market = settled_market()
     px = market.filter.px
-    for _ in range(40):
+    for count in range(40):
         market.trade(px * 0.8)
-        market.quote(px * 0.9999, px * 1.0001, after_ms=30)
+        market.quote(px * 0.9999, px * 1.0001, after_ms=30, qty=10.0 + count)
     assert market.filter.trust == "QUARANTINED"
     assert market.filter.px == pytest.approx(px, rel=0.001)
     assert market.filter.protective == pytest.approx(px, rel=0.001)
