@@ -254,8 +254,7 @@ class CcxtReader:
             if is_new:
                 link.epoch += 1
                 if link.has_quotes:
-                    self._update_ids.clear()  # one absurd id must not outlive its connection
-                self._sink.connected(link)
+                    self._sink.connected(link)
 
     def _connected(self, watch: _Watch) -> Any:
         """ccxt's client that carries this watch, if it has a connection."""
