@@ -55,4 +55,4 @@ bench: install
 bench-feed: install
 	@$(BIN)/python -m benchmarks.feed
 	@$(BIN)/python -m benchmarks.mark_latency
-	@$(BIN)/python -m benchmarks.mark_latency --speed 20
+	@$(BIN)/python -m benchmarks.mark_latency --speed 20 --seconds 60
