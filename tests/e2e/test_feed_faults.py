@@ -44,10 +44,10 @@ def bent(field: str, *reasons: str, stream: str = TRADES, **more: Any) -> tuple[
 
 BAD_FRAMES = [
     Bad("truncated", *told('{"e":"trade","s":"BTCU', "UNREADABLE")),
-    Bad("list", *told("[]", "NO_OBJECT", "NOT_AN_OBJECT")),
-    Bad("plain text", *told("upgrade in progress", "UNREADABLE", "NOT_AN_OBJECT")),
-    Bad("null", *told("null", "NO_OBJECT", "NOT_AN_OBJECT")),
-    Bad("number", *told("17", "NO_OBJECT", "NOT_AN_OBJECT")),
+    Bad("list", *told("[]", "NO_OBJECT", "NO_OBJECT")),
+    Bad("plain text", *told("upgrade in progress", "UNREADABLE", "NO_OBJECT")),
+    Bad("null", *told("null", "NO_OBJECT", "NO_OBJECT")),
+    Bad("number", *told("17", "NO_OBJECT", "NO_OBJECT")),
     Bad("binary", SocketFault(kind="inject", stream=TRADES, base64="H4v/AAE="), ("NOT_TEXT", "UNREADABLE")),
     Bad("empty object", *told("{}", "UNKNOWN_FRAME")),
     Bad("no event", *bent("e", "UNKNOWN_FRAME")),
