@@ -149,7 +149,7 @@ class CcxtReader:
                 if task is None or task.cancelling():
                     raise
                 self._lost(watch, "CANCELLED")  # ccxt cancels pending futures when it closes a client
-            except Exception as error:  # noqa: BLE001  (ccxt raises whatever Python does on a nonsense answer: it ends no feed)
+            except Exception as error:  # noqa: BLE001  (whatever ccxt raises: one venue ends no feed)
                 self._lost(watch, f"{type(error).__name__}: {error}"[:200])
             else:
                 pause_s = RETRY_S

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any, TypeVar
 
@@ -88,18 +89,15 @@ class RestVenue:
             raise VenueUnavailable(f"fetch_time: {error}: {answer!r}"[:300]) from None
 
     async def quotes(self, now: int) -> list[QuoteChanged]:
-        """The best bid and offer of every instrument; an empty or crossed book is left out."""
+        """The best bid and offer of every instrument; an empty or crossed book, or one the venue does not tell, is left out."""
         symbols = [symbol_of(name) for name in self._instruments]
         tickers = await self._ask("quotes", self.dialect.quotes(self.exchange, symbols))
-        missing = [symbol for symbol in symbols if symbol not in tickers]
-        if missing:
-            raise VenueUnavailable(f"quotes: nothing about {', '.join(missing)}")
+        if not any(symbol in tickers for symbol in symbols):
+            raise VenueUnavailable(f"quotes: nothing about {', '.join(symbols)}")
         quotes = []
         for name in self._instruments:
-            try:
+            with suppress(FrameRefused, KeyError):
                 quotes.append(quote_of(tickers[symbol_of(name)], name, self.venue, now))
-            except FrameRefused:
-                continue
         return quotes
 
     async def last_px(self, instrument: str) -> float | None:

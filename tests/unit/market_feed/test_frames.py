@@ -64,6 +64,9 @@ def test_a_quote() -> None:
         ("price", "60000", "BAD_PRICE"),
         ("price", True, "BAD_PRICE"),
         ("price", 10**400, "BAD_PRICE"),
+        ("price", 1e300, "BAD_PRICE"),
+        ("price", 5e-324, "BAD_PRICE"),
+        ("amount", 1e308, "BAD_QUANTITY"),
         ("amount", -1.0, "BAD_QUANTITY"),
     ],
 )

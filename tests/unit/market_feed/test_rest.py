@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
+from typing import Any
 
 import ccxt.pro
 import pytest
@@ -13,13 +15,19 @@ from libs.runtime.adapter import NotGranted
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
 from libs.trading.binance_ccxt import ccxt_config
-from services.market_feed.adapters.dialects import Binance
+from libs.trading.public_ccxt import kraken_config, kucoin_config
+from services.market_feed.adapters.ccxt_reader import CcxtReader
+from services.market_feed.adapters.dialects import Binance, Kraken
 from services.market_feed.adapters.feed import MarketFeed
 from services.market_feed.adapters.rest import RestVenue, VenueUnavailable
 from services.market_feed.settings import Settings
 from tests.unit.market_feed.tape import BTC, T0
 
 GRACE = 500 * 1_000_000
+MARKET_LIST = [
+    {"id": "XBTUSDT", "symbol": "BTC/USDT", "base": "BTC", "quote": "USDT", "baseId": "XBT", "quoteId": "USDT"}
+    | {"spot": True, "type": "spot", "active": True, "contract": False, "linear": None, "inverse": None}
+]
 MS = T0 // 1_000_000
 
 MARKETS = """{"symbols": [{"symbol": "BTCUSDT", "status": "TRADING", "baseAsset": "BTC", "quoteAsset": "USDT",
@@ -148,6 +156,15 @@ async def test_history_is_paged(liar: tuple[Liar, RestVenue]) -> None:
     ]
 
 
+async def test_a_page_from_before_what_was_asked_for_is_no_answer(liar: tuple[Liar, RestVenue]) -> None:
+    """A venue that ignores where history was to go on would be asked for the same page for ever."""
+    server, rest = liar
+    await rest.specs()
+    server.says["klines"] = f'[[{MS - 60_000}, "1", "1", "1", "1", "1"]]'
+    with pytest.raises(VenueUnavailable, match="asked from"):
+        await rest.history(BTC, "1m", T0, T0 + 2 * MINUTE)
+
+
 @pytest.mark.parametrize(
     ("venue_ms", "next_volume", "waited", "final"),
     [
@@ -176,6 +193,61 @@ async def test_the_feed_performs_no_requests() -> None:
     feed = MarketFeed(Settings())
     with pytest.raises(NotImplementedError, match="Request"):
         await feed.perform(Asked("r", Request(valid_until=0), 1, 0, "c", "c"))
+
+
+@pytest.mark.parametrize("text", ['{"result": {"last": 1}}', '{"result": {}}', "{}", '{"result": {"XBTUSDT": 7}}'])
+async def test_an_answer_without_bars_ends_nothing(liar: tuple[Liar, RestVenue], text: str) -> None:
+    """Kraken names its rows by pair; where no pair is named there is no answer, and the feed goes on asking."""
+    server, rest = liar
+    server.says["OHLC"] = text
+    exchange = ccxt.pro.kraken(kraken_config(url_of(rest)))
+    try:
+        exchange.set_markets(MARKET_LIST)
+        with pytest.raises(VenueUnavailable, match="kraken bars"):
+            await RestVenue(exchange, Kraken(), (BTC,)).last_px(BTC)
+    finally:
+        await exchange.close()
+
+
+class Unheard:
+    """A sink that hears nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise AssertionError(f"nothing was to be told, got {name}")
+
+
+class Warned:
+    """A logger that keeps what it is warned of."""
+
+    def __init__(self) -> None:
+        self.reasons: list[str] = []
+
+    def warning(self, event: str, *, reason: str, **_: Any) -> None:
+        self.reasons.append(f"{event} {reason}")
+
+
+async def test_what_ccxt_raises_ends_no_reader(liar: tuple[Liar, RestVenue]) -> None:
+    """An error of its own that is none of ccxt's kinds (here: not opened yet) is a lost socket to us, and we try again."""
+    _, rest = liar
+    exchange, warned = ccxt.pro.kucoin(kucoin_config(url_of(rest))), Warned()
+    exchange.set_markets(MARKET_LIST)
+    reader = CcxtReader(exchange, "kucoin", (BTC,), Unheard(), lambda: T0, warned)
+    task = asyncio.create_task(reader.run())
+    try:
+        async with asyncio.timeout(10):
+            while len(warned.reasons) < 6 and not task.done():  # noqa: ASYNC110  (a logger gives no event to wait for)
+                await asyncio.sleep(0.01)
+        assert not task.done()
+        assert {reason.partition(" ")[0] for reason in warned.reasons} == {"socket_lost"}
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await exchange.close()
+
+
+def url_of(rest: RestVenue) -> str:
+    """Where the liar is."""
+    return str(rest.exchange.urls["api"]["public"]).partition("/api")[0]
 
 
 class Counting:
