@@ -8,7 +8,7 @@ bounce between bid and offer and half do not, the median (the MAD around zero) w
     band = clip(sigmas * scale * sqrt(dt), band_min, band_max)
 
 with a floor against a market that stood still and a ceiling against one that raced (reference: Brownlees and Gallo 2006 for the
-trimmed scale, LULD for bands as such; the figures are measured in docs/price-sanity.md).
+trimmed scale, LULD for bands as such; the figures are measured in docs/market-feed.md).
 """
 
 from __future__ import annotations

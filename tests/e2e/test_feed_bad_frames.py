@@ -15,7 +15,7 @@ from tests.e2e.feed_bench import INSTRUMENTS, Feed, Log, Venue, settled
 from tests.e2e.test_market_feed import READERS, begun
 
 BTC = INSTRUMENTS[0]
-ODD = "NO_OBJECT", "NO_OBJECT", "UNREADABLE", "UNKNOWN_FRAME"
+ODD = "NO_OBJECT", "UNREADABLE", "UNKNOWN_FRAME"
 
 
 def trade_frame(venue: Venue, **changed: Any) -> str:

@@ -44,10 +44,10 @@ def bent(field: str, *reasons: str, stream: str = TRADES, **more: Any) -> tuple[
 
 BAD_FRAMES = [
     Bad("truncated", *told('{"e":"trade","s":"BTCU', "UNREADABLE")),
-    Bad("list", *told("[]", "NO_OBJECT", "NO_OBJECT")),
+    Bad("list", *told("[]", "NO_OBJECT")),
     Bad("plain text", *told("upgrade in progress", "UNREADABLE", "NO_OBJECT")),
-    Bad("null", *told("null", "NO_OBJECT", "NO_OBJECT")),
-    Bad("number", *told("17", "NO_OBJECT", "NO_OBJECT")),
+    Bad("null", *told("null", "NO_OBJECT")),
+    Bad("number", *told("17", "NO_OBJECT")),
     Bad("binary", SocketFault(kind="inject", stream=TRADES, base64="H4v/AAE="), ("NOT_TEXT", "UNREADABLE")),
     Bad("empty object", *told("{}", "UNKNOWN_FRAME")),
     Bad("no event", *bent("e", "UNKNOWN_FRAME")),
@@ -59,8 +59,8 @@ BAD_FRAMES = [
     Bad("no trade id", *bent("t", "BAD_ID")),
     Bad("time that is none", *bent("T", "BAD_TIME", "UNREADABLE", value="yesterday")),
     Bad("crossed book", *bent("b", "CROSSED_BOOK", stream=QUOTES, times=12, factor=2.0)),
-    Bad("no bid", *bent("b", "BAD_BID", stream=QUOTES, times=12)),
-    Bad("no ask", *bent("a", "BAD_ASK", stream=QUOTES, times=12)),
+    Bad("no bid", *bent("b", "BAD_BID", "MEANINGLESS", stream=QUOTES, times=12)),
+    Bad("no ask", *bent("a", "BAD_ASK", "MEANINGLESS", stream=QUOTES, times=12)),
     Bad("old quote", *bent("u", "OLD_QUOTE", stream=QUOTES, times=12, value=1)),
 ]
 
