@@ -78,6 +78,12 @@ class Settings(ServiceSettings):
     feed_return_ms: int = Field(
         default=60_000, ge=100, le=3_600_000, description="a more preferred venue that is good for so long speaks again"
     )
+    feed_left_behind_ms: int = Field(
+        default=60_000,
+        ge=100,
+        le=3_600_000,
+        description="bars that the venue serves of all instruments but one wait for that one so long",
+    )
     feed_poll_ms: int = Field(default=2_000, ge=100, le=60_000, description="without sockets REST is asked so often")
     feed_notional_min: float = Field(
         default=10.0, ge=0, le=1e9, description="prints worth less (quote currency) move no price and confirm none"

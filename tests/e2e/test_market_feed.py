@@ -268,6 +268,25 @@ async def test_a_venue_that_is_away_is_down_until_it_returns(tmp_path: Path) -> 
     assert log.of(FeedStatus)[2].reason == "DISCONNECTED"
 
 
+async def test_an_instrument_that_is_delisted_holds_up_no_other(tmp_path: Path) -> None:
+    """The venue serves no bars of it any more: its minutes leave as marked gaps, the others' as they were."""
+    async with Venue(tmp_path, sim_mode="step") as venue:
+        log, start = Log(), venue.clock.now()
+        feed = Feed(venue, log, feed_left_behind_ms=300)
+        await begun(feed, log)
+        await venue.advance(start + MINUTE)
+        await settled(lambda: len(log.bars) == 1, "a first minute", feed)
+        venue.server.faults.add(SocketFault(kind="freeze", stream="ethusdt@trade", sticky=True))
+        del venue.server.exchange.market.histories[INSTRUMENTS[1]]
+        await venue.advance(start + 3 * MINUTE)
+        await settled(lambda: len(log.bars) == 3, "two more", feed)
+        own = await feed.rest.history(BTC, "1m", start, start + 3 * MINUTE)
+        assert feed.adapter.tally.counts["LEFT_BEHIND"] >= 1
+        await feed.close()
+    assert [each.bars[0] for each in log.bars] == own
+    assert [each.bars[1].synthetic for each in log.bars] == [False, True, True]
+
+
 async def test_an_instrument_the_venue_does_not_list_ends_the_feed(tmp_path: Path) -> None:
     """The error names it and the variable to correct."""
     async with Venue(tmp_path, sim_mode="step") as venue:

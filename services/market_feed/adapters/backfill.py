@@ -64,6 +64,7 @@ class Backfill:
         self._emit = emit
         self._feeding = feeding
         self._asked_since: dict[str, tuple[int, float]] = {}
+        self._failing: dict[str, float] = {}
         self._audit = BarAudit()
 
     def heard(self, message: FeedBars) -> None:
@@ -166,7 +167,9 @@ class Backfill:
                 bars, final = await self._minutes(line, want)
             except VenueUnavailable as error:  # the other instruments' minutes are asked for all the same
                 trouble = error
+                await self._leave_behind(line, want)
                 continue
+            self._failing.pop(want.instrument, None)
             if line is not self._feeding.speaking:
                 return True
             if final > want.since:
@@ -179,6 +182,23 @@ class Backfill:
         if trouble is not None:
             raise trouble
         return has_mended
+
+    async def _leave_behind(self, line: VenueLine, want: Want) -> None:
+        """An instrument whose bars alone the venue does not serve (delisted, halted) must not hold up those of all others.
+
+        Its minutes leave as gaps, flat and marked; what the venue tells of them later is a revision.
+        """
+        since = self._failing.setdefault(want.instrument, time.monotonic())
+        others = [name for name in line.instruments if name != want.instrument]
+        if not others or time.monotonic() - since < self._settings.feed_left_behind_ms / 1000:
+            return
+        try:
+            await line.rest.last_px(others[0])
+        except VenueUnavailable:
+            return
+        if line is self._feeding.speaking:
+            self._feeding.tally.odd(line.venue, "LEFT_BEHIND", want.instrument)
+            self._desk.repair(want.instrument, [], want.until)
 
     async def _minutes(self, line: VenueLine, want: Want) -> tuple[list[Bar], int]:
         until, asked_at = self._asked_since.get(want.instrument, (0, 0.0))
