@@ -3,13 +3,14 @@ PYTHON ?= python3
 BIN    := .venv/bin
 STAMP  := .venv/.installed
 
-.PHONY: help install dev test lint sim chaos bench bench-feed docs lock clean
+.PHONY: help install dev test lint sim chaos bench bench-feed soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
+	@echo "make soak-feed [MINUTES=30]     the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make lint | docs | lock | clean"
 
@@ -38,6 +39,9 @@ sim: install
 
 chaos: install
 	@$(BIN)/python -m tests.chaos
+
+soak-feed: install
+	@$(BIN)/python -m tests.soak.feed --minutes $(or $(MINUTES),30)
 
 docs: install
 	@$(BIN)/python docs/generate.py

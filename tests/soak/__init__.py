@@ -1,0 +1,1 @@
+"""Long runs that look for what only time shows: memory that grows, tasks and connections that stay."""
