@@ -10,7 +10,7 @@ help:
 	@echo "make test                       the whole test suite, against real servers"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
-	@echo "make soak-feed [MINUTES=30]     the feed in bad weather, watched for what grows (long)"
+	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make lint | docs | lock | clean"
 
@@ -41,7 +41,7 @@ chaos: install
 	@$(BIN)/python -m tests.chaos
 
 soak-feed: install
-	@$(BIN)/python -m tests.soak.feed --minutes $(or $(MINUTES),30)
+	@$(BIN)/python -m tests.soak.feed --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)
 
 docs: install
 	@$(BIN)/python docs/generate.py

@@ -43,9 +43,7 @@ class Tape:
         if last_id is not None and trade_id <= last_id and ts <= self._last_ts:
             return Verdict.DUPLICATE
         follows = last_id is not None and trade_id == last_id + 1
-        if not self._counts:
-            self.builder.damage(ts, ts)
-        elif not follows:  # a lower id at a later time: the venue has begun to count anew
+        if not (follows and self._counts):  # a lower id at a later time: the venue has begun to count anew
             self.builder.damage(min(self._last_ts or self.builder.closed_until or ts, ts), ts)
         is_back = follows and bar_open(ts, "1m") < bar_open(self._last_ts, "1m")
         if is_back or self._is_back:

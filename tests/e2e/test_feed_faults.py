@@ -183,7 +183,7 @@ async def test_a_burst_while_the_loop_is_busy(tmp_path: Path, reader: str) -> No
 async def keep_busy() -> None:
     """Take the loop from everybody again and again."""
     while True:
-        time.sleep(0.3)  # noqa: ASYNC251
+        time.sleep(0.1)  # noqa: ASYNC251
         await asyncio.sleep(0.01)
 
 

@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.timeout(120), pytest.mark.no_cover]
 
 async def test_bad_weather_leaves_nothing_behind(tmp_path: Path) -> None:
     """Venues and ways flap for a while: every minute once, as its venue has it, and nothing has grown."""
-    soak = Soak(tmp_path, seconds=24.0, seed=3)
+    soak = Soak(tmp_path, seconds=16.0, seed=3)
     await soak.run()
     report = soak.report()
     assert soak.faults == [], report

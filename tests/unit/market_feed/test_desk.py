@@ -186,6 +186,17 @@ def test_a_trade_from_an_earlier_minute_damages_the_minutes_around_it() -> None:
     assert desk.wants(TEN + 3 * MINUTE) == [Want(BTC, TEN + MINUTE, TEN + 3 * MINUTE)]
 
 
+def test_where_trades_are_not_counted_no_minute_proves_itself() -> None:
+    """Neither the one a switch fell into, nor one in which nothing was heard: a later trade shows nothing about them."""
+    record = record_at(TEN, BTC)
+    desk = desk_at(TEN, BTC, record=record)
+    desk.switch("kucoin", record, counts_trades=False)
+    desk.trade(trade(7, TEN + MINUTE + SECOND), TEN + MINUTE + SECOND)
+    desk.trade(trade(14, TEN + 3 * MINUTE), TEN + 3 * MINUTE)
+    assert bars_in(desk.say(TEN + 3 * MINUTE)) == []
+    assert desk.wants(TEN + 3 * MINUTE) == [Want(BTC, TEN, TEN + 3 * MINUTE)]
+
+
 def test_a_proven_minute_is_not_repaired() -> None:
     """A page of the venue's bars may cover minutes we know ourselves; those stay."""
     desk = desk_at(TEN, BTC)
