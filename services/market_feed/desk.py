@@ -36,10 +36,12 @@ from services.market_feed.klines import sift
 from services.market_feed.marks import Cadence, MarkBoard
 from services.market_feed.record import FeedRecord
 from services.market_feed.sanity import Judgement, PriceFilter, Rejection, TrustChange
-from services.market_feed.tape import Tape, Verdict
+from services.market_feed.tape import Settled, Tape, Verdict
 from services.market_feed.volatility import prior_of
 
 DOUBT_WAIT = 5 * SECOND
+REST_BEHIND_MAX = 10 * SECOND
+"""A minute of which REST knows less than we heard waits so long for it."""
 
 
 class Want(msgspec.Struct, frozen=True):
@@ -59,9 +61,11 @@ class Heard(msgspec.Struct, frozen=True):
 
 
 class Repaired(msgspec.Struct, frozen=True):
-    """What became of a repair: whether our own count agreed with the venue's, and bars nobody may believe, with their reference."""
+    """What became of a repair: whether our own count agreed with the venue's, whether REST is behind its own stream and must be
+    asked again, and bars nobody may believe, with their reference."""
 
     agrees: bool
+    is_behind: bool = False
     refused: tuple[tuple[Bar, float], ...] = ()
 
 
@@ -159,18 +163,23 @@ class Desk:
             rejected += self._apply(instrument, judgement, now, is_heard=False).rejected
         return rejected
 
-    def repair(self, instrument: str, bars: Sequence[Bar], until: int) -> Repaired:
-        """The venue's own one-minute bars, final up to `until`; a minute not among them had no trades."""
+    def repair(self, instrument: str, bars: Sequence[Bar], until: int, now: int = 0) -> Repaired:
+        """The venue's own one-minute bars, final up to `until`; a minute not among them had no trades. They were asked for at `now`."""
         tape, belief = self._tapes[instrument], self._filters[instrument]
         held = belief.held
         kept, refused = sift(bars, tape.builder.last_px or 0.0, belief.px if belief.trust == "TRUSTED" else 0.0)
         said = {bar.ts_open: bar for bar in kept}
         wrong = [bar.ts_open for bar, _ in refused]
-        agrees = True
+        found = {Settled.AGREES}
         for opens in range(tape.builder.closed_until or until, until, MINUTE):
             if not tape.builder.is_proven(opens):
-                agrees &= tape.settle(opens, said.get(opens), held, is_known=opens not in wrong)
-        return Repaired(agrees, tuple(each for each in refused if each[0].ts_close <= until))
+                is_late = now - opens - MINUTE >= REST_BEHIND_MAX
+                found.add(tape.settle(opens, said.get(opens), held, is_known=opens not in wrong, is_late=is_late))
+        return Repaired(
+            Settled.LOST_TRADES not in found,
+            Settled.REST_IS_BEHIND in found,
+            tuple(each for each in refused if each[0].ts_close <= until),
+        )
 
     # --- out --------------------------------------------------------------------------------------------------
 

@@ -15,6 +15,14 @@ from libs.common.timeframe import bar_open
 from libs.trading.bars import VOLUME_UNIT, BarBuilder, Closing, volume_units
 
 
+class Settled(StrEnum):
+    """What became of a minute whose own bar the venue has told."""
+
+    AGREES = "AGREES"
+    LOST_TRADES = "LOST_TRADES"
+    REST_IS_BEHIND = "REST_IS_BEHIND"
+
+
 class Verdict(StrEnum):
     """How a trade stands in the venue's count."""
 
@@ -68,22 +76,28 @@ class Tape:
         """Whether nothing shows that trades of the minute at `opens` are missing."""
         return self._last_id is not None and not self.builder.is_damaged(opens)
 
-    def settle(self, opens: int, bar: Bar | None, held: Sequence[TradePrinted], *, is_known: bool) -> bool:
+    def settle(
+        self, opens: int, bar: Bar | None, held: Sequence[TradePrinted], *, is_known: bool, is_late: bool
+    ) -> Settled:
         """The venue's own bar of a minute came: None if it had no trades; `is_known` False if it cannot be believed.
 
-        Where ours was whole, but for what was set aside or is held, ours stays: the venue's own contains what we do not believe.
-        Returns False if it looked whole and was not: its socket loses trades without a trace.
+        Where ours was whole, but for what was set aside or is held, ours stays: the venue's own contains what we do not believe. If
+        it looked whole and was not, its socket loses trades without a trace. If REST knows less than we heard, it is behind its own
+        stream: the minute waits for it, and once it `is_late` leaves as we heard it.
         """
         if not self.looks_whole(opens):
             self.builder.repair(opens, bar)
-            return not self._missed(opens, bar)
+            return Settled.LOST_TRADES if self._missed(opens, bar) else Settled.AGREES
         ours = round(self.builder.volume_of(opens) * VOLUME_UNIT) + self._aside.get(opens, 0)
         ours += sum(volume_units(each.qty) for each in held if bar_open(each.ts_event, "1m") == opens)
-        if not is_known or ours == (volume_units(bar.volume) if bar is not None else 0):
-            self.builder.affirm(opens)
-            return True
-        self.builder.repair(opens, bar)
-        return False
+        told = volume_units(bar.volume) if bar is not None else 0
+        if is_known and ours < told:
+            self.builder.repair(opens, bar)
+            return Settled.LOST_TRADES
+        if is_known and ours > told and not is_late:
+            return Settled.REST_IS_BEHIND
+        self.builder.affirm(opens)
+        return Settled.AGREES
 
     def _missed(self, opens: int, bar: Bar | None) -> bool:
         """Whether the venue counts trades of a minute for all of which we listened, and we have never heard one."""

@@ -173,8 +173,8 @@ class Backfill:
             if line is not self._feeding.speaking:
                 return True
             if final > want.since:
-                has_mended = True
-                repaired = self._desk.repair(want.instrument, bars, final)
+                repaired = self._desk.repair(want.instrument, bars, final, self._context.clock.now())
+                has_mended = has_mended or not repaired.is_behind
                 for bar, reference_px in repaired.refused:
                     self._feeding.tally.rejected_bar(bar, reference_px)
                 if not repaired.agrees:

@@ -159,7 +159,9 @@ def test_a_venue_that_flickers_between_units_floods_no_log() -> None:
 def mended(room: Room, now: int, px: float) -> None:
     """The venue that speaks is asked for what is wanted, and the desk says what it can."""
     for want in room.desk.wants(now):
-        minutes = [bar(opens, px=px, instrument=want.instrument) for opens in range(want.since, want.until, MINUTE)]
+        minutes = [
+            bar(opens, px=px, volume=2.0, instrument=want.instrument) for opens in range(want.since, want.until, MINUTE)
+        ]
         said = [msgspec.structs.replace(each, venue=room.desk.venue) for each in minutes]
         room.desk.repair(want.instrument, said, want.until)
     room.hear(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from libs.common.timeframe import MINUTE, SECOND
-from services.market_feed.tape import Tape, Verdict
+from services.market_feed.tape import Settled, Tape, Verdict
 from tests.unit.market_feed.tape import BTC, T0, bar, trade
 
 
@@ -33,7 +33,7 @@ def test_a_hole_damages_every_minute_it_may_lie_in() -> None:
     """Ids are missing between the first and the third minute: all three are to be asked for, the fourth is not."""
     one = tape()
     told(one, 1, T0)
-    one.settle(T0, bar(T0), (), is_known=True)
+    one.settle(T0, bar(T0), (), is_known=True, is_late=False)
     told(one, 2, T0 + MINUTE)
     assert told(one, 9, T0 + 3 * MINUTE) is Verdict.HOLE_BEFORE
     told(one, 10, T0 + 4 * MINUTE)
@@ -69,7 +69,7 @@ def test_a_venue_that_does_not_count_proves_nothing() -> None:
 def proven(one: Tape) -> None:
     """Its first minute is settled, ids go on in the second."""
     told(one, 1, T0)
-    one.settle(T0, bar(T0), (), is_known=True)
+    one.settle(T0, bar(T0), (), is_known=True, is_late=False)
     one.close_until(T0 + MINUTE)
     told(one, 2, T0 + MINUTE, qty=2.0)
 
@@ -79,7 +79,10 @@ def test_volume_set_aside_is_no_loss() -> None:
     one = tape()
     proven(one)
     told(one, 3, T0 + MINUTE + 1, qty=0.5, believed=False)
-    assert one.settle(T0 + MINUTE, bar(T0 + MINUTE, px=80.0, volume=2.5), (), is_known=True)
+    assert (
+        one.settle(T0 + MINUTE, bar(T0 + MINUTE, px=80.0, volume=2.5), (), is_known=True, is_late=False)
+        is Settled.AGREES
+    )
     (closing,) = one.close_until(T0 + 2 * MINUTE)
     assert (closing.bars[0].close, closing.bars[0].volume) == (100.0, 2.0)
 
@@ -90,14 +93,19 @@ def test_volume_that_is_held_is_no_loss_either() -> None:
     proven(one)
     held = trade(3, T0 + MINUTE + 1, qty=0.5)
     one.note(held)
-    assert one.settle(T0 + MINUTE, bar(T0 + MINUTE, volume=2.5), (held,), is_known=True)
+    assert (
+        one.settle(T0 + MINUTE, bar(T0 + MINUTE, volume=2.5), (held,), is_known=True, is_late=False) is Settled.AGREES
+    )
 
 
 def test_volume_nobody_can_account_for_is_a_loss() -> None:
     """Ids are whole, the venue's volume is larger: its bar leaves, and its socket loses trades without a trace."""
     one = tape()
     proven(one)
-    assert not one.settle(T0 + MINUTE, bar(T0 + MINUTE, px=101.0, volume=7.0), (), is_known=True)
+    assert (
+        one.settle(T0 + MINUTE, bar(T0 + MINUTE, px=101.0, volume=7.0), (), is_known=True, is_late=False)
+        is Settled.LOST_TRADES
+    )
     (closing,) = one.close_until(T0 + 2 * MINUTE)
     assert (closing.bars[0].close, closing.bars[0].volume) == (101.0, 7.0)
 
@@ -106,7 +114,7 @@ def test_a_bar_nobody_may_believe_does_not_replace_ours() -> None:
     """Where our count is whole, a refused bar changes nothing."""
     one = tape()
     proven(one)
-    assert one.settle(T0 + MINUTE, None, (), is_known=False)
+    assert one.settle(T0 + MINUTE, None, (), is_known=False, is_late=False) is Settled.AGREES
     (closing,) = one.close_until(T0 + 2 * MINUTE)
     assert closing.bars[0].volume == 2.0
 
@@ -118,6 +126,22 @@ def test_what_was_set_aside_is_forgotten_with_its_minute() -> None:
     for n in range(50):
         told(one, 3 + n, T0 + MINUTE + n * SECOND, believed=False)
         one.set_aside(trade(3 + n, T0 + n))
-    one.settle(T0 + MINUTE, None, (), is_known=False)
+    one.settle(T0 + MINUTE, None, (), is_known=False, is_late=False)
     one.close_until(T0 + 2 * MINUTE)
     assert one._aside == {}
+
+
+def test_rest_that_is_behind_its_own_stream_throws_nothing_away() -> None:
+    """REST has not heard of a trade we have: the minute waits for it, and when it never catches up leaves as we heard it."""
+    one = tape()
+    one.note(trade(1, T0))
+    one.fold(trade(1, T0))
+    one.settle(T0, bar(T0), (), is_known=True, is_late=False)
+    one.note(trade(2, T0 + MINUTE, qty=3.0))
+    one.fold(trade(2, T0 + MINUTE, qty=3.0))
+    behind = bar(T0 + MINUTE, volume=1.0)
+    assert one.settle(T0 + MINUTE, behind, (), is_known=True, is_late=False) is Settled.REST_IS_BEHIND
+    assert not one.builder.is_proven(T0 + MINUTE)
+    assert one.settle(T0 + MINUTE, None, (), is_known=True, is_late=True) is Settled.AGREES
+    (closing,) = [each for each in one.close_until(T0 + 2 * MINUTE) if each.end_ts == T0 + 2 * MINUTE]
+    assert closing.bars[0].volume == 3.0
