@@ -69,7 +69,10 @@ class Settings(ServiceSettings):
         description="a socket is asked for a sign of life so often (KuCoin says itself how often); 2.5 pings without any: dead",
     )
     feed_trade_silence_ms_max: int = Field(
-        default=60_000, ge=500, le=3_600_000, description="no trade of an instrument for so long: reconnect its socket"
+        default=60_000,
+        ge=500,
+        le=3_600_000,
+        description="no trade of an instrument for so long: reconnect its socket, where it has one of its own (ccxt)",
     )
     feed_down_ms_max: int = Field(default=2_000, ge=0, le=600_000, description="disconnected for so long: DOWN")
     feed_leave_ms: int = Field(
