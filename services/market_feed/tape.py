@@ -83,7 +83,7 @@ class Tape:
 
         Where ours was whole, but for what was set aside or is held, ours stays: the venue's own contains what we do not believe. If
         it looked whole and was not, its socket loses trades without a trace. If REST knows less than we heard, it is behind its own
-        stream: the minute waits for it, and once it `is_late` leaves as we heard it.
+        stream, and the minute waits for it; once it `is_late` the venue's word counts, because ours may have holes, too.
         """
         if not self.looks_whole(opens):
             self.builder.repair(opens, bar)
@@ -91,13 +91,13 @@ class Tape:
         ours = round(self.builder.volume_of(opens) * VOLUME_UNIT) + self._aside.get(opens, 0)
         ours += sum(volume_units(each.qty) for each in held if bar_open(each.ts_event, "1m") == opens)
         told = volume_units(bar.volume) if bar is not None else 0
-        if is_known and ours < told:
-            self.builder.repair(opens, bar)
-            return Settled.LOST_TRADES
-        if is_known and ours > told and not is_late:
+        if not is_known or ours == told:
+            self.builder.affirm(opens)
+            return Settled.AGREES
+        if ours > told and not is_late:
             return Settled.REST_IS_BEHIND
-        self.builder.affirm(opens)
-        return Settled.AGREES
+        self.builder.repair(opens, bar)
+        return Settled.LOST_TRADES
 
     def _missed(self, opens: int, bar: Bar | None) -> bool:
         """Whether the venue counts trades of a minute for all of which we listened, and we have never heard one."""
