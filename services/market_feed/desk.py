@@ -181,6 +181,10 @@ class Desk:
             tuple(each for each in refused if each[0].ts_close <= until),
         )
 
+    def give_up(self, instrument: str, until: int) -> None:
+        """Nobody serves the bars of `instrument` up to `until`: what was not proven is a gap."""
+        self.repair(instrument, [], until, until + REST_BEHIND_MAX)
+
     # --- out --------------------------------------------------------------------------------------------------
 
     def wants(self, now: int, *, is_still: bool = False) -> list[Want]:

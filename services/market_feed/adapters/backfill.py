@@ -198,7 +198,7 @@ class Backfill:
             return
         if line is self._feeding.speaking:
             self._feeding.tally.odd(line.venue, "LEFT_BEHIND", want.instrument)
-            self._desk.repair(want.instrument, [], want.until)
+            self._desk.give_up(want.instrument, want.until)
 
     async def _minutes(self, line: VenueLine, want: Want) -> tuple[list[Bar], int]:
         until, asked_at = self._asked_since.get(want.instrument, (0, 0.0))
