@@ -14,11 +14,12 @@ from libs.common.messages import (
     RequestExpired,
     RequestInterrupted,
     ServiceStarted,
+    ServiceStopping,
     TimerFired,
 )
 from libs.common.subjects import filter_of, may_say
 
-SAID_BY_ALL: tuple[type[Message], ...] = (ServiceStarted, TimerFired, EventRejected, AlertRaised)
+SAID_BY_ALL: tuple[type[Message], ...] = (ServiceStarted, ServiceStopping, TimerFired, EventRejected, AlertRaised)
 SAID_BY_ASKERS: tuple[type[Message], ...] = (RequestExpired, RequestInterrupted)
 
 
@@ -73,7 +74,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def filters(self) -> tuple[str, ...]:
         """The subject filters of its consumer: others' facts, and its own starts, timers and answers."""
-        own = [ServiceStarted, TimerFired, *self.hears_itself]
+        own = [ServiceStarted, ServiceStopping, TimerFired, *self.hears_itself]
         own += [kind for kind in self.says if issubclass(kind, Answer)]
         heard = [filter_of(kind) for kind in self.consumes if kind.said_by != "*"]
         for kind in self.consumes:

@@ -1,18 +1,20 @@
 """What the ledger reads and says."""
 
 from libs.common.messages import (
+    CapitalMoved,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
     FeedStatus,
     JournalPosted,
     PositionChanged,
+    ProjectionBreakerChanged,
     Reconciled,
 )
 from libs.runtime.contract import Contract, Reader, Zone
 
-CONSUMES = (ExecutionReport, FeedMarks, FeedStatus, Reconciled)
-PRODUCES = (EquityChanged, JournalPosted, PositionChanged)
+CONSUMES = (CapitalMoved, ExecutionReport, FeedMarks, FeedStatus, Reconciled)
+PRODUCES = (EquityChanged, JournalPosted, PositionChanged, ProjectionBreakerChanged)
 
 PROJECTION = Reader(
     durable="ledger-sql",
@@ -25,5 +27,6 @@ CONTRACT = Contract(
     zone=Zone.CORE,
     consumes=CONSUMES,
     produces=PRODUCES,
+    hears_itself=(ProjectionBreakerChanged,),
     readers=(PROJECTION,),
 )

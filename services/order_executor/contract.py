@@ -2,25 +2,39 @@
 
 from libs.common.messages import (
     AccountRead,
+    BalanceMoved,
+    BaselineAccepted,
+    BreakerChanged,
+    CapitalMoved,
     ExecutionReport,
     FeedMarks,
     FeedStatus,
     GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
+    OperatorCommanded,
     OrderAnswered,
     OrderApproved,
     OrderLookedUp,
     OrderSubmitting,
+    PairAnswered,
+    ProtectionImprovised,
     Reconciled,
     UserStreamChanged,
+    VenueChecked,
     VenueReported,
 )
 from libs.runtime.contract import Contract, Zone
 
-CONSUMES = (FeedMarks, FeedStatus, GenesisDeclared, OrderApproved)
+CONSUMES = (BaselineAccepted, FeedMarks, FeedStatus, GenesisDeclared, OperatorCommanded, OrderApproved)
 PRODUCES = (
     AccountRead,
+    BalanceMoved,
+    BreakerChanged,
+    CapitalMoved,
+    PairAnswered,
+    ProtectionImprovised,
+    VenueChecked,
     ExecutionReport,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -38,6 +52,6 @@ CONTRACT = Contract(
     zone=Zone.EXEC,
     consumes=CONSUMES,
     produces=PRODUCES,
-    hears_itself=(UserStreamChanged, VenueReported),
+    hears_itself=(BalanceMoved, ProtectionImprovised, UserStreamChanged, VenueReported),
     calls_venues=True,
 )

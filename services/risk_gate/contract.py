@@ -1,6 +1,7 @@
 """What the risk gate reads and says."""
 
 from libs.common.messages import (
+    BreakerChanged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
@@ -18,6 +19,7 @@ from libs.common.messages import (
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = (
+    BreakerChanged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,

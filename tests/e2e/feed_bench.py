@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import CapturingLogger
 
 from libs.common.codec import decode_from, encode
-from libs.common.messages import FeedBars, FeedHistory, FeedMarks, FeedStatus, Message
+from libs.common.messages import Bar, FeedBars, FeedHistory, FeedMarks, FeedStatus, Message
 from libs.common.subjects import subject_of
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.clock import VenueClock
@@ -179,6 +179,12 @@ class Log:
     def bars(self) -> list[FeedBars]:
         """Every batch of bars, without the instant at which it was said."""
         return [msgspec.structs.replace(each, ts_init=0) for each in self.of(FeedBars)]
+
+    def minutes_of(self, instrument: str) -> list[Bar]:
+        """The one-minute bars told of an instrument, whatever else closed at the same instants."""
+        return [
+            bar for batch in self.bars for bar in batch.bars if (bar.instrument, bar.timeframe) == (instrument, "1m")
+        ]
 
     @property
     def statuses(self) -> list[str]:

@@ -324,7 +324,7 @@ async def test_time_that_runs(tmp_path: Path, reader: str) -> None:
         own = await feed.rest.history(BTC, "1m", ends[0] - MINUTE, ends[-1])
         await feed.close()
     assert all(later - earlier == MINUTE for earlier, later in pairwise(ends))
-    assert [each.bars[0] for each in log.bars] == own
+    assert log.minutes_of(BTC) == own
     assert all(set(each.alive) <= set(INSTRUMENTS) for each in log.of(FeedMarks))
 
 
@@ -335,8 +335,8 @@ async def test_recorded_frames_give_the_venues_bars(tmp_path: Path) -> None:
         log = Log()
         feed = Feed(venue, log)
         await settled(lambda: len(log.bars) >= 2, "two recorded minutes", feed)
-        for index, instrument in enumerate(INSTRUMENTS):
-            said = [each.bars[index] for each in log.bars]
+        for instrument in INSTRUMENTS:
+            said = log.minutes_of(instrument)
             own = await feed.rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
             assert said == own
         await feed.close()

@@ -47,7 +47,7 @@ def heard_by(contract: Contract) -> set[type[Message]]:
 
 def own_heartbeat(contract: Contract) -> set[type[Message]]:
     """What every writer hears of itself without saying so in its contract."""
-    return {kind for kind in contract.says if kind.__name__ in ("ServiceStarted", "TimerFired")}
+    return {kind for kind in contract.says if kind.__name__ in ("ServiceStarted", "ServiceStopping", "TimerFired")}
 
 
 SAID = {kind for contract in contracts() for kind in contract.says}

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from libs.common.messages.base import Answer, Message
+from libs.common.messages.base import Answer, Instant, Message
 from libs.common.messages.trading import OrdType, Side, TimeInForce
 
 OrdStatus = Literal[
@@ -159,6 +159,24 @@ class OrderAnswered(Answer, frozen=True, kw_only=True, tag="order_answered.v1"):
     detail: str
 
 
+class PairAnswered(Answer, frozen=True, kw_only=True, tag="pair_answered.v1"):
+    """The venue's answer to a pair of which one order cancels the other (OCO), placed or taken back; see `OrderAnswered`.
+
+    `list_id` is the client id of the pair: that of its stop. On CONFIRMED `orders` shows both orders as they stand now.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "pair.{instrument}"
+
+    instrument: str
+    list_id: str
+    outcome: Literal["CONFIRMED", "REJECTED", "UNKNOWN"]
+    orders: tuple[VenueOrder, ...]
+    fills: tuple[VenueFill, ...]
+    code: str
+    detail: str
+
+
 class OrderLookedUp(Answer, frozen=True, kw_only=True, tag="order_looked_up.v1"):
     """The result of asking for an order by client id. FAILED means the question got no answer, never "not there"."""
 
@@ -207,3 +225,86 @@ class UserStreamChanged(Message, frozen=True, kw_only=True, tag="user_stream_cha
 
     connected: bool
     reason: str
+
+
+class BalanceMoved(Message, frozen=True, kw_only=True, tag="balance_moved.v1"):
+    """The venue says that `amount` of `asset` came in (> 0) or went out (< 0) other than by a trade: a deposit, a withdrawal."""
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "balance"
+    is_source: ClassVar[bool] = True
+
+    asset: str
+    amount: Decimal
+
+
+class CapitalMoved(Message, frozen=True, kw_only=True, tag="capital_moved.v1"):
+    """The books take over an `amount` of `asset` that no trade of ours explains: capital, neither profit nor loss.
+
+    TRANSFER: the venue told us of it. ACCEPTED: an operator took the venue's balances for the truth.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "capital"
+
+    asset: str
+    amount: Decimal
+    reason: Literal["TRANSFER", "ACCEPTED"]
+
+
+class VenueChecked(Answer, frozen=True, kw_only=True, tag="venue_checked.v1"):
+    """What the venue says of our key, our clock, our fees and our instruments; None where it did not say.
+
+    `clock_drift_ms` is the venue's clock less ours, fees are in basis points of the notional, `tradable` are those of our
+    instruments that the venue trades now. Not `ok` means that nobody answered: nothing is known, and nothing else is set.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "checked"
+
+    ok: bool
+    detail: str
+    clock_drift_ms: int | None
+    can_trade: bool | None
+    can_withdraw: bool | None
+    ip_restricted: bool | None
+    maker_bps: Decimal | None
+    taker_bps: Decimal | None
+    tradable: tuple[str, ...] | None
+
+
+class ProtectionImprovised(Message, frozen=True, kw_only=True, tag="protection_improvised.v1"):
+    """While the log could not be reached, this reducing order was sent from the local journal; told first when it is back.
+
+    `owner` is the entry in whose story it stands. What became of it is asked of the venue, whatever `outcome` says.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "improvised.{instrument}"
+    is_source: ClassVar[bool] = True
+
+    instrument: str
+    cl_ord_id: str
+    owner: str
+    role: OrderRole
+    ord_type: OrdType
+    order_qty: Decimal
+    stop_px: Decimal | None
+    outcome: Literal["CONFIRMED", "REJECTED", "UNKNOWN"]
+    code: str
+
+
+class BreakerChanged(Message, frozen=True, kw_only=True, tag="breaker_changed.v1"):
+    """A breaker moved. While one of the executor's is not CLOSED, entries wait; exits, cancels and questions never do.
+
+    `name` is what it guards (`submit`, `cancel`, `query`, `account`, `losses`, `crash_loop`, `venue_check`). OPEN until
+    `retry_at`, then HALF_OPEN: the next attempt is the probe. `retry_at` 0: only an operator's RESUME closes it.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "breaker"
+
+    name: str
+    state: Literal["CLOSED", "OPEN", "HALF_OPEN"]
+    reason: str
+    retry_at: Instant

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from libs.common.messages.base import Message
+from libs.common.messages.base import Instant, Message
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -59,3 +59,15 @@ class EquityChanged(Message, frozen=True, kw_only=True, tag="equity_changed.v1")
     unrealized_pnl: Decimal
     high_water_mark: Decimal
     drawdown: Decimal
+
+
+class ProjectionBreakerChanged(Message, frozen=True, kw_only=True, tag="projection_breaker.v1"):
+    """The breaker before the ledger's database moved: while it is OPEN the tables lag, and trading goes on."""
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "projection"
+    is_source: ClassVar[bool] = True
+
+    state: Literal["CLOSED", "OPEN", "HALF_OPEN"]
+    reason: str
+    retry_at: Instant

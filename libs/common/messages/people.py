@@ -31,6 +31,17 @@ class OperatorCommanded(Message, frozen=True, kw_only=True, tag="operator_comman
     author: str
 
 
+class BaselineAccepted(Message, frozen=True, kw_only=True, tag="baseline_accepted.v1"):
+    """A human has explained what the books cannot: from now on the venue's balances are where they start from."""
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "baseline"
+    is_source: ClassVar[bool] = True
+
+    reason: str
+    author: str
+
+
 class MessageSent(Answer, frozen=True, kw_only=True, tag="message_sent.v1"):
     """A channel's answer to one message to people."""
 

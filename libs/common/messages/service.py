@@ -23,6 +23,15 @@ class ServiceStarted(Message, frozen=True, kw_only=True, tag="service_started.v1
     state_digest: str
 
 
+class ServiceStopping(Message, frozen=True, kw_only=True, tag="service_stopping.v1"):
+    """A writer was told to stop, and is about to: its machine's last chance to leave the world in order."""
+
+    suffix: ClassVar[str] = "stopping"
+    is_source: ClassVar[bool] = True
+
+    instance: str
+
+
 class TimerFired(Message, frozen=True, kw_only=True, tag="timer_fired.v1"):
     """A timer that the writer's machine had set for `due` has gone off (`ts_init` is when)."""
 
