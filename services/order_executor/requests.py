@@ -27,6 +27,29 @@ class SubmitOrder(Request, frozen=True, kw_only=True):
     stop_px: Decimal | None
 
 
+class SubmitPair(Request, frozen=True, kw_only=True):
+    """Send a stop and a target that sell the same `order_qty`, the end of one cancelling the other (OCO); answered by `PairAnswered`.
+
+    The stop is STOP_LOSS at `stop_px`, the target a LIMIT maker at `target_px`; the pair is known by the stop's client id.
+    """
+
+    write_ahead: ClassVar[bool] = True
+
+    instrument: str
+    order_qty: Decimal
+    stop_id: str
+    stop_px: Decimal
+    target_id: str
+    target_px: Decimal
+
+
+class CancelPair(Request, frozen=True, kw_only=True):
+    """Take both orders of a pair back; answered by `PairAnswered`. Harmless when repeated."""
+
+    instrument: str
+    list_id: str
+
+
 class CancelOrder(Request, frozen=True, kw_only=True):
     """Cancel one order by its client id; answered by `OrderAnswered`. Harmless when repeated."""
 
@@ -50,3 +73,9 @@ class ReadAccount(Request, frozen=True, kw_only=True):
 
     instruments: tuple[str, ...]
     fills_after: dict[str, str]
+
+
+class CheckVenue(Request, frozen=True, kw_only=True):
+    """Ask what our key may do, how our clock stands, what trading costs and what is traded; answered by `VenueChecked`."""
+
+    instruments: tuple[str, ...]
