@@ -10,10 +10,12 @@ from __future__ import annotations
 from libs.common.messages import AccountRead, Reconciled, VenueFill, VenueOrder
 from services.order_executor import inquiries
 from services.order_executor.hearing import hear, move
-from services.order_executor.orders import Fact, Order, exec_key
+from services.order_executor.orders import Order, exec_key
 from services.order_executor.reconcile import Difference, differ, is_quiet, mismatches_of, opening_of, watermarks_of
 from services.order_executor.requests import ReadAccount
-from services.order_executor.state import MS, Turn, delay_of, keep_last
+from services.order_executor.state import MS, keep_last
+from services.order_executor.transitions import Fact
+from services.order_executor.turn import Turn, delay_of
 
 REQUEST_ID = "account"
 TIMER = "reconcile"

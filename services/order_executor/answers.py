@@ -10,9 +10,10 @@ from __future__ import annotations
 from libs.common.messages import OrderAnswered, OrderLookedUp
 from services.order_executor import account, inquiries
 from services.order_executor.hearing import hear, move, unheard
-from services.order_executor.orders import Fact, Order
+from services.order_executor.orders import Order
 from services.order_executor.sending import ask_cancel
-from services.order_executor.state import Turn, delay_of
+from services.order_executor.transitions import Fact
+from services.order_executor.turn import Turn, delay_of
 
 
 def submit_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:

@@ -11,8 +11,10 @@ from collections.abc import Iterable
 from libs.common.messages import ExecType, InstrumentQuarantined, InstrumentReleased, VenueFill, VenueOrder
 from libs.common.money import ZERO
 from services.order_executor import inquiries
-from services.order_executor.orders import CLOSED, TRANSITIONS, Fact, Order, base_of, exec_key, quote_of
-from services.order_executor.state import Turn, keep_last
+from services.order_executor.orders import CLOSED, Order, base_of, exec_key, quote_of
+from services.order_executor.state import keep_last
+from services.order_executor.transitions import Fact, led_to
+from services.order_executor.turn import Turn
 
 _SAYS: dict[Fact, ExecType] = {
     Fact.ACCEPTED: "NEW",
@@ -62,7 +64,7 @@ def settle(turn: Turn, order: Order) -> None:
 def move(turn: Turn, order: Order, fact: Fact, reason: str = "", code: str = "") -> bool:
     """Move `order` by the table and report it; False if `fact` changes nothing."""
     old = order.status
-    new = TRANSITIONS.get((old, fact))
+    new = led_to(old, fact)
     if new is None:
         text = f"order {order.cl_ord_id} is {old}, and then {fact}: cannot be; nothing was changed"
         turn.alert("IMPOSSIBLE_REPORT", "page", text, order)
@@ -172,7 +174,7 @@ def _book(turn: Turn, order: Order, fill: VenueFill) -> None:
         turn.alert("OVERFILLED", "page", text, order)
     old = order.status
     fact = Fact.ALL_FILLED if order.cum_qty >= order.order_qty else Fact.PART_FILLED
-    order.status = TRANSITIONS[(old, fact)]
+    order.status = led_to(old, fact) or old
     turn.change(order)
     turn.report(order, "TRADE", fill=fill)
     if order.status != old:

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from services.order_executor.orders import Inquiry, Order
 from services.order_executor.requests import LookUpOrder
-from services.order_executor.state import MS, Turn, delay_of
+from services.order_executor.state import MS
+from services.order_executor.turn import Turn, delay_of
 
 
 def begin(turn: Turn, order: Order, *, needs_word: bool) -> None:

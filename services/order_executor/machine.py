@@ -35,7 +35,8 @@ from services.order_executor.hearing import hear
 from services.order_executor.orders import OPEN, Order
 from services.order_executor.protection import settle_turn
 from services.order_executor.sending import submit
-from services.order_executor.state import Policy, State, Turn, keep_last
+from services.order_executor.state import Policy, State, keep_last
+from services.order_executor.turn import Turn
 
 
 class OrderExecutorMachine:

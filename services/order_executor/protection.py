@@ -1,46 +1,43 @@
-"""Every position rests on a stop at the venue, and the same quantity is never on its way out twice.
+"""Every position rests on guards at the venue that cover exactly what is held, and nothing is on its way out twice.
 
-`plan` looks at one instrument as it stands and takes the one next step towards what should be; it remembers no steps, so a
-crash, a duplicate or a race changes nothing. In order of precedence:
+`plan` looks at one instrument as it stands and takes the next step towards what should be; it remembers no steps, so a crash,
+a duplicate or a race changes nothing. In order of precedence:
 
-    an order on the selling side is unsettled     wait: the venue has to be heard first
-    an exit is live                               wait: it is selling
-    a stop is live, and fits, and no exit waits   covered
-    a stop is live otherwise                      cancel it (its quantity is locked until the venue says CANCELED)
-    no sell is live, nothing is held              waiting exits end: "position already closed by its stop"
-    no sell is live, an exit waits                sell at most what is held
-    no sell is live, the venue refused the stop   sell at market (`flatten`)
-    no sell is live                               place a stop of exactly what is held
+    a guard is unsettled                          wait: the venue has to be heard first (`forced`: take it back, then sell)
+    nothing is held                               guards are cancelled, waiting exits end
+    the position is to be sold (`flatten`)        guards are cancelled, then all of it is sold at market
+    an exit waits                                 as many guards are cancelled as stand in its way, then it is sent
+    a guard has the wrong price, or lost its stop it is cancelled (what it locked is free once the venue says CANCELED)
+    the guards cover more than is left to guard   the newest is cancelled
+    they cover less                               a guard of the difference is placed beside them
 
-A replaced, refused or lost order therefore needs no code of its own: the next plan puts the stop back.
+"What is left to guard" is what is held less what exits are selling, so a part of a position keeps its guard while the
+rest is sold, and a position that grows keeps the guards it has. A replaced, refused or lost order needs no code of its own:
+the next plan puts the guard back.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
 
-from libs.common.ids import cl_ord_id_of
-from libs.common.messages import OrderRole, OrdType
-from libs.common.money import ZERO, floor_to_step, plain, round_px
-from services.order_executor.orders import OPEN, Fact, Order
-from services.order_executor.requests import NEVER_SENT
-from services.order_executor.sending import cancel, submit
-from services.order_executor.state import MS, Holding, State, Turn
-
-TRANSIENT_CODES = (NEVER_SENT, "-1003", "-1015", "-1021", "HTTP_403", "HTTP_418", "HTTP_429")
-"""Refusals that say nothing about the order itself: the stop is tried again, the position is not sold for them."""
-
-
-def settle_turn(turn: Turn) -> None:
-    """The end of every turn: draw the consequences of orders that closed, then plan every instrument that changed."""
-    for order, fact, code in turn.ended:
-        if order.role == "STOP":
-            _stop_ended(turn, order, fact, code)
-        elif order.role == "EXIT":
-            _exit_ended(turn, order, fact)
-    turn.ended.clear()
-    for instrument in list(turn.touched):
-        plan(turn, instrument)
+from libs.common.money import ZERO
+from services.order_executor.guards import (
+    PAIR_RUNG,
+    Guard,
+    guards_of,
+    is_sellable,
+    sellable_qty,
+    selling_order,
+    stop_limit_px,
+    stop_order,
+    wanted_stop_px,
+    wanted_target_px,
+)
+from services.order_executor.orders import Order
+from services.order_executor.results import position_ended
+from services.order_executor.sending import ask_cancel, cancel, submit, submit_pair
+from services.order_executor.state import Holding
+from services.order_executor.turn import Turn
 
 
 def plan(turn: Turn, instrument: str) -> None:
@@ -50,59 +47,48 @@ def plan(turn: Turn, instrument: str) -> None:
     _end_stale_wishes(turn, holding)
     _cancel_stale_entries(turn, live)
     sells = [order for order in live if order.side == "SELL"]
+    exits = [order for order in sells if order.role == "EXIT"]
+    guards = guards_of(sells)
+    unsettled = [order for guard in guards for order in guard.orders if order.is_unsettled]
     held = sellable_qty(turn.state, instrument)
-    if any(order.is_unsettled for order in sells) or any(order.role == "EXIT" for order in sells):
+    if unsettled and not (holding.forced and _taken_back(turn, unsettled)):
         return
-    if len(sells) > 1:  # a stop that was thought lost has surfaced beside its successor
-        _cancel_if_due(turn, sells[0])
-    elif sells:
-        _judge_stop(turn, holding, sells[0], held)
-    elif held == ZERO:
-        _end_flat(turn, holding, live)
-    elif holding.exits:
-        _submit_wish(turn, holding, held)
-    elif turn.now >= holding.retry_at:
-        _protect(turn, instrument, holding, live, held)
+    if unsettled:  # taken back as well as can be: whatever becomes of them, they no longer stand in the way
+        guards = [guard for guard in guards if not any(order in unsettled for order in guard.orders)]
+    if held == ZERO:
+        _cancel_guards(turn, guards)
+        if not sells:
+            _end_flat(turn, instrument, holding, live)
+    elif holding.flatten:
+        _sell_out(turn, instrument, holding, guards, exits, held)
+    else:
+        _send_wish(turn, holding, guards, exits, held)
+        left = held - sum((order.leaves_qty for order in exits), ZERO)
+        if left > ZERO and not holding.exits:
+            _fit(turn, instrument, holding, guards, live, left)
 
 
-def sellable_qty(state: State, instrument: str) -> Decimal:
-    """What is held of `instrument`, rounded down to the venue's step; less than a step cannot be sold."""
-    holding = state.holdings.get(instrument)
-    spec = state.specs.get(instrument)
-    if holding is None or spec is None or holding.qty <= ZERO:
-        return ZERO
-    return floor_to_step(holding.qty, spec.qty_step)
+def _taken_back(turn: Turn, unsettled: list[Order]) -> bool:
+    """Whether every unsettled order has had a cancel answered, however that ended; asks for those that have not."""
+    for order in unsettled:
+        if not order.taken_back and not order.cancel_asked:
+            order.cancel_wanted = True
+            ask_cancel(turn, order)
+    return all(order.taken_back for order in unsettled)
 
 
-def uncovered(state: State) -> dict[str, Decimal]:
-    """By instrument, the sellable quantity that no resting stop and no exit on its way covers (for metrics and tests)."""
-    gaps = {}
-    for instrument in state.holdings:
-        covering = [order for order in state.live_orders(instrument) if _covers(order)]
-        gap = sellable_qty(state, instrument) - sum((order.leaves_qty for order in covering), ZERO)
-        if gap > ZERO:
-            gaps[instrument] = gap
-    return gaps
+def _cancel_if_due(turn: Turn, guard: Guard) -> None:
+    """Cancel a guard, unless a cancel has just failed; its timer brings us back here."""
+    if all(turn.now >= order.cancel_not_before for order in guard.orders):
+        cancel(turn, guard.lead)
 
 
-def _covers(order: Order) -> bool:
-    return order.role == "EXIT" or (order.role == "STOP" and order.status in OPEN)
+def _cancel_guards(turn: Turn, guards: list[Guard]) -> None:
+    for guard in guards:
+        _cancel_if_due(turn, guard)
 
 
-def _judge_stop(turn: Turn, holding: Holding, stop: Order, held: Decimal) -> None:
-    """Leave a stop that fits; cancel one that does not, or that stands in the way of an exit."""
-    fits = stop.leaves_qty == held and stop.stop_px == _stop_px(turn, stop.instrument, holding)
-    if holding.exits or not fits:
-        _cancel_if_due(turn, stop)
-
-
-def _cancel_if_due(turn: Turn, order: Order) -> None:
-    """Cancel `order`, unless a cancel has just failed; its timer brings us back here."""
-    if turn.now >= order.cancel_not_before:
-        cancel(turn, order)
-
-
-def _end_flat(turn: Turn, holding: Holding, live: list[Order]) -> None:
+def _end_flat(turn: Turn, instrument: str, holding: Holding, live: list[Order]) -> None:
     """Nothing is held: waiting exits have nothing to do, and the next entry starts with its own stop."""
     reason = "position already closed by its stop" if holding.closed_by == "STOP" else "no position to reduce"
     for wish in holding.exits:
@@ -110,103 +96,119 @@ def _end_flat(turn: Turn, holding: Holding, live: list[Order]) -> None:
         turn.cancel_timer(f"wish:{wish.cl_ord_id}")
         turn.report(wish, "CANCELED", reason)
     holding.exits = []
-    holding.flatten = False
+    holding.flatten = holding.forced = False
     if not live:
-        holding.stop_px = None
+        if holding.owner:
+            position_ended(turn, instrument, holding)
+        holding.stop_px = holding.target_px = None
+        holding.high_px = ZERO
+        holding.rung = PAIR_RUNG
         holding.owner = ""
 
 
-def _submit_wish(turn: Turn, holding: Holding, held: Decimal) -> None:
-    wish = holding.exits.pop(0)
-    wish.order_qty = min(wish.order_qty, held)
-    turn.cancel_timer(f"wish:{wish.cl_ord_id}")
-    submit(turn, wish)
-
-
-def _protect(turn: Turn, instrument: str, holding: Holding, live: list[Order], held: Decimal) -> None:
-    """Place the stop, or sell at market where the venue refused one."""
+def _sell_out(
+    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], exits: list[Order], held: Decimal
+) -> None:
+    """Sell everything at market, once nothing else sells it."""
+    if guards:
+        _cancel_guards(turn, guards)
+        return
     owner = turn.state.orders.get(holding.owner)
+    qty = held - sum((order.leaves_qty for order in exits), ZERO)
+    if qty <= ZERO or turn.now < holding.retry_at:
+        return
     if owner is None:
         _tell_dust(turn, instrument, holding, held, f"{instrument}: {held} is held, and no entry of ours explains it")
-    elif holding.flatten:
-        submit(turn, _order_of(turn, owner, "EXIT", "MARKET", held, None, owner.exits))
-        owner.exits += 1
-    else:
-        _place_stop(turn, instrument, holding, owner, live, held)
-
-
-def _place_stop(turn: Turn, instrument: str, holding: Holding, owner: Order, live: list[Order], held: Decimal) -> None:
-    stop_px = _stop_px(turn, instrument, holding)
-    spec = turn.state.specs[instrument]
-    assert stop_px is not None, f"{instrument}: an entry was filled that had no stop"
-    if held < spec.qty_min or held * stop_px < spec.notional_min:
-        if not live:  # while an entry is live, more may come
-            _tell_dust(turn, instrument, holding, held, f"{instrument}: {held} is too little for a stop at {stop_px}")
         return
-    submit(turn, _order_of(turn, owner, "STOP", "STOP_LOSS", held, stop_px, owner.stops))
+    submit(turn, selling_order(turn, owner, "EXIT", "MARKET", qty, owner.exits))
+    owner.exits += 1
+
+
+def _send_wish(turn: Turn, holding: Holding, guards: list[Guard], exits: list[Order], held: Decimal) -> None:
+    """Send the first exit that waits, or take away the guards in its way; one exit at a time."""
+    if not holding.exits or exits:
+        return
+    wish = holding.exits[0]
+    wish.order_qty = min(wish.order_qty, held)
+    free = held - sum((guard.locked_qty for guard in guards), ZERO)
+    for guard in reversed(guards):
+        if free >= wish.order_qty:
+            break
+        free += guard.locked_qty
+        _cancel_if_due(turn, guard)
+    else:
+        if free >= wish.order_qty and not any(order.is_unsettled for guard in guards for order in guard.orders):
+            _submit_wish(turn, holding, exits)
+        return
+    if not any(order.is_unsettled for guard in guards for order in guard.orders):
+        _submit_wish(turn, holding, exits)
+
+
+def _submit_wish(turn: Turn, holding: Holding, exits: list[Order]) -> None:
+    wish = holding.exits.pop(0)
+    turn.cancel_timer(f"wish:{wish.cl_ord_id}")
+    submit(turn, wish)
+    exits.append(wish)
+
+
+def _fit(
+    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], left: Decimal
+) -> None:
+    """Make the guards cover exactly `left`."""
+    misfit = next((guard for guard in guards if not _fits(turn, instrument, holding, guard)), None)
+    gap = left - sum((guard.covers_qty for guard in guards), ZERO)
+    if misfit is not None:
+        _cancel_if_due(turn, misfit)
+    elif gap < ZERO:
+        _cancel_if_due(turn, guards[-1])
+    elif gap > ZERO and turn.now >= holding.retry_at:
+        _place(turn, instrument, holding, guards, live, gap)
+
+
+def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
+    """Whether a guard has its stop, at the wanted price, and no target at another price than the wanted one."""
+    if guard.stop is None or guard.stop.stop_px != wanted_stop_px(turn, instrument, holding):
+        return False
+    return guard.target is None or guard.target.limit_px == wanted_target_px(turn, instrument, holding)
+
+
+def _place(
+    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], gap: Decimal
+) -> None:
+    """Place a guard of `gap` beside the others; where that cannot be, one of everything replaces them."""
+    owner = turn.state.orders.get(holding.owner)
+    stop_px = wanted_stop_px(turn, instrument, holding)
+    if owner is None:
+        _tell_dust(turn, instrument, holding, gap, f"{instrument}: {gap} is held, and no entry of ours explains it")
+        return
+    assert stop_px is not None, f"{instrument}: an entry was filled that had no stop"
+    if not is_sellable(turn, instrument, gap, stop_limit_px(turn, instrument, stop_px)):
+        if guards:
+            _cancel_guards(turn, [] if _is_filling(live) else guards)
+        elif not _is_filling(live):  # while an entry is live, more may come
+            _tell_dust(turn, instrument, holding, gap, f"{instrument}: {gap} is too little for a stop at {stop_px}")
+        return
+    if len(guards) >= turn.policy.guards_max:
+        _cancel_guards(turn, guards)
+        return
+    stop = stop_order(turn, owner, gap, stop_px, holding.rung)
+    target_px = wanted_target_px(turn, instrument, holding)
+    if target_px is not None and turn.policy.pairs and holding.rung == PAIR_RUNG:
+        target = selling_order(turn, owner, "TARGET", "LIMIT", gap, owner.stops, limit_px=target_px)
+        submit_pair(turn, stop, target)
+    else:
+        submit(turn, stop)
     owner.stops += 1
+
+
+def _is_filling(live: list[Order]) -> bool:
+    return any(order.role == "ENTRY" for order in live)
 
 
 def _tell_dust(turn: Turn, instrument: str, holding: Holding, held: Decimal, text: str) -> None:
     if holding.dust_told != held:
         holding.dust_told = held
         turn.alert("DUST", "ticket", text, instrument=instrument)
-
-
-def _order_of(
-    turn: Turn, owner: Order, role: OrderRole, ord_type: OrdType, qty: Decimal, stop_px: Decimal | None, attempt: int
-) -> Order:
-    """A selling order in the story of the entry `owner`. Attempt 0 of role EXIT is the first emergency exit of that entry."""
-    return Order(
-        cl_ord_id=cl_ord_id_of(owner.intent_id, role, attempt),
-        intent_id=owner.intent_id,
-        role=role,
-        instrument=owner.instrument,
-        side="SELL",
-        ord_type=ord_type,
-        time_in_force="GTC",
-        order_qty=qty,
-        limit_px=None,
-        stop_px=stop_px,
-        reduce_only=True,
-        valid_until=turn.now + turn.policy.protect_ttl_ms * MS,
-        correlation_id=owner.correlation_id,
-    )
-
-
-def _stop_px(turn: Turn, instrument: str, holding: Holding) -> Decimal | None:
-    if holding.stop_px is None:
-        return None
-    return plain(round_px(holding.stop_px, turn.state.specs[instrument].px_tick, up=False))
-
-
-def _stop_ended(turn: Turn, stop: Order, fact: Fact, code: str) -> None:
-    """A stop that we did not take away is gone: sell if the venue refused it on its merits, else put it back."""
-    if stop.status == "FILLED" or stop.cancel_wanted:
-        return
-    holding = turn.state.holding(stop.instrument)
-    if fact == Fact.REFUSED and code not in TRANSIENT_CODES:
-        holding.flatten = True
-        turn.touched[stop.instrument] = None
-        turn.alert("STOP_REJECTED", "page", f"{stop.instrument}: the venue refused the stop ({code}): selling", stop)
-        return
-    if fact != Fact.LAPSED:
-        text = f"{stop.instrument}: stop {stop.cl_ord_id} is {stop.status} ({code or fact}); it is put back"
-        turn.alert("STOP_LOST", "page" if stop.status == "REJECTED" else "ticket", text, stop)
-    turn.back_off(stop.instrument)
-
-
-def _exit_ended(turn: Turn, order: Order, fact: Fact) -> None:
-    """After an exit the stop of what is left is put back; a refused exit is told, and paces the next attempt."""
-    holding = turn.state.holding(order.instrument)
-    holding.flatten = False
-    turn.touched[order.instrument] = None
-    if order.status == "REJECTED":
-        text = f"{order.instrument}: exit {order.cl_ord_id} was refused; the stop is put back"
-        turn.alert("EXIT_REJECTED", "page", text, order)
-        turn.back_off(order.instrument)
-    elif order.status != "FILLED" and fact != Fact.LAPSED:
-        turn.back_off(order.instrument)
 
 
 def _end_stale_wishes(turn: Turn, holding: Holding) -> None:
@@ -222,5 +224,5 @@ def _cancel_stale_entries(turn: Turn, live: list[Order]) -> None:
     """A resting entry is a wish of its time: it is taken back after its `valid_until`."""
     for order in live:
         resting = order.role == "ENTRY" and order.ord_type != "MARKET" and not order.is_unsettled
-        if resting and turn.now > order.valid_until:
-            _cancel_if_due(turn, order)
+        if resting and turn.now > order.valid_until and turn.now >= order.cancel_not_before:
+            cancel(turn, order)

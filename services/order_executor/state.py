@@ -1,27 +1,17 @@
-"""Everything the executor remembers, and one turn's scratch pad: what follows from one event."""
+"""Everything the executor remembers, and the settings that can change what it decides."""
 
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
-from libs.common.messages import (
-    AlertRaised,
-    ExecType,
-    ExecutionReport,
-    InstrumentSpec,
-    Mark,
-    Message,
-    OrderRole,
-    VenueFill,
-)
-from libs.common.money import ZERO, plain
-from libs.runtime.machine import CancelTimer, Effect, Perform, Publish, Reject, Request, SetTimer
-from services.order_executor.orders import Fact, Order
+from libs.common.messages import InstrumentSpec, Mark, OrderRole
+from libs.common.money import ZERO
+from services.order_executor.orders import Order
 
 MS = 1_000_000
-QUIET_NS = 60_000 * MS
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +20,13 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     `gate_public_key` is Ed25519, hex. `notional_max` caps one entry, in quote currency. `price_band_bps` is the largest
     distance of an entry's price from the latest mark. `retry_delays_ms` paces failed attempts to protect a position and
     failed account readings, `lookup_delays_ms` look-ups; the last delay repeats.
+
+    `pairs`: the venue links a stop and a target (OCO); else we do. A position may stand without cover for `cover_ms_max`,
+    then it is sold. A stop that should have gone off by the protective price, and has sold nothing for `soft_stop_ms`, is
+    taken into our own hands. A stop limit sells down to `stop_limit_slack_bps` below its trigger. At most `guards_max`
+    stops or pairs share a position. `trail_bps` (0: never) is how far a stop follows the highest price, in steps of
+    `trail_step_bps`. `foreign_orders` says what becomes of open orders that are not ours: told to a person, taken over
+    where they sell what we hold, or cancelled. `flatten_on_stop` sells everything when the service is told to stop.
     """
 
     gate_public_key: str
@@ -41,6 +38,22 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     recv_window_ms: int = 5_000
     finality_margin_ms: int = 1_000
     protect_ttl_ms: int = 10_000
+    pairs: bool = True
+    cover_ms_max: int = 10_000
+    soft_stop_ms: int = 2_000
+    stop_limit_slack_bps: int = 100
+    guards_max: int = 3
+    trail_bps: int = 0
+    trail_step_bps: int = 25
+    foreign_orders: Literal["tell", "adopt", "cancel"] = "tell"
+    flatten_on_stop: bool = False
+    check_venue: bool = True
+    check_interval_ms: int = 3_600_000
+    clock_drift_ms_max: int = 1_000
+    crash_starts_max: int = 8
+    crash_window_ms: int = 600_000
+    losses_in_a_row_max: int = 6
+    losses_pause_ms: int = 1_800_000
     ask_ttl_ms: int = 30_000
     reconcile_interval_ms: int = 60_000
     lookup_delays_ms: tuple[int, ...] = (200, 500, 1_000, 2_000, 5_000)
@@ -55,12 +68,23 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
 class Holding(msgspec.Struct):
     """What we hold of one instrument, and how it is protected.
 
-    `qty` is the net base quantity of our fills after fees in base. `owner` is the entry in whose story stops are placed.
-    `exits` are approved exits that wait for the stop to leave. `flatten` asks for a market exit because no stop stands.
+    `qty` is the net base quantity of our fills after fees in base, `cash` the net quote amount of the same fills since the
+    position was opened. `owner` is the entry in whose story stops are placed. `exits` are approved exits that wait for their
+    quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `flatten` asks for a market exit,
+    `forced` does not wait for stops of unknown fate. `naked_since` and `breached_since` (ns; 0: not) are since when a part
+    has no cover, and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
     """
 
     qty: Decimal = ZERO
+    cash: Decimal = ZERO
     stop_px: Decimal | None = None
+    target_px: Decimal | None = None
+    high_px: Decimal = ZERO
+    rung: int = 0
+    forced: bool = False
+    naked_since: int = 0
+    breached_since: int = 0
+    market_closed: bool = False
     owner: str = ""
     exits: list[Order] = []
     flatten: bool = False
@@ -102,6 +126,13 @@ class State(msgspec.Struct):
     foreign: dict[str, str] = {}
     holdings: dict[str, Holding] = {}
     watermarks: dict[str, str] = {}
+    asked: dict[str, int] = {}
+    stopping: bool = False
+    starts: list[int] = []
+    mode: str = ""
+    baseline_wanted: str = ""
+    losses: int = 0
+    tradable: tuple[str, ...] | None = None
     reading: Reading = msgspec.field(default_factory=Reading)
 
     def holding(self, instrument: str) -> Holding:
@@ -124,6 +155,12 @@ class State(msgspec.Struct):
             return None
         return next((order for order in self.orders.values() if order.venue_order_id == venue_order_id), None)
 
+    def pair_of(self, order: Order) -> list[Order]:
+        """The other order of the pair that `order` belongs to; empty if it stands alone."""
+        if not order.pair:
+            return []
+        return [each for each in self.orders.values() if each.pair == order.pair and each is not order]
+
     def is_quarantined(self, instrument: str) -> bool:
         """Whether an order of `instrument` has an unknown fate."""
         return any(order.status == "UNKNOWN" for order in self.live_orders(instrument))
@@ -133,108 +170,3 @@ def keep_last(memory: dict[str, str], count: int) -> None:
     """Forget the oldest entries of `memory` beyond `count`."""
     while len(memory) > count:
         del memory[next(iter(memory))]
-
-
-def delay_of(delays_ms: tuple[int, ...], tries: int) -> int:
-    """The delay (ns) after `tries` earlier ones; the last repeats."""
-    return delays_ms[min(tries, len(delays_ms) - 1)] * MS
-
-
-class Turn:
-    """One event's effects in the making.
-
-    Orders that closed in this turn are in `ended`, with why and the venue's code; instruments in `touched` get their
-    protection planned. Both are looked at once, at the end of the turn.
-    """
-
-    def __init__(self, state: State, policy: Policy, now: int):
-        self.state = state
-        self.policy = policy
-        self.now = now
-        self.effects: list[Effect] = []
-        self.touched: dict[str, None] = {}
-        self.ended: list[tuple[Order, Fact, str]] = []
-
-    def publish(self, message: Message) -> None:
-        """Append a fact to the log."""
-        self.effects.append(Publish(message))
-
-    def perform(self, request_id: str, request: Request) -> None:
-        """Ask the world."""
-        self.effects.append(Perform(request_id, request))
-
-    def reject(self, reason: str, detail: str) -> None:
-        """Call the input poison."""
-        self.effects.append(Reject(reason, detail))
-
-    def set_timer(self, name: str, due: int) -> None:
-        """Be woken at `due` (ns)."""
-        self.effects.append(SetTimer(name, due))
-
-    def cancel_timer(self, name: str) -> None:
-        """Forget a timer."""
-        self.effects.append(CancelTimer(name))
-
-    def ask_until(self) -> int:
-        """The `valid_until` of a request that may be repeated."""
-        return self.now + self.policy.ask_ttl_ms * MS
-
-    def change(self, order: Order) -> None:
-        """Count a change of `order`, and have its instrument's protection planned."""
-        self.state.activity += 1
-        order.changed = self.state.activity
-        self.touched[order.instrument] = None
-
-    def back_off(self, instrument: str) -> None:
-        """Something that protects `instrument` failed: pace the next attempt; a quiet minute makes it a first failure."""
-        holding = self.state.holding(instrument)
-        if self.now - holding.failed_at > QUIET_NS:
-            holding.failures = 0
-        delay = delay_of(self.policy.retry_delays_ms, holding.failures)
-        holding.failures += 1
-        holding.failed_at = self.now
-        holding.retry_at = self.now + delay
-        self.touched[instrument] = None
-        if delay:
-            self.set_timer(f"protect:{instrument}", holding.retry_at)
-
-    def alert(self, code: str, severity: str, text: str, order: Order | None = None, instrument: str = "") -> None:
-        """Tell a person."""
-        self.publish(
-            AlertRaised(
-                code=code,
-                severity=severity,  # type: ignore[arg-type]
-                text=text[:600],
-                instrument=order.instrument if order else instrument,
-                correlation_id=order.correlation_id if order else "",
-            )
-        )
-
-    def report(self, order: Order, exec_type: ExecType, reason: str = "", fill: VenueFill | None = None) -> None:
-        """Say where `order` stands and why it is said now."""
-        avg_px = order.avg_px
-        self.publish(
-            ExecutionReport(
-                cl_ord_id=order.cl_ord_id,
-                intent_id=order.intent_id,
-                venue_order_id=order.venue_order_id,
-                exec_id=fill.exec_id if fill else "",
-                role=order.role,
-                exec_type=exec_type,
-                ord_status=order.status,
-                instrument=order.instrument,
-                side=order.side,
-                order_qty=plain(order.order_qty),
-                cum_qty=plain(order.cum_qty),
-                leaves_qty=plain(order.leaves_qty),
-                avg_px=None if avg_px is None else plain(avg_px),
-                last_qty=plain(fill.qty) if fill else None,
-                last_px=plain(fill.px) if fill else None,
-                commission=plain(fill.commission) if fill else None,
-                commission_asset=fill.commission_asset if fill else "",
-                liquidity_side=fill.liquidity_side if fill else "",
-                reason=reason[:300],
-                ts_event=fill.ts_event if fill else 0,
-                correlation_id=order.correlation_id,
-            )
-        )

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from libs.common.messages import ExecutionReport, OrdStatus
-from services.order_executor.orders import CLOSED, TRANSITIONS, Fact
+from services.order_executor.orders import CLOSED
+from services.order_executor.transitions import TRANSITIONS, Fact
 from tests.unit.order_executor.desk import BTC, ETH, Desk, approval, fill, order
 
 ENTRY = order("ENTRY")
