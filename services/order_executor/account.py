@@ -8,10 +8,10 @@ a reading are not taken at one instant. A reading that failed says nothing and i
 from __future__ import annotations
 
 from libs.common.messages import AccountRead, Reconciled, VenueFill, VenueOrder
-from services.order_executor import inquiries
+from services.order_executor import breakers, capital, foreign, inquiries
 from services.order_executor.hearing import hear, move
 from services.order_executor.orders import Order, exec_key
-from services.order_executor.reconcile import Difference, differ, is_quiet, mismatches_of, opening_of, watermarks_of
+from services.order_executor.reconcile import Difference, differ, digest_of, is_quiet, mismatches_of, opening_of, watermarks_of
 from services.order_executor.requests import ReadAccount
 from services.order_executor.state import MS, keep_last
 from services.order_executor.transitions import Fact
@@ -43,6 +43,7 @@ def ask(turn: Turn) -> int:
 
 def unanswered(turn: Turn) -> None:
     """The reading was interrupted or outdated: ask again."""
+    turn.state.asked.pop(REQUEST_ID, None)
     turn.state.reading.asked = False
     ask(turn)
 
@@ -51,6 +52,7 @@ def answered(turn: Turn, read: AccountRead) -> None:
     """Take a reading in."""
     reading = turn.state.reading
     reading.asked = False
+    breakers.note(turn, breakers.ACCOUNT, REQUEST_ID, ok=read.ok)
     if not read.ok:
         reading.failures += 1
         turn.set_timer(TIMER, turn.now + delay_of(turn.policy.retry_delays_ms, reading.failures))
@@ -86,9 +88,9 @@ def _apply(turn: Turn, difference: Difference) -> None:
     for cl_ord_id in difference.verdicts:
         _execute_verdict(turn, orders[cl_ord_id])
     for fill in difference.foreign_fills:
-        tell_foreign_fill(turn, fill)
+        foreign.hear_fill(turn, fill)
     for shown in difference.foreign_orders:
-        tell_foreign_order(turn, shown)
+        foreign.hear_order(turn, shown)
 
 
 def _execute_verdict(turn: Turn, order: Order) -> None:
@@ -103,41 +105,24 @@ def _execute_verdict(turn: Turn, order: Order) -> None:
     inquiries.end(turn, order)
 
 
-def tell_foreign_fill(turn: Turn, fill: VenueFill) -> None:
-    """An execution of an order that is not ours: told once, never booked (the balances will not add up)."""
-    if _is_stranger(turn, exec_key(fill)):
-        text = (
-            f"execution {fill.exec_id} at the venue is not ours: {fill.side} {fill.qty} {fill.instrument} at {fill.px}"
-        )
-        turn.alert("FOREIGN_FILL", "ticket", text, instrument=fill.instrument)
-
-
-def tell_foreign_order(turn: Turn, shown: VenueOrder) -> None:
-    """An open order that is not ours: told once."""
-    if _is_stranger(turn, f"order:{shown.instrument}:{shown.venue_order_id}"):
-        text = f"open order {shown.venue_order_id} at the venue is not ours: {shown.side} {shown.order_qty} {shown.instrument}"
-        turn.alert("FOREIGN_ORDER", "ticket", text, instrument=shown.instrument)
-
-
-def _is_stranger(turn: Turn, key: str) -> bool:
-    if key in turn.state.foreign or key in turn.state.booked:
-        return False
-    turn.state.foreign[key] = "told"
-    keep_last(turn.state.foreign, turn.policy.execs_kept)
-    return True
-
-
 def _conclude(turn: Turn, read: AccountRead) -> None:
     """Say whether books and venue agree, if this reading can tell."""
     state, reading = turn.state, turn.state.reading
     if not is_quiet(state):
         _reread(turn)
         return
+    if state.baseline_wanted:
+        capital.take_baseline(turn, read)
     mismatches = mismatches_of(read, state, turn.policy)
     if mismatches and mismatches != reading.suspects:
         reading.suspects = mismatches
         _reread(turn)
         return
+    if reading.unconfirmed and not mismatches and reading.seen != digest_of(read):
+        reading.seen = digest_of(read)
+        _reread(turn)
+        return
+    reading.unconfirmed = False
     if mismatches and mismatches != reading.told:
         turn.alert("NOT_RECONCILED", "page", "books and venue disagree: " + "; ".join(mismatches))
     reading.suspects = reading.told = mismatches

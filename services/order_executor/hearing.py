@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from libs.common.messages import ExecType, InstrumentQuarantined, InstrumentReleased, VenueFill, VenueOrder
 from libs.common.money import ZERO
 from services.order_executor import inquiries
-from services.order_executor.orders import CLOSED, Order, base_of, exec_key, quote_of
+from services.order_executor.orders import CLOSED, OPEN, Order, base_of, exec_key, quote_of
 from services.order_executor.state import keep_last
 from services.order_executor.transitions import Fact, led_to
-from services.order_executor.turn import Turn
+from services.order_executor.turn import Ended, Turn
 
 _SAYS: dict[Fact, ExecType] = {
     Fact.ACCEPTED: "NEW",
@@ -34,6 +34,8 @@ def hear(turn: Turn, order: Order, seen: VenueOrder | None, fills: Iterable[Venu
     """Take in what the venue shows of `order`: its state, its executions, or both."""
     news = [fill for fill in fills if _is_news(turn, order, fill)]
     exists = seen is not None and seen.ord_status != "REJECTED"
+    if seen is not None and seen.ord_status in OPEN and seen.ts_event < order.venue_ts:
+        seen = None  # older than what we know: the venue's clock must advance for an open order to look different
     if order.was_never_there and (exists or news):
         _surface(turn, order)
     if seen is not None:
@@ -41,6 +43,7 @@ def hear(turn: Turn, order: Order, seen: VenueOrder | None, fills: Iterable[Venu
     for fill in news:
         _book(turn, order, fill)
     if seen is not None:
+        order.venue_ts = max(order.venue_ts, seen.ts_event)
         order.venue_cum_qty = max(order.venue_cum_qty, seen.cum_qty)
         if seen.ord_status in ("FILLED", "CANCELED", "EXPIRED") and not order.is_closed:
             order.closing = seen.ord_status  # type: ignore[assignment]
@@ -111,7 +114,7 @@ def _after(turn: Turn, order: Order, old: str, fact: Fact, reason: str, code: st
             order.inquiry.needs_word = False
         if order.cancel_not_before:
             turn.cancel_timer(f"again:{order.cl_ord_id}")
-        turn.ended.append((order, fact, code))
+        turn.ended.append(Ended(order, fact, reason, code))
 
 
 def _release(turn: Turn, order: Order) -> None:
@@ -169,7 +172,9 @@ def _book(turn: Turn, order: Order, fill: VenueFill) -> None:
     order.cum_cost += fill.qty * fill.px
     _book_flows(turn, fill)
     _book_holding(turn, order, fill)
-    if order.cum_qty > order.order_qty:
+    if order.cum_qty > order.order_qty and order.foreign:
+        order.order_qty = order.cum_qty  # we know only as much of it as it has executed
+    elif order.cum_qty > order.order_qty:
         text = f"order {order.cl_ord_id} was filled for {order.cum_qty}, more than the {order.order_qty} asked for"
         turn.alert("OVERFILLED", "page", text, order)
     old = order.status
@@ -196,13 +201,21 @@ def _book_flows(turn: Turn, fill: VenueFill) -> None:
 def _book_holding(turn: Turn, order: Order, fill: VenueFill) -> None:
     """Quantity after fees in base; an entry's fill makes it the owner, and the tightest stop of all entries holds."""
     holding = turn.state.holding(order.instrument)
-    holding.qty += fill.qty if fill.side == "BUY" else -fill.qty
+    sign = 1 if fill.side == "BUY" else -1
+    if not holding.owner:
+        holding.cash = ZERO
+    holding.qty += sign * fill.qty
+    holding.cash -= sign * fill.qty * fill.px
     if fill.commission_asset == base_of(order.instrument):
         holding.qty -= fill.commission
-    if order.role == "ENTRY":
+    elif fill.commission_asset == quote_of(order.instrument):
+        holding.cash -= fill.commission
+    if order.role == "ENTRY" and not order.foreign:
         holding.owner = order.cl_ord_id
         if order.protect_px is not None:
             holding.stop_px = max(holding.stop_px or ZERO, order.protect_px)
+        if order.target_px is not None:
+            holding.target_px = order.target_px
         holding.closed_by = None
     else:
         holding.closed_by = order.role

@@ -34,7 +34,7 @@ from services.order_executor.guards import (
     wanted_target_px,
 )
 from services.order_executor.orders import Order
-from services.order_executor.results import position_ended
+from services.order_executor.consequences import position_ended
 from services.order_executor.sending import ask_cancel, cancel, submit, submit_pair
 from services.order_executor.state import Holding
 from services.order_executor.turn import Turn
@@ -131,21 +131,16 @@ def _send_wish(turn: Turn, holding: Holding, guards: list[Guard], exits: list[Or
     wish = holding.exits[0]
     wish.order_qty = min(wish.order_qty, held)
     free = held - sum((guard.locked_qty for guard in guards), ZERO)
+    in_the_way = []
     for guard in reversed(guards):
         if free >= wish.order_qty:
             break
+        in_the_way.append(guard)
         free += guard.locked_qty
-        _cancel_if_due(turn, guard)
-    else:
-        if free >= wish.order_qty and not any(order.is_unsettled for guard in guards for order in guard.orders):
-            _submit_wish(turn, holding, exits)
+    if in_the_way:
+        _cancel_guards(turn, in_the_way)
         return
-    if not any(order.is_unsettled for guard in guards for order in guard.orders):
-        _submit_wish(turn, holding, exits)
-
-
-def _submit_wish(turn: Turn, holding: Holding, exits: list[Order]) -> None:
-    wish = holding.exits.pop(0)
+    holding.exits.pop(0)
     turn.cancel_timer(f"wish:{wish.cl_ord_id}")
     submit(turn, wish)
     exits.append(wish)

@@ -11,6 +11,7 @@ from decimal import Decimal
 
 import msgspec
 
+from libs.common.ids import derive_id
 from libs.common.messages import AccountRead, Balance, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from services.order_executor.orders import IN_FLIGHT, Order, base_of, exec_key, quote_of
@@ -95,13 +96,28 @@ def mismatches_of(read: AccountRead, state: State, policy: Policy) -> tuple[str,
             )
         elif ours.is_closed:
             found.append(f"order {ours.cl_ord_id} is {ours.status} here and open at the venue")
-    totals = {balance.asset: balance.free + balance.locked for balance in read.balances}
-    for asset, tolerance in _compared(state, policy).items():
-        actual = totals.get(asset, ZERO)
+    for asset, difference in unexplained(read, state, policy).items():
         expected = state.opening.get(asset, ZERO) + state.flows.get(asset, ZERO)
-        if abs(actual - expected) > tolerance:
-            found.append(f"balance {asset}: venue {plain(actual)}, expected {plain(expected)}")
+        found.append(f"balance {asset}: venue {plain(expected + difference)}, expected {plain(expected)}")
     return tuple(found)
+
+
+def unexplained(read: AccountRead, state: State, policy: Policy) -> dict[str, Decimal]:
+    """By asset, how much more the venue has than our fills lead to, where that is beyond the tolerance."""
+    totals = {balance.asset: balance.free + balance.locked for balance in read.balances}
+    found = {}
+    for asset, tolerance in _compared(state, policy).items():
+        difference = totals.get(asset, ZERO) - state.opening.get(asset, ZERO) - state.flows.get(asset, ZERO)
+        if abs(difference) > tolerance:
+            found[asset] = difference
+    return found
+
+
+def digest_of(read: AccountRead) -> str:
+    """What two readings must have in common to be the same."""
+    shown = [(each.venue_order_id, str(each.cum_qty)) for each in read.open_orders]
+    balances = [(each.asset, str(each.free + each.locked)) for each in read.balances]
+    return derive_id("reading", *(str(part) for part in sorted(shown) + sorted(balances)))
 
 
 def opening_of(balances: tuple[Balance, ...]) -> dict[str, Decimal]:

@@ -9,6 +9,7 @@ import msgspec
 
 from libs.common.messages import InstrumentSpec, Mark, OrderRole
 from libs.common.money import ZERO
+from libs.runtime.breaker import Breaker, BreakerLimits
 from services.order_executor.orders import Order
 
 MS = 1_000_000
@@ -54,6 +55,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     crash_window_ms: int = 600_000
     losses_in_a_row_max: int = 6
     losses_pause_ms: int = 1_800_000
+    call_limits: BreakerLimits = BreakerLimits()
+    reject_limits: BreakerLimits = BreakerLimits(failures_in_a_row_max=5, failure_share_max=2.0, slow_share_max=2.0)
     ask_ttl_ms: int = 30_000
     reconcile_interval_ms: int = 60_000
     lookup_delays_ms: tuple[int, ...] = (200, 500, 1_000, 2_000, 5_000)
@@ -97,7 +100,10 @@ class Holding(msgspec.Struct):
 
 
 class Reading(msgspec.Struct):
-    """The account readings: which one is under way, and what the last one left open."""
+    """The account readings: which one is under way, and what the last one left open.
+
+    `unconfirmed`: the process has just begun, and two readings must show the same; `seen` is what the first one showed.
+    """
 
     number: int = 0
     asked: bool = False
@@ -107,10 +113,17 @@ class Reading(msgspec.Struct):
     rereads: int = 0
     suspects: tuple[str, ...] = ()
     told: tuple[str, ...] = ()
+    unconfirmed: bool = True
+    seen: str = ""
 
 
 class State(msgspec.Struct):
-    """The executor's memory. `flows` are the net amounts of every asset our fills moved since `opening`."""
+    """The executor's memory.
+
+    `flows` are the net amounts of every asset our fills moved since `opening`. `asked` is when each request that waits for an
+    answer was asked. `starts` are the unplanned starts of the last while, `losses` the positions in a row that lost money.
+    `baseline_wanted` names who wants the venue's balances to count. `tradable` is what the venue trades (None: not told).
+    """
 
     genesis: bool = False
     reconciled: bool = False
@@ -133,6 +146,10 @@ class State(msgspec.Struct):
     baseline_wanted: str = ""
     losses: int = 0
     tradable: tuple[str, ...] | None = None
+    checked: bool = False
+    check_failures: int = 0
+    flaws_told: str = ""
+    breakers: dict[str, Breaker] = {}
     reading: Reading = msgspec.field(default_factory=Reading)
 
     def holding(self, instrument: str) -> Holding:

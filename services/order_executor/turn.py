@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from libs.common.messages import AlertRaised, ExecType, ExecutionReport, Message, VenueFill
 from libs.common.money import plain
 from libs.runtime.machine import CancelTimer, Effect, Perform, Publish, Reject, Request, SetTimer
@@ -17,10 +19,19 @@ def delay_of(delays_ms: tuple[int, ...], tries: int) -> int:
     return delays_ms[min(tries, len(delays_ms) - 1)] * MS
 
 
+class Ended(msgspec.Struct, frozen=True):
+    """An order that closed in this turn: by which fact, and for a refusal the venue's code and its words."""
+
+    order: Order
+    fact: Fact
+    reason: str
+    code: str
+
+
 class Turn:
     """One event's effects in the making.
 
-    Orders that closed in this turn are in `ended`, with why and the venue's code; instruments in `touched` get their
+    Orders that closed in this turn are in `ended`; instruments in `touched` get their
     protection planned. Both are looked at once, at the end of the turn.
     """
 
@@ -30,7 +41,7 @@ class Turn:
         self.now = now
         self.effects: list[Effect] = []
         self.touched: dict[str, None] = {}
-        self.ended: list[tuple[Order, Fact, str]] = []
+        self.ended: list[Ended] = []
 
     def publish(self, message: Message) -> None:
         """Append a fact to the log."""
