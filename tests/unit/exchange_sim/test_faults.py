@@ -169,6 +169,10 @@ def test_a_path_tells_the_venue() -> None:
         ("GET", "order", {}, 4),
         ("POST", "order", {}, 1),
         ("DELETE", "order", {}, 1),
+        ("POST", "orderList/oco", {}, 1),
+        ("DELETE", "orderList", {}, 1),
+        ("GET", "orderList", {}, 4),
+        ("GET", "openOrderList", {}, 6),
     ],
 )
 def test_calls_weigh_what_they_weigh_at_binance(method, call, query, weight) -> None:
@@ -212,7 +216,7 @@ def test_orders_are_counted_in_tens_of_seconds() -> None:
     """A new count with each window."""
     wall = Wall()
     weights = Weights(0, wall)
-    assert [weights.count_order(), weights.count_order()] == [1, 2]
+    assert [weights.count_orders(1), weights.count_orders(2)] == [1, 3]
     wall.seconds += 10
-    assert weights.count_order() == 1
+    assert weights.count_orders(1) == 1
     assert refusal(weights, 10**9) is None
