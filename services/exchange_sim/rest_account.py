@@ -1,4 +1,4 @@
-"""The signed half of /api/v3: the account, its orders and its fills, with the faults that a test may script for POST order."""
+"""The signed half of /api/v3: the account, its orders and its fills, with the faults that a test may script for new orders."""
 
 from __future__ import annotations
 
@@ -6,11 +6,10 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
-from libs.trading.venue import VenueRejected
-from libs.trading.venue_rules import ORDER_REFUSED
 from services.exchange_sim.connections import cut, hang
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_script import FaultScript
+from services.exchange_sim.order_faults import rejection, types_of
 from services.exchange_sim.order_lists import ListDesk
 from services.exchange_sim.orders import OrderDesk, Params, number
 from services.exchange_sim.replies import reply
@@ -65,11 +64,12 @@ class AccountRest:
 
     async def _placed(self, request: web.Request, place: Callable[[Params], Json]) -> web.StreamResponse:
         params = await self._signed(request)
-        fault = self._faults.take()
+        struck = self._faults.take(types_of(params))
+        fault = None if struck is None else struck.kind
         if fault == "http_503":
             return web.Response(text=UNAVAILABLE, status=503, content_type="text/html")
-        if fault == "reject":
-            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
+        if struck is not None and fault == "reject":
+            raise rejection(struck)
         if fault == "reset_before_accept":
             return cut(request)
         answer = place(params)

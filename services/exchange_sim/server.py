@@ -122,7 +122,7 @@ class ExchangeServer:
             MarketRest(self.exchange, self.hub, desk, gate, limit or WEIGHT_LIMIT),
             AccountRest(self.exchange, desk, lists, gate, self.faults.script),
             MarketSockets(self.hub),
-            AccountSockets(self.exchange, self.hub, desk, lists, gate),
+            AccountSockets(self.exchange, self.hub, desk, lists, gate, self.faults.script),
             self.control,
             *self._other_venues(),
         ):
