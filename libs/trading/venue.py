@@ -65,7 +65,8 @@ class SpotVenue:
         """Enter `order`: NEW first, then its immediate fills, then EXPIRED where nothing may rest.
 
         Raises:
-            VenueRejected: -1121, -1013 (closed market), the codes of `check_order`, -2010 (duplicate open id, immediate match or trigger, no funds).
+            VenueRejected: -1121, -1013 (closed market), the codes of `check_order`, -2010 (duplicate open id, immediate match or
+                trigger, no funds).
         """
         spec = self._traded(order.instrument)
         book = self._book(order.instrument)
