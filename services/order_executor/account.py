@@ -7,13 +7,21 @@ a reading are not taken at one instant. A reading that failed says nothing and i
 
 from __future__ import annotations
 
-from libs.common.messages import AccountRead, Reconciled, VenueFill, VenueOrder
+from libs.common.messages import AccountRead, Reconciled
 from services.order_executor import breakers, capital, foreign, inquiries
 from services.order_executor.hearing import hear, move
 from services.order_executor.orders import Order, exec_key
-from services.order_executor.reconcile import Difference, differ, digest_of, is_quiet, mismatches_of, opening_of, watermarks_of
+from services.order_executor.reconcile import (
+    Difference,
+    differ,
+    digest_of,
+    is_quiet,
+    mismatches_of,
+    opening_of,
+    watermarks_of,
+)
 from services.order_executor.requests import ReadAccount
-from services.order_executor.state import MS, keep_last
+from services.order_executor.state import MS
 from services.order_executor.transitions import Fact
 from services.order_executor.turn import Turn, delay_of
 
@@ -39,6 +47,12 @@ def ask(turn: Turn) -> int:
     )
     turn.perform(REQUEST_ID, request)
     return reading.number
+
+
+def ask_if_open(turn: Turn) -> None:
+    """Read the account, if the book has begun."""
+    if turn.state.genesis:
+        ask(turn)
 
 
 def unanswered(turn: Turn) -> None:

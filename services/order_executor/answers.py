@@ -1,16 +1,19 @@
 """What each answer of the venue means, and what no answer means: submissions, cancels, look-ups.
 
-submit   CONFIRMED / REJECTED / UNKNOWN    interrupted: UNKNOWN    expired: provably never sent
-cancel   CONFIRMED / REJECTED / UNKNOWN    interrupted, expired: asked again
-lookup   FOUND / NOT_FOUND / FAILED        interrupted, expired: asked again
+submit, pair      CONFIRMED / REJECTED / UNKNOWN    interrupted: UNKNOWN    expired: provably never sent
+cancel, unpair    CONFIRMED / REJECTED / UNKNOWN    interrupted, expired: asked again
+lookup            FOUND / NOT_FOUND / FAILED        interrupted, expired: asked again
+
+What an answer says of the venue, well or unwell, is noted by its breaker (`breakers`), and stops nothing here.
 """
 
 from __future__ import annotations
 
-from libs.common.messages import OrderAnswered, OrderLookedUp
-from services.order_executor import account, inquiries
+from libs.common.messages import OrderAnswered, OrderLookedUp, PairAnswered
+from services.order_executor import account, breakers, inquiries, venue_check
 from services.order_executor.hearing import hear, move, unheard
 from services.order_executor.orders import Order
+from services.order_executor.refusals import kind_of
 from services.order_executor.sending import ask_cancel
 from services.order_executor.transitions import Fact
 from services.order_executor.turn import Turn, delay_of
@@ -18,18 +21,62 @@ from services.order_executor.turn import Turn, delay_of
 
 def submit_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     """The venue's answer to a submission."""
-    reason = f"{answer.code}: {answer.detail}"
+    _note(turn, breakers.SUBMIT, answer)
     if answer.outcome == "CONFIRMED" and answer.order is not None:
+        if order.role == "ENTRY":
+            breakers.note_acceptance(turn)
         hear(turn, order, answer.order, answer.fills)
-    elif answer.outcome == "REJECTED" and order.status in ("PENDING_NEW", "UNKNOWN"):
+    else:
+        _not_taken(turn, order, answer)
+
+
+def pair_answered(turn: Turn, answer: PairAnswered) -> None:
+    """The venue's answer about a pair: to its submission, or to its cancel."""
+    kind, _, stop_id = answer.request_id.partition(":")
+    stop = turn.state.orders.get(stop_id)
+    if stop is None:
+        turn.reject("UNKNOWN_ORDER", f"an answer for {answer.request_id[:80]}, which is no order of ours")
+        return
+    both = [stop, *turn.state.pair_of(stop)]
+    _note(turn, breakers.SUBMIT if kind == "pair" else breakers.CANCEL, answer)
+    if kind == "unpair":
+        for order in both:
+            order.cancel_asked = False
+            order.taken_back += 1
+    if answer.outcome == "CONFIRMED":
+        for order in both:
+            fills = tuple(fill for fill in answer.fills if fill.cl_ord_id == order.cl_ord_id)
+            hear(turn, order, next((each for each in answer.orders if each.cl_ord_id == order.cl_ord_id), None), fills)
+    for order in both:
+        if kind == "unpair" and not order.is_closed and not order.closing:
+            inquiries.begin(turn, order, needs_word=True)
+        elif kind == "pair" and answer.outcome != "CONFIRMED":
+            _not_taken(turn, order, answer)
+        elif kind == "pair" and order.status == "PENDING_NEW":  # the answer does not speak of it
+            unheard(turn, order, "the answer about the pair does not name it")
+
+
+def _not_taken(turn: Turn, order: Order, answer: OrderAnswered | PairAnswered) -> None:
+    reason = f"{answer.code}: {answer.detail}"
+    if answer.outcome == "REJECTED" and order.status in ("PENDING_NEW", "UNKNOWN"):
         move(turn, order, Fact.REFUSED, reason, answer.code)
     else:  # also a refusal of what the user stream has shown already: the venue must explain itself
         unheard(turn, order, reason)
 
 
+def _note(turn: Turn, name: str, answer: OrderAnswered | PairAnswered) -> None:
+    """A definite answer is a good one, whatever it says, unless it says that the venue or our access to it is unwell."""
+    well = answer.outcome == "CONFIRMED"
+    if answer.outcome == "REJECTED":
+        well = kind_of(answer.code, answer.detail) not in ("TRANSIENT", "KEY", "CLOCK")
+    breakers.note(turn, name, answer.request_id, ok=well)
+
+
 def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     """The venue's answer to a cancel; whatever is not a clear CANCELED is looked up."""
+    _note(turn, breakers.CANCEL, answer)
     order.cancel_asked = False
+    order.taken_back += 1
     if answer.outcome == "CONFIRMED" and answer.order is not None:
         hear(turn, order, answer.order, answer.fills)
     if not order.is_closed and not order.closing:
@@ -38,6 +85,7 @@ def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
 
 def looked_up(turn: Turn, order: Order, answer: OrderLookedUp) -> None:
     """The venue's answer to a look-up: found is a fact, not found a hint, failed is nothing."""
+    breakers.note(turn, breakers.QUERY, answer.request_id, ok=answer.outcome != "FAILED")
     asked_at, order.looked_at = order.looked_at, 0
     inquiry = order.inquiry
     if answer.outcome == "FOUND" and answer.order is not None:
@@ -66,20 +114,28 @@ def _survive(turn: Turn, order: Order) -> None:
 
 def unanswered(turn: Turn, request_id: str, *, expired: bool) -> None:
     """A request was interrupted by a crash, or its time had passed before it was sent."""
+    turn.state.asked.pop(request_id, None)
     kind, _, cl_ord_id = request_id.partition(":")
     order = turn.state.orders.get(cl_ord_id)
     if kind == account.REQUEST_ID:
         account.unanswered(turn)
+    elif kind == venue_check.REQUEST_ID:
+        venue_check.unanswered(turn)
     elif order is None:
         return
-    elif kind == "submit" and expired:
-        move(turn, order, Fact.LAPSED, "older than its valid_until: never sent")
-    elif kind == "submit":
-        unheard(turn, order, "the executor stopped before the venue answered")
-    elif kind == "cancel":
-        order.cancel_asked = False
-        if not order.is_closed:
-            ask_cancel(turn, order)
+    elif kind in ("submit", "pair"):
+        for each in [order, *turn.state.pair_of(order)]:
+            if expired:
+                move(turn, each, Fact.LAPSED, "older than its valid_until: never sent")
+            else:
+                unheard(turn, each, "the executor stopped before the venue answered")
+    elif kind in ("cancel", "unpair"):
+        both = [order, *(turn.state.pair_of(order) if kind == "unpair" else [])]
+        for each in both:
+            each.cancel_asked = False
+        still = next((each for each in both if not each.is_closed), None)
+        if still is not None:
+            ask_cancel(turn, still)
     elif kind == "lookup":
         order.looked_at = 0
         if order.inquiry is not None:

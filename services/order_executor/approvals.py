@@ -63,6 +63,7 @@ def order_of(approval: OrderApproved, state: State, correlation_id: str) -> Orde
         limit_px=limit_px,
         stop_px=None,
         protect_px=approval.stop_px,
+        target_px=approval.target_px,
         reduce_only=approval.reduce_only,
         valid_until=approval.valid_until,
         correlation_id=correlation_id,
@@ -103,6 +104,8 @@ def _exit(approval: OrderApproved, order: Order, state: State, policy: Policy, n
 def _entry_shape(approval: OrderApproved, order: Order, state: State, policy: Policy, now: int) -> Refusal | None:
     if approval.side != "BUY":
         return Refusal("SHORT_ON_SPOT", "a SELL that does not reduce would open a short")
+    if approval.target_px is not None and approval.target_px <= approval.ref_px:
+        return Refusal("TARGET_PX", f"target {approval.target_px} is not above the reference price {approval.ref_px}")
     if approval.stop_px is None or not ZERO < approval.stop_px < approval.ref_px:
         return Refusal("STOP_PX", f"stop {approval.stop_px} is not below the reference price {approval.ref_px}")
     return None
@@ -112,6 +115,12 @@ def _readiness(approval: OrderApproved, order: Order, state: State, policy: Poli
     """Our own ignorance: nobody's breach, but no reason to buy either."""
     instrument = approval.instrument
     mark = state.marks.get(instrument)
+    if state.stopping:
+        return Refusal("STOPPING", "the executor was told to stop", is_breach=False)
+    if not state.checked and policy.check_venue:
+        return Refusal("NOT_CHECKED", "the venue has not said what our key may do", is_breach=False)
+    if state.tradable is not None and instrument not in state.tradable:
+        return Refusal("NOT_TRADABLE", f"the venue does not trade {instrument} now", is_breach=False)
     if not state.reconciled:
         return Refusal("NOT_RECONCILED", "books and venue have not been seen to agree", is_breach=False)
     if state.is_quarantined(instrument):

@@ -39,7 +39,7 @@ def note_acceptance(turn: Turn) -> None:
 
 def note_refusal(turn: Turn, entry: Order, kind: Kind) -> None:
     """The venue refused an entry; what says nothing about the order counts in its class of call alone."""
-    if kind in (Kind.TRANSIENT, Kind.CLOCK, Kind.DUPLICATE):
+    if kind in ("TRANSIENT", "CLOCK", "DUPLICATE"):
         _breaker(turn, REJECTS).give_back()
         return
     _tell(turn, REJECTS, _breaker(turn, REJECTS).note(_limits(turn, REJECTS), turn.now, ok=False, latency_ns=0))

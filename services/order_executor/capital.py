@@ -10,7 +10,6 @@ from decimal import Decimal
 
 from libs.common.messages import AccountRead, BalanceMoved, BaselineAccepted, CapitalMoved
 from libs.common.money import ZERO, plain
-from services.order_executor import account
 from services.order_executor.orders import base_of
 from services.order_executor.reconcile import unexplained
 from services.order_executor.turn import Turn
@@ -22,14 +21,11 @@ def moved(turn: Turn, event: BalanceMoved) -> None:
         return  # the opening will be read with it
     _take_over(turn, event.asset, event.amount, "TRANSFER")
     turn.state.activity += 1
-    account.ask(turn)
 
 
 def accept(turn: Turn, event: BaselineAccepted) -> None:
     """An operator has the next quiet reading taken for the truth."""
     turn.state.baseline_wanted = event.author or "an operator"
-    if turn.state.genesis:
-        account.ask(turn)
 
 
 def take_baseline(turn: Turn, read: AccountRead) -> None:

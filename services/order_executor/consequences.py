@@ -13,7 +13,7 @@ from __future__ import annotations
 from services.order_executor import account, breakers, inquiries
 from services.order_executor.guards import PAIR_RUNG, STOP_LIMIT_RUNG
 from services.order_executor.orders import Order
-from services.order_executor.refusals import Kind, kind_of
+from services.order_executor.refusals import kind_of
 from services.order_executor.state import Holding
 from services.order_executor.transitions import Fact
 from services.order_executor.turn import Ended, Turn
@@ -75,21 +75,25 @@ def _stop_ended(turn: Turn, ended: Ended) -> None:
 def _stop_refused(turn: Turn, stop: Order, ended: Ended) -> None:
     holding, name = turn.state.holding(stop.instrument), stop.instrument
     match kind_of(ended.code, ended.reason):
-        case Kind.TRANSIENT | Kind.CLOCK | Kind.DUPLICATE:
-            turn.alert("STOP_LOST", "page", f"{name}: the stop did not get through ({ended.code}); it is put back", stop)
+        case "TRANSIENT" | "CLOCK" | "DUPLICATE":
+            turn.alert(
+                "STOP_LOST", "page", f"{name}: the stop did not get through ({ended.code}); it is put back", stop
+            )
             turn.back_off(name)
-        case Kind.KEY:
+        case "KEY":
             turn.alert("KEY_REFUSED", "page", f"{name}: our key may not place the stop ({ended.reason})", stop)
             turn.back_off(name)
-        case Kind.MARKET_CLOSED:
+        case "MARKET_CLOSED":
             _market_closed(turn, stop, ended.reason)
-        case Kind.FUNDS:
+        case "FUNDS":
             text = f"{name}: the venue has not what we hold ({ended.reason}); the account is read"
             turn.alert("STOP_WITHOUT_FUNDS", "page", text, stop)
             account.ask(turn)
             turn.back_off(name)
-        case Kind.STOP_WOULD_TRIGGER if not stop.pair:
-            turn.alert("STOP_PASSED", "page", f"{name}: the price is beyond the stop {stop.stop_px} already: selling", stop)
+        case "STOP_WOULD_TRIGGER" if not stop.pair:
+            turn.alert(
+                "STOP_PASSED", "page", f"{name}: the price is beyond the stop {stop.stop_px} already: selling", stop
+            )
             holding.flatten = True
         case _ if stop.pair:
             holding.rung = PAIR_RUNG + 1
@@ -119,18 +123,17 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
     """After an exit the guard of what is left is put back; a refused exit is told, and paces the next attempt."""
     order = ended.order
     holding = turn.state.holding(order.instrument)
-    if order.status == "REJECTED" and kind_of(ended.code, ended.reason) == Kind.MARKET_CLOSED:
+    if order.status == "REJECTED" and kind_of(ended.code, ended.reason) == "MARKET_CLOSED":
         holding.flatten = holding.forced = False
         _market_closed(turn, order, ended.reason)
     elif order.status == "REJECTED":
         holding.flatten = holding.forced = False
         text = f"{order.instrument}: exit {order.cl_ord_id} was refused ({ended.reason}); the guard is put back"
         turn.alert("EXIT_REJECTED", "page", text, order)
-        if kind_of(ended.code, ended.reason) == Kind.FUNDS:
+        if kind_of(ended.code, ended.reason) == "FUNDS":
             account.ask(turn)
         turn.back_off(order.instrument)
     elif order.status == "FILLED":
         holding.market_closed = False
-        holding.flatten = holding.forced = False
     elif ended.fact != Fact.LAPSED:
         turn.back_off(order.instrument)

@@ -40,12 +40,16 @@ def hear_order(turn: Turn, shown: VenueOrder) -> None:
     """An open order that is not ours: by policy it is left, taken over, or cancelled; a person is told once."""
     if shown.ord_status not in OPEN or not _is_news(turn, f"order:{shown.instrument}:{shown.venue_order_id}"):
         return
-    text = f"open order {shown.venue_order_id} at the venue is not ours: {shown.side} {shown.order_qty} {shown.instrument}"
+    text = (
+        f"open order {shown.venue_order_id} at the venue is not ours: {shown.side} {shown.order_qty} {shown.instrument}"
+    )
     holding = turn.state.holdings.get(shown.instrument)
     ours_to_guard = holding is not None and bool(holding.owner) and shown.side == "SELL"
     match turn.policy.foreign_orders:
         case "adopt" if ours_to_guard:
-            turn.alert("FOREIGN_ORDER", "ticket", f"{text}; it sells what we hold: taken over", instrument=shown.instrument)
+            turn.alert(
+                "FOREIGN_ORDER", "ticket", f"{text}; it sells what we hold: taken over", instrument=shown.instrument
+            )
             role: Literal["STOP", "TARGET"] = "TARGET" if shown.stop_px is None else "STOP"
             hear(turn, _adopted(turn, shown, role), shown)
         case "cancel":

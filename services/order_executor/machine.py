@@ -1,7 +1,7 @@
 """The executor's machine: approvals in, orders out, and everything the venue says of them.
 
 The order of work in a turn is always the same: the event changes what we know (`approvals`, `answers`, `hearing`,
-`account`), then every instrument that changed is looked at once (`protection.settle_turn`). Nothing here remembers a step of
+`account`), then every instrument that changed is looked at once (`settling`). Nothing here remembers a step of
 a procedure; what to do next follows from how things stand.
 """
 
@@ -12,29 +12,36 @@ import msgspec
 from libs.common.approval import verify
 from libs.common.messages import (
     AccountRead,
+    BalanceMoved,
+    BaselineAccepted,
     FeedMarks,
     FeedStatus,
     GenesisDeclared,
     Message,
+    OperatorCommanded,
     OrderAnswered,
     OrderApproved,
     OrderLookedUp,
+    PairAnswered,
+    ProtectionImprovised,
     RequestExpired,
     RequestInterrupted,
     ServiceStarted,
+    ServiceStopping,
     TimerFired,
     UserStreamChanged,
+    VenueChecked,
     VenueReported,
 )
 from libs.common.money import ZERO
 from libs.runtime.machine import Effect
-from services.order_executor import account, inquiries
-from services.order_executor.answers import cancel_answered, looked_up, submit_answered, unanswered
-from services.order_executor.approvals import digest_of, judge, order_of
+from services.order_executor import account, breakers, capital, foreign, improvised, inquiries, venue_check, watch
+from services.order_executor.answers import cancel_answered, looked_up, pair_answered, submit_answered, unanswered
+from services.order_executor.approvals import Refusal, digest_of, judge, order_of
 from services.order_executor.hearing import hear
-from services.order_executor.orders import OPEN, Order
-from services.order_executor.protection import settle_turn
+from services.order_executor.orders import Order
 from services.order_executor.sending import submit
+from services.order_executor.settling import settle_turn
 from services.order_executor.state import Policy, State, keep_last
 from services.order_executor.turn import Turn
 
@@ -55,7 +62,7 @@ class OrderExecutorMachine:
         match event:
             case FeedMarks():
                 self._take_marks(event)
-                return []
+                watch.marks_moved(turn, event)
             case FeedStatus():
                 self._take_specs(event)
                 return []
@@ -65,6 +72,23 @@ class OrderExecutorMachine:
                 _take_answer(turn, event)
             case AccountRead():
                 account.answered(turn, event)
+            case PairAnswered():
+                pair_answered(turn, event)
+            case VenueChecked():
+                venue_check.answered(turn, event)
+            case ProtectionImprovised():
+                improvised.adopt(turn, event)
+            case BalanceMoved():
+                capital.moved(turn, event)
+                account.ask_if_open(turn)
+            case BaselineAccepted():
+                capital.accept(turn, event)
+                account.ask_if_open(turn)
+            case OperatorCommanded(command="RESUME"):
+                breakers.close_all(turn, f"{event.author} says RESUME")
+                _ask_what_stands(turn)
+            case ServiceStopping():
+                _stop(turn)
             case RequestInterrupted() | RequestExpired():
                 unanswered(turn, event.request_id, expired=isinstance(event, RequestExpired))
             case VenueReported():
@@ -72,10 +96,11 @@ class OrderExecutorMachine:
             case TimerFired():
                 _take_timer(turn, event.name)
             case GenesisDeclared():
-                _take_genesis(turn)
-            case ServiceStarted() | UserStreamChanged(connected=True):
-                if self.state.genesis:
-                    account.ask(turn)
+                _take_genesis(turn, event)
+            case ServiceStarted():
+                _start(turn)
+            case UserStreamChanged(connected=True):
+                account.ask_if_open(turn)
                 turn.touched.update(dict.fromkeys(self.state.holdings))
         settle_turn(turn)
         self._forget()
@@ -128,7 +153,7 @@ def _take_approval(turn: Turn, approval: OrderApproved) -> None:
         order.status = "EXPIRED"
         turn.report(order, "EXPIRED", "approved too long ago: never sent")
         return
-    refusal = judge(approval, order, turn.state, turn.policy, turn.now)
+    refusal = judge(approval, order, turn.state, turn.policy, turn.now) or _held_back(turn, order)
     if refusal is not None:
         if refusal.is_breach:
             turn.reject(refusal.reason, refusal.detail)
@@ -138,6 +163,17 @@ def _take_approval(turn: Turn, approval: OrderApproved) -> None:
         _queue_exit(turn, order)
     else:
         _submit_entry(turn, order)
+
+
+def _held_back(turn: Turn, order: Order) -> Refusal | None:
+    """What the breakers say of an entry. Exits never ask them."""
+    if order.role == "EXIT":
+        return None
+    try:
+        blocked = breakers.blocking(turn)
+    except Exception as error:  # noqa: BLE001  a defect in a breaker must hold back entries, and nothing else
+        blocked = f"a breaker is broken: {type(error).__name__}"
+    return Refusal("BREAKER_OPEN", blocked, is_breach=False) if blocked else None
 
 
 def _queue_exit(turn: Turn, order: Order) -> None:
@@ -179,16 +215,24 @@ def _take_report(turn: Turn, report: VenueReported) -> None:
         hear(turn, order, shown, () if fill is None else (fill,))
     elif turn.state.opened:
         if fill is not None:
-            account.tell_foreign_fill(turn, fill)
-        if shown is not None and shown.ord_status in OPEN:
-            account.tell_foreign_order(turn, shown)
+            foreign.hear_fill(turn, fill)
+        elif shown is not None:
+            foreign.hear_order(turn, shown)
 
 
 def _take_timer(turn: Turn, name: str) -> None:
-    """A timer of ours: `reconcile`, `look:<order>`, and the reminders to plan (`protect:`, `wish:`, `again:`)."""
+    """A timer of ours: `reconcile`, `check`, one of an order, an instrument or a breaker, or a reminder to plan."""
     kind, _, subject = name.partition(":")
     if kind == account.TIMER:
         account.ask(turn)
+    elif kind == venue_check.TIMER:
+        venue_check.ask(turn)
+    elif kind == breakers.TIMER:
+        breakers.due(turn, subject)
+    elif kind == watch.SOFT_TIMER:
+        watch.timer(turn, subject)
+    elif kind == watch.COVER_TIMER:
+        watch.cover_overdue(turn, subject)
     elif kind == "look":
         order = turn.state.orders.get(subject)
         if order is not None and order.inquiry is not None:
@@ -197,7 +241,34 @@ def _take_timer(turn: Turn, name: str) -> None:
         turn.touched.update(dict.fromkeys(turn.state.holdings))
 
 
-def _take_genesis(turn: Turn) -> None:
+def _take_genesis(turn: Turn, event: GenesisDeclared) -> None:
     """The first genesis opens the book; a repeat only has the account read again."""
     turn.state.genesis = True
+    turn.state.mode = turn.state.mode or event.mode
+    _ask_what_stands(turn)
+
+
+def _start(turn: Turn) -> None:
+    """A new life: nothing is taken for granted until the account was read twice the same and the key was checked."""
+    breakers.count_start(turn)
+    turn.state.stopping = False
+    turn.state.reconciled = False
+    turn.state.reading.unconfirmed = True
+    turn.state.reading.seen = ""
+    if turn.state.genesis:
+        _ask_what_stands(turn)
+    turn.touched.update(dict.fromkeys(turn.state.holdings))
+
+
+def _ask_what_stands(turn: Turn) -> None:
     account.ask(turn)
+    venue_check.ask(turn)
+
+
+def _stop(turn: Turn) -> None:
+    """The last turn of this life: no more entries; guards stay where they are, or everything is sold, by policy."""
+    turn.state.stopping = True
+    if turn.policy.flatten_on_stop:
+        for instrument, holding in turn.state.holdings.items():
+            holding.flatten = holding.flatten or bool(holding.owner)
+            turn.touched[instrument] = None

@@ -21,6 +21,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 from libs.common.money import ZERO
+from services.order_executor.consequences import position_ended
 from services.order_executor.guards import (
     PAIR_RUNG,
     Guard,
@@ -34,7 +35,6 @@ from services.order_executor.guards import (
     wanted_target_px,
 )
 from services.order_executor.orders import Order
-from services.order_executor.consequences import position_ended
 from services.order_executor.sending import ask_cancel, cancel, submit, submit_pair
 from services.order_executor.state import Holding
 from services.order_executor.turn import Turn
@@ -146,9 +146,7 @@ def _send_wish(turn: Turn, holding: Holding, guards: list[Guard], exits: list[Or
     exits.append(wish)
 
 
-def _fit(
-    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], left: Decimal
-) -> None:
+def _fit(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], left: Decimal) -> None:
     """Make the guards cover exactly `left`."""
     misfit = next((guard for guard in guards if not _fits(turn, instrument, holding, guard)), None)
     gap = left - sum((guard.covers_qty for guard in guards), ZERO)
@@ -167,9 +165,7 @@ def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
     return guard.target is None or guard.target.limit_px == wanted_target_px(turn, instrument, holding)
 
 
-def _place(
-    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], gap: Decimal
-) -> None:
+def _place(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], gap: Decimal) -> None:
     """Place a guard of `gap` beside the others; where that cannot be, one of everything replaces them."""
     owner = turn.state.orders.get(holding.owner)
     stop_px = wanted_stop_px(turn, instrument, holding)

@@ -59,7 +59,9 @@ def _judge_key(turn: Turn, found: VenueChecked) -> None:
     if found.can_trade is False:
         flaws.append("the key may not trade")
     if found.can_withdraw or (live and found.can_withdraw is None):
-        flaws.append("the key may withdraw" if found.can_withdraw else "the venue does not say that the key may not withdraw")
+        flaws.append(
+            "the key may withdraw" if found.can_withdraw else "the venue does not say that the key may not withdraw"
+        )
     if live and not found.ip_restricted:
         flaws.append("the key is not bound to an address")
     if not flaws:
@@ -74,7 +76,9 @@ def _judge_key(turn: Turn, found: VenueChecked) -> None:
 
 def _judge_clock(turn: Turn, found: VenueChecked) -> None:
     if found.clock_drift_ms is not None and abs(found.clock_drift_ms) > turn.policy.clock_drift_ms_max:
-        text = f"our clock is {-found.clock_drift_ms} ms ahead of the venue's: requests are stamped with the venue's time"
+        text = (
+            f"our clock is {-found.clock_drift_ms} ms ahead of the venue's: requests are stamped with the venue's time"
+        )
         turn.alert("CLOCK_DRIFT", "ticket", text)
 
 

@@ -49,10 +49,11 @@ def look(turn: Turn, instrument: str, holding: Holding) -> None:
     if holding.breached_since:
         holding.breached_since = 0
         turn.cancel_timer(f"{SOFT_TIMER}:{instrument}")
-    if _target_is_ours(turn, instrument) and holding.target_px is not None and mark.trust == "TRUSTED":
-        if to_decimal(mark.bid_px) >= holding.target_px:
-            text = f"{instrument}: {mark.bid_px} is at the target {holding.target_px}, which no order at the venue holds: selling"
-            _flatten(turn, instrument, holding, "TARGET_REACHED", "note", text)
+    if mark.trust != "TRUSTED" or holding.target_px is None or to_decimal(mark.bid_px) < holding.target_px:
+        return
+    if _target_is_ours(turn, instrument):
+        text = f"{instrument}: {mark.bid_px} is at the target {holding.target_px}, which no order at the venue holds: selling"
+        _flatten(turn, instrument, holding, "TARGET_REACHED", "note", text)
 
 
 def watch_cover(turn: Turn, instrument: str) -> None:

@@ -25,6 +25,7 @@ from libs.common.messages import (
     OrderLookedUp,
     RequestExpired,
     RequestInterrupted,
+    VenueChecked,
     VenueFill,
     VenueOrder,
     VenueReported,
@@ -124,6 +125,22 @@ def fill(exec_id: str, cl_ord_id: str, qty: str, **changes: Any) -> VenueFill:
     return VenueFill(**{**values, **changes})
 
 
+def checked(request_id: str, **changes: Any) -> VenueChecked:
+    """The venue has nothing against us."""
+    values: dict[str, Any] = {
+        "ok": True,
+        "detail": "",
+        "clock_drift_ms": 3,
+        "can_trade": True,
+        "can_withdraw": False,
+        "ip_restricted": True,
+        "maker_bps": D(10),
+        "taker_bps": D(10),
+        "tradable": (BTC, ETH),
+    }
+    return VenueChecked(request_id=request_id, **{**values, **changes})
+
+
 class Desk(Playbook):
     """A machine past genesis, with rules and prices, holding 1,000,000 USDT and nothing else."""
 
@@ -134,7 +151,8 @@ class Desk(Playbook):
             self.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS))
             self.tell(marks()).tell(marks(2_000.0, ETH))
             self.tell(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
-            self.account()
+            self.checked()
+            self.account().fire("reconcile").account()
 
     def tell(self, event: Message, *, now: int | None = None) -> Desk:
         """As a playbook; a request asked twice before its answer is a defect, as in the shell."""
@@ -254,6 +272,10 @@ class Desk(Playbook):
                 detail="",
             )
         )
+
+    def checked(self, **changes: Any) -> Desk:
+        """The venue's answer about our key: all is well."""
+        return self.tell(checked("check", **changes))
 
     def interrupt(self, request_id: str) -> Desk:
         """The process died while the request was under way."""

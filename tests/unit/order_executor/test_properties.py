@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from libs.common.messages import ExecutionReport
 from libs.common.money import ZERO
-from services.order_executor.protection import uncovered
+from services.order_executor.guards import uncovered
 from tests.unit.order_executor.desk import BTC, Desk, approval, fill, order
 from tests.unit.order_executor.world import STEPS, World
 

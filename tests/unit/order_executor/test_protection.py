@@ -8,7 +8,7 @@ import pytest
 
 from libs.common.messages import ExecutionReport, InstrumentQuarantined, OrderSubmitting, ServiceStarted
 from libs.runtime.machine import CancelTimer
-from services.order_executor.protection import uncovered
+from services.order_executor.guards import uncovered
 from services.order_executor.requests import NEVER_SENT, CancelOrder, SubmitOrder
 from tests.playbook import START, like
 from tests.unit.order_executor.desk import BTC, SECOND, Desk, approval, exit_approval, fill, order

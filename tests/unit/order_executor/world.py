@@ -13,17 +13,28 @@ from libs.common.messages import (
     OrderAnswered,
     OrderLookedUp,
     OrderSubmitting,
+    PairAnswered,
     ServiceStarted,
     TimerFired,
     UserStreamChanged,
     VenueFill,
+    VenueOrder,
     VenueReported,
 )
 from libs.common.money import ZERO
 from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
-from services.order_executor.protection import uncovered
-from services.order_executor.requests import CancelOrder, LookUpOrder, ReadAccount, SubmitOrder
-from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, exit_approval, marks
+from libs.trading.venue_pairs import NewPair
+from services.order_executor.guards import uncovered
+from services.order_executor.requests import (
+    CancelOrder,
+    CancelPair,
+    CheckVenue,
+    LookUpOrder,
+    ReadAccount,
+    SubmitOrder,
+    SubmitPair,
+)
+from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, checked, exit_approval, marks
 
 STEPS = (
     "buy",
@@ -64,7 +75,8 @@ class World(Desk):
         self.hear(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS))
         self.hear(marks(self.px, ts=self.now))
         self.hear(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli"))
-        self.step("answer", 0)
+        while not self.state.reconciled:
+            self.step("answer" if self.requests else "timer", 0)
 
     def step(self, kind: str, number: int) -> None:
         """Take one step; `number` picks among what is possible."""
@@ -78,18 +90,9 @@ class World(Desk):
             assert submitting.cl_ord_id not in self.names, "one client id, two orders"
             self.names[submitting.cl_ord_id] = None
         held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
-        selling = sum(
-            (each.leaves_qty for each in self.state.live_orders(BTC) if each.side == "SELL" and each.venue_order_id),
-            ZERO,
-        )
-        fresh = sum(
-            (
-                each.leaves_qty
-                for each in self.state.live_orders(BTC)
-                if each.side == "SELL" and not each.venue_order_id
-            ),
-            ZERO,
-        )
+        sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
+        selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
+        fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id), ZERO)
         if fresh:
             assert fresh + selling <= held, "more on its way out than is held"
 
@@ -126,11 +129,9 @@ class World(Desk):
     def _buy(self, number: int) -> None:
         self.count += 1
         px = D(str(self.px))
-        self.hear(
-            self._approved(
-                approval, f"b{self.count}", order_qty=D("0.01") * (number + 1), ref_px=px, stop_px=px * D("0.99")
-            )
-        )
+        target = px * D("1.01") if number % 2 else None
+        values = {"ref_px": px, "stop_px": px * D("0.99"), "target_px": target}
+        self.hear(self._approved(approval, f"b{self.count}", order_qty=D("0.01") * (number + 1), **values))
 
     def _rest(self, number: int) -> None:
         self.count += 1
@@ -225,20 +226,31 @@ class World(Desk):
             return self._read(request_id, request)
         if isinstance(request, LookUpOrder):
             return self._look_up(request_id, request)
-        assert isinstance(request, SubmitOrder | CancelOrder)
+        if isinstance(request, CheckVenue):
+            return checked(request_id)
+        assert isinstance(request, SubmitOrder | CancelOrder | SubmitPair | CancelPair)
         updates: list[VenueUpdate] = []
         code = detail = ""
         try:
-            updates = (
-                self._submit(request)
-                if isinstance(request, SubmitOrder)
-                else self.venue.cancel(BTC, request.cl_ord_id, self.now)
-            )
+            updates = self._act(request)
         except VenueRejected as rejected:
             code, detail = str(rejected.code), rejected.message
-            if isinstance(request, SubmitOrder) and request.side == "SELL" and "balance" in detail:
-                self.oversold.append(request.cl_ord_id)
+            sells = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.side == "SELL")
+            if sells and "balance" in detail:
+                self.oversold.append(request_id)
         self._moved(updates)
+        if isinstance(request, SubmitPair | CancelPair):
+            list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
+            return PairAnswered(
+                request_id=request_id,
+                instrument=BTC,
+                list_id=list_id,
+                outcome="CONFIRMED" if updates else "REJECTED",
+                orders=shown_pair(self.venue, list_id) if updates else (),
+                fills=tuple(update.fill for update in updates if update.fill),
+                code=code,
+                detail=detail,
+            )
         return OrderAnswered(
             request_id=request_id,
             instrument=BTC,
@@ -250,9 +262,17 @@ class World(Desk):
             detail=detail,
         )
 
-    def _submit(self, request: SubmitOrder) -> list[VenueUpdate]:
-        wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
-        return self.venue.submit(NewOrder(**wanted), self.now)
+    def _act(self, request: SubmitOrder | CancelOrder | SubmitPair | CancelPair) -> list[VenueUpdate]:
+        match request:
+            case SubmitOrder():
+                wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
+                return self.venue.submit(NewOrder(**wanted), self.now)
+            case SubmitPair():
+                return self.venue.submit_pair(pair_of(request), self.now)
+            case CancelPair():
+                return self.venue.cancel_pair(BTC, request.list_id, self.now)
+            case CancelOrder():
+                return self.venue.cancel(BTC, request.cl_ord_id, self.now)
 
     def _look_up(self, request_id: str, request: LookUpOrder) -> OrderLookedUp:
         found = self.venue.order(BTC, request.cl_ord_id)
@@ -287,6 +307,20 @@ class World(Desk):
             return AccountRead(
                 request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail="deadline"
             )
+        if isinstance(request, CheckVenue):
+            return checked(request_id, ok=False)
+        if isinstance(request, SubmitPair | CancelPair):
+            list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
+            return PairAnswered(
+                request_id=request_id,
+                instrument=BTC,
+                list_id=list_id,
+                outcome="UNKNOWN",
+                orders=(),
+                fills=(),
+                code="TIMEOUT",
+                detail="deadline",
+            )
         assert isinstance(request, SubmitOrder | CancelOrder | LookUpOrder)
         named = {
             "request_id": request_id,
@@ -298,3 +332,22 @@ class World(Desk):
         if isinstance(request, LookUpOrder):
             return OrderLookedUp(**named, outcome="FAILED", detail="deadline")
         return OrderAnswered(**named, outcome="UNKNOWN", code="TIMEOUT", detail="deadline")
+
+
+def pair_of(request: SubmitPair) -> NewPair:
+    """A requested pair as the venue's model takes it."""
+    return NewPair(
+        list_id=request.stop_id,
+        instrument=request.instrument,
+        side="SELL",
+        order_qty=request.order_qty,
+        stop_id=request.stop_id,
+        stop_px=request.stop_px,
+        target_id=request.target_id,
+        target_px=request.target_px,
+    )
+
+
+def shown_pair(venue: SpotVenue, list_id: str) -> tuple[VenueOrder, ...]:
+    """Both orders of a pair as the venue shows them now."""
+    return tuple(booked.as_order() for booked in venue.pairs.orders(venue.pairs.require(list_id)))
