@@ -42,7 +42,7 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
     if kind == "unpair":
         for order in both:
             order.cancel_asked = False
-            order.taken_back += 1
+            order.taken_back_at = turn.now
     if answer.outcome == "CONFIRMED":
         for order in both:
             fills = tuple(fill for fill in answer.fills if fill.cl_ord_id == order.cl_ord_id)
@@ -76,7 +76,7 @@ def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     """The venue's answer to a cancel; whatever is not a clear CANCELED is looked up."""
     _note(turn, breakers.CANCEL, answer)
     order.cancel_asked = False
-    order.taken_back += 1
+    order.taken_back_at = turn.now
     if answer.outcome == "CONFIRMED" and answer.order is not None:
         hear(turn, order, answer.order, answer.fills)
     if not order.is_closed and not order.closing:

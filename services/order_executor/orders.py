@@ -36,7 +36,7 @@ class Order(msgspec.Struct, kw_only=True):
     last change; `looked_at` when the look-up that is under way was asked (0: none). `cancel_not_before` paces
     cancels, and is the end of a resting entry's time. An entry counts the `stops` and `exits` it has used, so that no client
     id is ever used twice. `pair` is the client id of the stop of a pair (OCO) whose other order cancels this one. `venue_ts`
-    is the venue's own time (ns) of the newest state we have seen. `taken_back` counts the answers to cancels. `foreign`
+    is the venue's own time (ns) of the newest state we have seen. `sent_at` is when we sent it, `taken_back_at` when a cancel of it was last answered, however (ns; 0: never). `foreign`
     marks an order somebody else placed and we took over.
     """
 
@@ -72,7 +72,8 @@ class Order(msgspec.Struct, kw_only=True):
     stops: int = 0
     exits: int = 0
     venue_ts: int = 0
-    taken_back: int = 0
+    sent_at: int = 0
+    taken_back_at: int = 0
     foreign: bool = False
 
     @property

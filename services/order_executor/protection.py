@@ -36,7 +36,7 @@ from services.order_executor.guards import (
 )
 from services.order_executor.orders import Order
 from services.order_executor.sending import ask_cancel, cancel, submit, submit_pair
-from services.order_executor.state import Holding
+from services.order_executor.state import MS, Holding
 from services.order_executor.turn import Turn
 
 
@@ -69,12 +69,19 @@ def plan(turn: Turn, instrument: str) -> None:
 
 
 def _taken_back(turn: Turn, unsettled: list[Order]) -> bool:
-    """Whether every unsettled order has had a cancel answered, however that ended; asks for those that have not."""
+    """Whether no unsettled order can stand any more, as far as can be known: each has had a cancel answered, however that
+    ended, after the time in which it could still arrive. Cancels those that have not, and comes back when time is all it takes.
+    """
+    arrives_ns = (turn.policy.recv_window_ms + turn.policy.finality_margin_ms) * MS
     for order in unsettled:
-        if not order.taken_back and not order.cancel_asked:
+        if order.cancel_asked or order.taken_back_at > order.sent_at + arrives_ns:
+            continue
+        if turn.now > order.sent_at + arrives_ns:
             order.cancel_wanted = True
             ask_cancel(turn, order)
-    return all(order.taken_back for order in unsettled)
+        else:
+            turn.set_timer(f"protect:{order.instrument}", order.sent_at + arrives_ns + 1)
+    return all(not order.cancel_asked and order.taken_back_at > order.sent_at + arrives_ns for order in unsettled)
 
 
 def _cancel_if_due(turn: Turn, guard: Guard) -> None:

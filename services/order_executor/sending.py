@@ -64,6 +64,7 @@ def submit_pair(turn: Turn, stop: Order, target: Order) -> None:
 def _write_ahead(turn: Turn, order: Order) -> None:
     assert order.cl_ord_id not in turn.state.orders, f"client id {order.cl_ord_id} used twice"
     turn.state.orders[order.cl_ord_id] = order
+    order.sent_at = turn.now
     turn.change(order)
     turn.publish(
         OrderSubmitting(

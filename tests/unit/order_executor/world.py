@@ -93,7 +93,7 @@ class World(Desk):
         sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
         selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
         fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id), ZERO)
-        if fresh:
+        if fresh and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
             assert fresh + selling <= held, "more on its way out than is held"
 
     def settle(self) -> None:
@@ -236,7 +236,7 @@ class World(Desk):
         except VenueRejected as rejected:
             code, detail = str(rejected.code), rejected.message
             sells = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.side == "SELL")
-            if sells and "balance" in detail:
+            if sells and "balance" in detail and not self.state.holdings[BTC].forced:
                 self.oversold.append(request_id)
         self._moved(updates)
         if isinstance(request, SubmitPair | CancelPair):
