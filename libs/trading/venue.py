@@ -8,6 +8,7 @@ The rules, in the order they matter to someone who trades against it:
   fill. The quantity that went through is shared out by price, then age, so partial fills happen.
 * A stop triggers when a trade reaches its price or the whole quote lies beyond it, then executes as MARKET (or LIMIT)
   against the market of that moment: a gap fills at the gap.
+* A LIMIT_MAKER that would take is refused. In a pair (`venue_pairs`) whichever order becomes active first ends the other.
 * Our own orders never meet each other, and never move the market.
 
 A client order id is unique among open orders only, as at Binance. Money is conserved to the last digit (`venue_account`).
@@ -16,6 +17,7 @@ A client order id is unique among open orders only, as at Binance. Money is cons
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
@@ -23,6 +25,7 @@ from libs.common.messages import Balance, ExecType, InstrumentSpec, VenueFill, V
 from libs.common.money import ZERO, floor_to_step, to_decimal
 from libs.trading.venue_account import BookedOrder, Holding, VenueAccount, reserve_px
 from libs.trading.venue_book import TopOfBook
+from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, PairBook, check_pair
 from libs.trading.venue_rules import (
     CANCEL_REFUSED,
     INVALID_SYMBOL,
@@ -34,7 +37,7 @@ from libs.trading.venue_rules import (
     check_order,
 )
 
-__all__ = ["BookedOrder", "NewOrder", "SpotVenue", "VenueRejected", "VenueUpdate"]
+__all__ = ["BookedOrder", "NewOrder", "NewPair", "SpotVenue", "VenueRejected", "VenueUpdate"]
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(VenueAccount)
@@ -60,16 +63,12 @@ class SpotVenue:
         """Enter `order`: NEW first, then its immediate fills, then EXPIRED where nothing may rest.
 
         Raises:
-            VenueRejected: -1121, the codes of `check_order`, -2010 (duplicate open id, immediate trigger, no funds).
+            VenueRejected: -1121, the codes of `check_order`, -2010 (duplicate open id, immediate match or trigger, no funds).
         """
         spec = self._spec(order.instrument)
         book = self._book(order.instrument)
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
-        newest = self._newest.get((order.instrument, order.cl_ord_id))
-        if newest is not None and newest.is_open:
-            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
-        if order.stop_px is not None and _reached(order.side, order.stop_px, book):
-            raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
+        self._check_against(order, book)
         self._check_funds(order, spec, book)
         booked = self._account.book_order(order, spec, now)
         self._index(booked)
@@ -78,21 +77,58 @@ class SpotVenue:
             updates += self._execute(booked, now)
         return updates
 
+    def submit_pair(self, pair: NewPair, now: int) -> list[VenueUpdate]:
+        """Enter a stop and a target of which one ends the other: NEW for each, the stop first. Both or neither.
+
+        Raises:
+            VenueRejected: those of `submit` for either order, -1100 and -2010 of `check_pair`, -2010 for a duplicate open list id.
+        """
+        spec = self._spec(pair.instrument)
+        book = self._book(pair.instrument)
+        legs = (pair.stop(), pair.target())
+        for order in legs:
+            check_order(order, spec, None)
+        check_pair(pair, book)
+        former = self.pairs.find(pair.instrument, pair.list_id)
+        if former is not None and self.pairs.is_open(former):
+            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
+        for order in legs:
+            self._check_against(order, book)
+        self._check_funds(pair.dearer(), spec, book)
+        entered = self.pairs.book(pair, spec, now)
+        for booked in entered:
+            self._index(booked)
+        return [_update(booked, "NEW") for booked in entered]
+
+    def cancel_pair(
+        self, instrument: str, list_id: str | None, now: int, *, venue_list_id: str | None = None
+    ) -> list[VenueUpdate]:
+        """Cancel what is open of a pair, by either id.
+
+        Raises:
+            VenueRejected: -1121; -2011 when there is no such open pair.
+        """
+        self._spec(instrument)
+        pair = self.pairs.find(instrument, list_id, venue_list_id)
+        still_open = [] if pair is None else [booked for booked in self.pairs.orders(pair) if booked.is_open]
+        if not still_open:
+            raise VenueRejected(CANCEL_REFUSED, NO_SUCH_PAIR)
+        return [self._end(booked, "CANCELED", now) for booked in still_open]
+
     def cancel(
         self, instrument: str, cl_ord_id: str | None, now: int, *, venue_order_id: str | None = None
     ) -> list[VenueUpdate]:
-        """Cancel an open order by either id.
+        """Cancel an open order by either id, and with it the other one of its pair, in that order.
 
         Raises:
             VenueRejected: -1121; -2011 when there is no such open order.
         """
-        spec = self._spec(instrument)
+        self._spec(instrument)
         booked = self.booked(instrument, cl_ord_id, venue_order_id)
         if booked is None or not booked.is_open:
             raise VenueRejected(CANCEL_REFUSED, "Unknown order sent.")
-        self._account.close_order(booked, spec, "CANCELED", now)
-        self._forget_open(booked)
-        return [_update(booked, "CANCELED")]
+        partner = self.pairs.partner(booked)
+        return [self._end(each, "CANCELED", now) for each in (booked, partner) if each is not None]
 
     def on_quote(
         self, instrument: str, bid_px: float, bid_qty: float, ask_px: float, ask_qty: float, now: int
@@ -195,6 +231,7 @@ class SpotVenue:
         self._open: dict[str, dict[str, BookedOrder]] = {}
         for booked in account.orders:
             self._index(booked)
+        self.pairs = PairBook(account, self._by_id)
 
     def _index(self, booked: BookedOrder) -> None:
         self._by_id[booked.venue_order_id] = booked
@@ -206,6 +243,21 @@ class SpotVenue:
         if not booked.is_open:
             self._open[booked.instrument].pop(booked.venue_order_id, None)
 
+    def _end(self, booked: BookedOrder, status: Literal["CANCELED", "EXPIRED"], now: int) -> VenueUpdate:
+        """End an open order without a fill."""
+        self._account.close_order(booked, self._spec(booked.instrument), status, now)
+        self._forget_open(booked)
+        return _update(booked, status)
+
+    def _activate(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
+        """Before an order fills or triggers: the other one of its pair expires, and the reserve is this one's."""
+        partner = self.pairs.partner(booked)
+        if partner is None:
+            return []
+        expired = self._end(partner, "EXPIRED", now)
+        self._account.take_reserve(booked, self._spec(booked.instrument))
+        return [expired]
+
     def _spec(self, instrument: str) -> InstrumentSpec:
         try:
             return self._specs[instrument]
@@ -215,6 +267,16 @@ class SpotVenue:
     def _book(self, instrument: str) -> TopOfBook:
         self._spec(instrument)
         return self._account.books.setdefault(instrument, TopOfBook())
+
+    def _check_against(self, order: NewOrder, book: TopOfBook) -> None:
+        """What is asked of an order in view of the other orders and the market."""
+        newest = self._newest.get((order.instrument, order.cl_ord_id))
+        if newest is not None and newest.is_open:
+            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
+        if order.ord_type == "LIMIT_MAKER" and book.is_crossed_by(order.side, order.limit_px):
+            raise VenueRejected(ORDER_REFUSED, "Order would immediately match and take.")
+        if order.stop_px is not None and book.has_reached(order.side, order.stop_px):
+            raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
 
     def _check_funds(self, order: NewOrder, spec: InstrumentSpec, book: TopOfBook) -> None:
         held = self._account.holding(spec.quote if order.side == "BUY" else spec.base)
@@ -246,8 +308,7 @@ class SpotVenue:
             updates.append(_update(booked, "TRADE", fill))
         may_rest = booked.limit_px is not None and booked.time_in_force == "GTC"
         if booked.is_open and not may_rest:
-            self._account.close_order(booked, spec, "EXPIRED", now)
-            updates.append(_update(booked, "EXPIRED"))
+            updates.append(self._end(booked, "EXPIRED", now))
         self._forget_open(booked)
         return updates
 
@@ -275,6 +336,7 @@ class SpotVenue:
             if share <= 0:
                 break
             qty -= share
+            updates += self._activate(booked, now)
             fill = self._account.book_fill(booked, spec, booked.limit_px, share, maker=True, now=now)
             updates.append(_update(booked, "TRADE", fill))
             self._forget_open(booked)
@@ -286,22 +348,14 @@ class SpotVenue:
         reached = [
             booked
             for booked in self._open[instrument].values()
-            if booked.waits_for_trigger and _reached(booked.side, booked.stop_px, book)
+            if booked.waits_for_trigger and book.has_reached(booked.side, booked.stop_px)
         ]
         updates = []
         for booked in sorted(reached, key=lambda found: found.stop_px if found.side == "BUY" else -found.stop_px):
             booked.triggered = True
+            updates += self._activate(booked, now)
             updates += self._execute(booked, now)
         return updates
-
-
-def _reached(side: str, stop_px: Decimal, book: TopOfBook) -> bool:
-    """Whether the last trade is at or beyond the stop, or the whole quote beyond it."""
-    if side == "BUY":
-        return (book.last_px is not None and book.last_px >= stop_px) or (
-            book.bid.px is not None and book.bid.px > stop_px
-        )
-    return (book.last_px is not None and book.last_px <= stop_px) or (book.ask.px is not None and book.ask.px < stop_px)
 
 
 def _update(booked: BookedOrder, exec_type: ExecType, fill: VenueFill | None = None) -> VenueUpdate:

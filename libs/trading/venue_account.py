@@ -2,7 +2,8 @@
 
 An order reserves `reserve_px` per unit it still may fill, in the asset it would pay with: quote at the limit (or stop) price
 for buys, base one for one for sells, nothing for MARKET orders, which are over before they could rest. A fill first returns the
-reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB.
+reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB. Of a pair of which one order ends the
+other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
 """
 
 from __future__ import annotations
@@ -11,10 +12,10 @@ from decimal import ROUND_DOWN, Decimal
 
 import msgspec
 
-from libs.common.messages import Balance, InstrumentSpec, OrdStatus, OrdType, Side, TimeInForce, VenueFill, VenueOrder
+from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
-from libs.trading.venue_rules import NewOrder
+from libs.trading.venue_rules import NewOrder, VenueOrdType
 
 COMMISSION_STEP = Decimal("0.00000001")
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
@@ -27,7 +28,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     venue_order_id: str
     instrument: str
     side: Side
-    ord_type: OrdType
+    ord_type: VenueOrdType
     time_in_force: TimeInForce
     order_qty: Decimal
     limit_px: Decimal | None
@@ -39,6 +40,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     cum_qty: Decimal = ZERO
     cum_quote_qty: Decimal = ZERO
     triggered: bool = False
+    venue_list_id: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -62,7 +64,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             venue_order_id=self.venue_order_id,
             instrument=self.instrument,
             side=self.side,
-            ord_type=self.ord_type,
+            ord_type="LIMIT" if self.ord_type == "LIMIT_MAKER" else self.ord_type,
             ord_status=self.ord_status,
             order_qty=self.order_qty,
             cum_qty=self.cum_qty,
@@ -70,6 +72,17 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             stop_px=self.stop_px,
             ts_event=self.ts_event,
         )
+
+
+class BookedPair(msgspec.Struct, kw_only=True):
+    """Two orders of which one ends the other. `list_id` is the client's name for it; the venue's ids name its orders."""
+
+    list_id: str
+    venue_list_id: str
+    instrument: str
+    stop_order_id: str
+    target_order_id: str
+    ts_created: int
 
 
 class Holding(msgspec.Struct, kw_only=True):
@@ -88,6 +101,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
     books: dict[str, TopOfBook] = {}
     last_order_id: int = 0
     last_exec_id: int = 0
+    pairs: list[BookedPair] = []
 
     def holding(self, asset: str) -> Holding:
         """The holding of `asset`, created empty when it is new."""
@@ -100,8 +114,16 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             for asset, held in sorted(self.holdings.items())
         )
 
-    def book_order(self, order: NewOrder, spec: InstrumentSpec, now: int) -> BookedOrder:
-        """Enter an order that passed every check, and lock its reserve."""
+    def book_order(
+        self,
+        order: NewOrder,
+        spec: InstrumentSpec,
+        now: int,
+        *,
+        venue_list_id: str | None = None,
+        reserves: bool = True,
+    ) -> BookedOrder:
+        """Enter an order that passed every check, and lock its reserve, unless the other one of its pair `reserves`."""
         self.last_order_id += 1
         booked = BookedOrder(
             cl_ord_id=order.cl_ord_id,
@@ -113,9 +135,10 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             order_qty=plain(order.order_qty),
             limit_px=order.limit_px if order.limit_px is None else plain(order.limit_px),
             stop_px=order.stop_px if order.stop_px is None else plain(order.stop_px),
-            reserve_px=reserve_px(order),
+            reserve_px=reserve_px(order) if reserves else ZERO,
             ts_created=now,
             ts_event=now,
+            venue_list_id=venue_list_id,
         )
         self.orders.append(booked)
         self._move_reserve(booked, spec, booked.order_qty)
@@ -160,6 +183,12 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         booked.ord_status = status
         booked.ts_event = now
 
+    def take_reserve(self, booked: BookedOrder, spec: InstrumentSpec) -> None:
+        """Lock for an order what it needs by itself: the other one of its pair, which has ended, may have done so before."""
+        self._move_reserve(booked, spec, -booked.leaves_qty)
+        booked.reserve_px = reserve_px(booked)
+        self._move_reserve(booked, spec, booked.leaves_qty)
+
     def _move_reserve(self, booked: BookedOrder, spec: InstrumentSpec, qty: Decimal) -> None:
         held = self.holding(spec.quote if booked.side == "BUY" else spec.base)
         amount = booked.reserve_px * qty
@@ -167,8 +196,8 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         held.locked += amount
 
 
-def reserve_px(order: NewOrder) -> Decimal:
-    """What one unit of `order` locks, in the asset it pays with."""
+def reserve_px(order: NewOrder | BookedOrder) -> Decimal:
+    """What one unit of `order` locks by itself, in the asset it pays with."""
     if order.ord_type == "MARKET":
         return ZERO
     if order.side == "SELL":

@@ -25,6 +25,7 @@ from services.exchange_sim.kraken_ws import KrakenSockets
 from services.exchange_sim.kucoin_rest import KucoinRest
 from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
+from services.exchange_sim.order_lists import ListDesk
 from services.exchange_sim.orders import OrderDesk
 from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherVenue
 from services.exchange_sim.recorded import RecordedMarket
@@ -113,14 +114,15 @@ class ExchangeServer:
     def _application(self) -> web.Application:
         gate = Gate(*self._settings.credentials(), self.exchange.clock)
         desk = OrderDesk(self.exchange)
+        lists = ListDesk(self.exchange, desk)
         limit = self._settings.sim_weight_limit
         app = web.Application(middlewares=[self.faults.rest.around, Weights(limit).around, speak_binance])
         app[WATCH] = self.faults.sockets
         for part in (
             MarketRest(self.exchange, self.hub, desk, gate, limit or WEIGHT_LIMIT),
-            AccountRest(self.exchange, desk, gate, self.faults.script),
+            AccountRest(self.exchange, desk, lists, gate, self.faults.script),
             MarketSockets(self.hub),
-            AccountSockets(self.exchange, self.hub, desk, gate),
+            AccountSockets(self.exchange, self.hub, desk, lists, gate, self.faults.script),
             self.control,
             *self._other_venues(),
         ):

@@ -16,7 +16,7 @@ Json = dict[str, Any]
 NO_LIST = -1
 MAX_QTY = "9000000.00000000"
 MAX_PX = "1000000.00000000"
-ORDER_TYPES = ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
 
 
 def amount(value: Decimal | float | None) -> str:
@@ -57,7 +57,7 @@ def _symbol(listing: Listing) -> Json:
         "quoteCommissionPrecision": 8,
         "orderTypes": ORDER_TYPES,
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
@@ -145,7 +145,7 @@ def _order_core(booked: BookedOrder) -> Json:
     return {
         "symbol": symbol_of(booked.instrument),
         "orderId": int(booked.venue_order_id),
-        "orderListId": NO_LIST,
+        "orderListId": list_number(booked),
         "clientOrderId": booked.cl_ord_id,
         "price": amount(booked.limit_px),
         "origQty": amount(booked.order_qty),
@@ -160,13 +160,18 @@ def _order_core(booked: BookedOrder) -> Json:
     }
 
 
-def fill_shown(fill: VenueFill) -> Json:
-    """A fill as myTrades shows it."""
+def list_number(booked: BookedOrder) -> int:
+    """The venue's number of the list an order is in, or what it shows of one that is in none."""
+    return NO_LIST if booked.venue_list_id is None else int(booked.venue_list_id)
+
+
+def fill_shown(fill: VenueFill, booked: BookedOrder) -> Json:
+    """A fill of the order `booked` as myTrades shows it."""
     return {
         "symbol": symbol_of(fill.instrument),
         "id": int(fill.exec_id),
         "orderId": int(fill.venue_order_id),
-        "orderListId": NO_LIST,
+        "orderListId": list_number(booked),
         "price": amount(fill.px),
         "qty": amount(fill.qty),
         "quoteQty": amount(fill.px * fill.qty),
@@ -237,13 +242,13 @@ def _execution_report(update: VenueUpdate, booked: BookedOrder, quote_so_far: De
         "s": symbol_of(order.instrument),
         "c": order.cl_ord_id,
         "S": order.side,
-        "o": order.ord_type,
+        "o": booked.ord_type,
         "f": booked.time_in_force,
         "q": amount(order.order_qty),
         "p": amount(order.limit_px),
         "P": amount(order.stop_px),
         "F": amount(None),
-        "g": NO_LIST,
+        "g": list_number(booked),
         "C": order.cl_ord_id if update.exec_type == "CANCELED" else "",
         "x": update.exec_type,
         "X": order.ord_status,
