@@ -23,12 +23,14 @@ import msgspec
 
 from libs.common.messages import Balance, ExecType, InstrumentSpec, VenueFill, VenueOrder
 from libs.common.money import ZERO, floor_to_step, to_decimal
-from libs.trading.venue_account import BookedOrder, Holding, VenueAccount, reserve_px
+from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, PairBook, check_pair
 from libs.trading.venue_rules import (
     CANCEL_REFUSED,
+    FILTER_FAILURE,
     INVALID_SYMBOL,
+    NO_FUNDS,
     NO_SUCH_ORDER,
     ORDER_REFUSED,
     STOP_TYPES,
@@ -63,9 +65,10 @@ class SpotVenue:
         """Enter `order`: NEW first, then its immediate fills, then EXPIRED where nothing may rest.
 
         Raises:
-            VenueRejected: -1121, the codes of `check_order`, -2010 (duplicate open id, immediate match or trigger, no funds).
+            VenueRejected: -1121, -1013 (closed market), the codes of `check_order`, -2010 (duplicate open id, immediate match or
+                trigger, no funds).
         """
-        spec = self._spec(order.instrument)
+        spec = self._traded(order.instrument)
         book = self._book(order.instrument)
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
         self._check_against(order, book)
@@ -83,7 +86,7 @@ class SpotVenue:
         Raises:
             VenueRejected: those of `submit` for either order, -1100 and -2010 of `check_pair`, -2010 for a duplicate open list id.
         """
-        spec = self._spec(pair.instrument)
+        spec = self._traded(pair.instrument)
         book = self._book(pair.instrument)
         legs = (pair.stop(), pair.target())
         for order in legs:
@@ -129,6 +132,34 @@ class SpotVenue:
             raise VenueRejected(CANCEL_REFUSED, "Unknown order sent.")
         partner = self.pairs.partner(booked)
         return [self._end(each, "CANCELED", now) for each in (booked, partner) if each is not None]
+
+    def transfer(self, asset: str, amount: Decimal) -> None:
+        """Money comes into the account, or (less than 0) leaves it.
+
+        Raises:
+            VenueRejected: -2010 when not so much is free.
+        """
+        held = self._account.holding(asset)
+        if held.free + amount < 0:
+            raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
+        held.free += amount
+
+    def set_market(self, instrument: str, status: MarketStatus, now: int) -> list[VenueUpdate]:
+        """Open or close a market; its open orders expire when it closes. It is quoted all the same.
+
+        Raises:
+            VenueRejected: -1121.
+        """
+        self._spec(instrument)
+        self._account.closed_markets.pop(instrument, None)
+        if status == "TRADING":
+            return []
+        self._account.closed_markets[instrument] = status
+        return [self._end(booked, "EXPIRED", now) for booked in list(self._open.get(instrument, {}).values())]
+
+    def market_status(self, instrument: str) -> MarketStatus:
+        """Whether orders of `instrument` are taken."""
+        return self._account.closed_markets.get(instrument, "TRADING")
 
     def on_quote(
         self, instrument: str, bid_px: float, bid_qty: float, ask_px: float, ask_qty: float, now: int
@@ -190,11 +221,8 @@ class SpotVenue:
 
     def open_orders(self, instrument: str | None = None) -> list[VenueOrder]:
         """All orders that can still fill, oldest first."""
-        return [
-            booked.as_order()
-            for booked in self._account.orders
-            if booked.is_open and instrument in (None, booked.instrument)
-        ]
+        found = (booked for booked in self._account.orders if booked.is_open)
+        return [booked.as_order() for booked in found if instrument in (None, booked.instrument)]
 
     def all_orders(self) -> tuple[BookedOrder, ...]:
         """Every order there ever was, oldest first."""
@@ -264,6 +292,15 @@ class SpotVenue:
         except KeyError:
             raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.") from None
 
+    def _traded(self, instrument: str) -> InstrumentSpec:
+        spec = self._spec(instrument)
+        status = self.market_status(instrument)
+        if status == "DELISTED":
+            raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.")
+        if status == "BREAK":
+            raise VenueRejected(FILTER_FAILURE, "Market is closed.")
+        return spec
+
     def _book(self, instrument: str) -> TopOfBook:
         self._spec(instrument)
         return self._account.books.setdefault(instrument, TopOfBook())
@@ -289,7 +326,7 @@ class SpotVenue:
                 needed += px * min(left, qty)
                 left -= min(left, qty)
         if needed > held.free:
-            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
+            raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
 
     def _execute(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
         """Take what the market gives an order that is (or has just become) active, and expire what may not rest."""

@@ -9,6 +9,7 @@ other only the dearer one reserves, until the other becomes active and takes a r
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
+from typing import Literal
 
 import msgspec
 
@@ -16,6 +17,9 @@ from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeI
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_rules import NewOrder, VenueOrdType
+
+MarketStatus = Literal["TRADING", "BREAK", "DELISTED"]
+"""Whether an instrument is traded, listed but closed, or not known any more."""
 
 COMMISSION_STEP = Decimal("0.00000001")
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
@@ -102,6 +106,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
     last_order_id: int = 0
     last_exec_id: int = 0
     pairs: list[BookedPair] = []
+    closed_markets: dict[str, MarketStatus] = {}
 
     def holding(self, asset: str) -> Holding:
         """The holding of `asset`, created empty when it is new."""

@@ -22,6 +22,7 @@ FILTER_FAILURE = -1013
 ORDER_REFUSED = -2010
 CANCEL_REFUSED = -2011
 NO_SUCH_ORDER = -2013
+NO_FUNDS = "Account has insufficient balance for requested action."
 
 VenueOrdType = Literal["MARKET", "LIMIT", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT"]
 """The venue's own words; the rest of the system calls a LIMIT_MAKER a LIMIT."""

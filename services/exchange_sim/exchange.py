@@ -7,13 +7,14 @@ depends on how often the loop came round. Each change of the account is on disk 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
 from libs.common.timeframe import MINUTE
 from libs.trading.venue import BookedOrder, NewOrder, NewPair, SpotVenue, VenueUpdate
-from libs.trading.venue_account import BookedPair
+from libs.trading.venue_account import BookedPair, MarketStatus
 from services.exchange_sim.account_store import AccountStore, SavedAccount
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook
@@ -30,7 +31,11 @@ class Listener(Protocol):
         ...
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
-        """The account changed at venue time `now`."""
+        """Orders of the account changed at venue time `now`."""
+        ...
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
+        """Money came into the account or left it."""
         ...
 
 
@@ -142,6 +147,29 @@ class Exchange:
         self._account_changed(updates, now)
         cancelled = self.venue.require(instrument, None, updates[0].order.venue_order_id)
         return self.venue.pairs.require(None, cancelled.venue_list_id)
+
+    def transfer(self, asset: str, amount: Decimal) -> None:
+        """Money comes into the account, or (less than 0) leaves it, at venue time.
+
+        Raises:
+            VenueRejected: not so much is free.
+        """
+        now = self.catch_up()
+        self.venue.transfer(asset, amount)
+        self._save_account()
+        for listener in self.listeners:
+            listener.on_transfer(asset, amount, now)
+
+    def set_market(self, instrument: str, status: MarketStatus) -> list[VenueUpdate]:
+        """Open or close a market at venue time; the orders that expired with it.
+
+        Raises:
+            VenueRejected: -1121.
+        """
+        now = self.catch_up()
+        updates = self.venue.set_market(instrument, status, now)
+        self._account_changed(updates, now)
+        return updates
 
     def save(self, ahead_ns: int = 0) -> None:
         """Write the account, and the time plus `ahead_ns`."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
@@ -17,7 +18,7 @@ from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.frames import DaySummary, agg_trade_frame, book_ticker_frame, kline_frame, trade_frame
 from services.exchange_sim.market import INTERVALS, Event, Quote, Trade, bar_between, bar_start
 from services.exchange_sim.sockets import Socket
-from services.exchange_sim.wire import Json, account_events
+from services.exchange_sim.wire import Json, account_events, transfer_events
 from services.exchange_sim.wire_lists import list_event
 
 DEPTH_CHANNELS = ("depth@100ms", "depth")
@@ -88,7 +89,9 @@ class Hub:
         return book
 
     def on_market(self, event: Event) -> None:
-        """A market event was played: tell whoever listens."""
+        """A market event was played: tell whoever listens, unless the market is closed."""
+        if self._exchange.venue.market_status(event.instrument) != "TRADING":
+            return
         symbol = symbol_of(event.instrument).lower()
         if isinstance(event, Trade):
             self._emit_klines(symbol, event)
@@ -123,6 +126,11 @@ class Hub:
         for list_number in lists:
             pair = venue.pairs.require(None, list_number)
             self._tell_users(list_event(pair, venue.pairs.orders(pair), now))
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
+        """Money moved: tell the user data streams."""
+        for event in transfer_events(asset, amount, self._exchange.venue.balances(), now):
+            self._tell_users(event)
 
     def _tell_users(self, event: Json) -> None:
         for socket, subscription in self._users.items():

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from libs.trading.venue import VenueRejected
-from libs.trading.venue_rules import ORDER_REFUSED
+from libs.trading.venue_rules import NO_FUNDS, ORDER_REFUSED
 from services.exchange_sim.faults import OrderFault
 from services.exchange_sim.orders import Params
 
-NO_MONEY = "Account has insufficient balance for requested action."
 NO_SUCH_TYPE = "This order type is not supported."
 PAIR = "OCO"
 
@@ -20,5 +19,5 @@ def types_of(params: Params) -> frozenset[str]:
 
 def rejection(fault: OrderFault) -> VenueRejected:
     """The refusal that `fault` asks for; without a text, no money, or with types, no such type."""
-    text = fault.msg or (NO_MONEY if fault.ord_type is None else NO_SUCH_TYPE)
+    text = fault.msg or (NO_FUNDS if fault.ord_type is None else NO_SUCH_TYPE)
     return VenueRejected(ORDER_REFUSED if fault.code is None else fault.code, text)

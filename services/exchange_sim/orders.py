@@ -35,7 +35,8 @@ class OrderDesk:
         if not symbol:
             raise missing("symbol")
         instrument = instrument_of(symbol)
-        if instrument is None or instrument not in self._exchange.market.histories:
+        is_known = instrument is not None and instrument in self._exchange.market.histories
+        if instrument is None or not is_known or self._exchange.venue.market_status(instrument) == "DELISTED":
             raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.")
         return instrument
 

@@ -27,6 +27,7 @@ from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
 from services.exchange_sim.order_lists import ListDesk
 from services.exchange_sim.orders import OrderDesk
+from services.exchange_sim.other_hands import OtherHands
 from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherVenue
 from services.exchange_sim.recorded import RecordedMarket
 from services.exchange_sim.replies import reply, speak_binance
@@ -80,6 +81,7 @@ class ExchangeServer:
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
         self.faults = FaultDesk()
+        self.hands = OtherHands(self.exchange)
         self.control = Control(self.exchange, self.hub, self.faults)
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
@@ -124,6 +126,7 @@ class ExchangeServer:
             MarketSockets(self.hub),
             AccountSockets(self.exchange, self.hub, desk, lists, gate, self.faults.script),
             self.control,
+            self.hands,
             *self._other_venues(),
         ):
             app.router.add_routes(part.routes())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from libs.common.instruments import symbol_of
 from libs.common.messages import Balance, InstrumentSpec, VenueFill
 from libs.common.timeframe import MILLISECOND
 from libs.trading.venue import BookedOrder, VenueUpdate
+from libs.trading.venue_account import MarketStatus
 from services.exchange_sim.listing import Listing
 
 Json = dict[str, Any]
@@ -29,8 +31,11 @@ def millis(ns: int) -> int:
     return ns // MILLISECOND
 
 
-def exchange_info(listings: list[Listing], now: int, weight_limit: int) -> Json:
-    """The rules of all instruments."""
+def exchange_info(
+    listings: list[Listing], now: int, weight_limit: int, closed: Mapping[str, MarketStatus] | None = None
+) -> Json:
+    """The rules of all instruments; a `closed` one has its status, and one that is delisted is not there."""
+    statuses = closed or {}
     return {
         "timezone": "UTC",
         "serverTime": millis(now),
@@ -39,15 +44,18 @@ def exchange_info(listings: list[Listing], now: int, weight_limit: int) -> Json:
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
         ],
         "exchangeFilters": [],
-        "symbols": [_symbol(listing) for listing in listings],
+        "symbols": [
+            _symbol(listing.spec, status)
+            for listing in listings
+            if (status := statuses.get(listing.spec.instrument, "TRADING")) != "DELISTED"
+        ],
     }
 
 
-def _symbol(listing: Listing) -> Json:
-    spec = listing.spec
+def _symbol(spec: InstrumentSpec, status: MarketStatus) -> Json:
     return {
         "symbol": symbol_of(spec.instrument),
-        "status": "TRADING",
+        "status": status,
         "baseAsset": spec.base,
         "baseAssetPrecision": 8,
         "quoteAsset": spec.quote,
@@ -224,14 +232,23 @@ def account_events(
         if update.fill is not None:
             quote_so_far -= update.fill.px * update.fill.qty
     events.reverse()
-    touched = booked.instrument.split("-")
+    events.append(_account_position(balances, booked.instrument.split("-"), now))
+    return events
+
+
+def transfer_events(asset: str, moved: Decimal, balances: tuple[Balance, ...], now: int) -> list[Json]:
+    """What the user data stream says of a deposit or (less than 0) a withdrawal."""
+    update = {"e": "balanceUpdate", "E": millis(now), "a": asset, "d": amount(moved), "T": millis(now)}
+    return [update, _account_position(balances, [asset], now)]
+
+
+def _account_position(balances: tuple[Balance, ...], assets: list[str], now: int) -> Json:
     held = [
         {"a": balance.asset, "f": amount(balance.free), "l": amount(balance.locked)}
         for balance in balances
-        if balance.asset in touched
+        if balance.asset in assets
     ]
-    events.append({"e": "outboundAccountPosition", "E": millis(now), "u": millis(now), "B": held})
-    return events
+    return {"e": "outboundAccountPosition", "E": millis(now), "u": millis(now), "B": held}
 
 
 def _execution_report(update: VenueUpdate, booked: BookedOrder, quote_so_far: Decimal, now: int) -> Json:

@@ -28,6 +28,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.updates: list[VenueUpdate] = []
+        self.transfers: list[tuple[str, D]] = []
         self.events = 0
 
     def on_market(self, event: Event) -> None:
@@ -35,6 +36,9 @@ class Heard:
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
         self.updates += updates
+
+    def on_transfer(self, asset: str, amount: D, now: int) -> None:
+        self.transfers.append((asset, amount))
 
 
 def opened(folder: Path, seed: int = 7) -> Exchange:

@@ -62,6 +62,7 @@ steps = st.one_of(
 
 pair_steps = st.one_of(
     new_pairs,
+    new_orders,
     st.sampled_from([("trade", D(100), D(1)), ("quote", D(100), D(1), D(1))]),
     st.tuples(st.just("trade"), prices, quantities),
     st.tuples(st.just("quote"), prices, quantities, quantities),
