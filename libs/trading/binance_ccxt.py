@@ -60,5 +60,8 @@ def _addresses(rest: str) -> dict[str, Any]:
 
 
 def follow_clock(exchange: Any, now_ns: Callable[[], int]) -> None:
-    """Let `exchange` stamp its signed requests with `now_ns`, so that a venue in its own time accepts them."""
+    """Let `exchange` stamp its signed requests with `now_ns`, so that a venue in its own time accepts them.
+
+    A caller whose clock is not the venue's adds what it has measured: ccxt's own `load_time_difference` knows wall time only.
+    """
     exchange.nonce = lambda: now_ns() // 1_000_000

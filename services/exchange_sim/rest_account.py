@@ -64,6 +64,7 @@ class AccountRest:
 
     async def _placed(self, request: web.Request, place: Callable[[Params], Json]) -> web.StreamResponse:
         params = await self._signed(request)
+        self._gate.check_trading()
         struck = self._faults.take(types_of(params))
         fault = None if struck is None else struck.kind
         if fault == "http_503":
@@ -85,7 +86,9 @@ class AccountRest:
 
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE order."""
-        return reply(self._desk.cancel(await self._signed(request)))
+        params = await self._signed(request)
+        self._gate.check_trading()
+        return reply(self._desk.cancel(params))
 
     async def show_list(self, request: web.Request) -> web.Response:
         """GET orderList."""
@@ -93,7 +96,9 @@ class AccountRest:
 
     async def cancel_list(self, request: web.Request) -> web.Response:
         """DELETE orderList."""
-        return reply(self._lists.cancel(await self._signed(request)))
+        params = await self._signed(request)
+        self._gate.check_trading()
+        return reply(self._lists.cancel(params))
 
     async def open_lists(self, request: web.Request) -> web.Response:
         """GET openOrderList."""

@@ -54,7 +54,7 @@ class MarketRest:
 
     async def time(self, request: web.Request) -> web.Response:
         """GET time: venue time."""
-        return reply({"serverTime": millis(self._exchange.catch_up())})
+        return reply({"serverTime": millis(self._exchange.catch_up()) + self._gate.skew_ms})
 
     async def exchange_info(self, request: web.Request) -> web.Response:
         """GET exchangeInfo."""

@@ -32,8 +32,9 @@ from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherVenue
 from services.exchange_sim.recorded import RecordedMarket
 from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
+from services.exchange_sim.rest_key import KeyRest
 from services.exchange_sim.rest_market import MarketRest
-from services.exchange_sim.settings import WEIGHT_LIMIT, Settings
+from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, rights_of
 from services.exchange_sim.signing import Gate
 from services.exchange_sim.sockets import WATCH
 from services.exchange_sim.weights import Weights
@@ -114,7 +115,7 @@ class ExchangeServer:
         await asyncio.gather(*self._tasks)
 
     def _application(self) -> web.Application:
-        gate = Gate(*self._settings.credentials(), self.exchange.clock)
+        gate = Gate(*self._settings.credentials(), self.exchange.clock, rights_of(self._settings))
         desk = OrderDesk(self.exchange)
         lists = ListDesk(self.exchange, desk)
         limit = self._settings.sim_weight_limit
@@ -127,6 +128,7 @@ class ExchangeServer:
             AccountSockets(self.exchange, self.hub, desk, lists, gate, self.faults.script),
             self.control,
             self.hands,
+            KeyRest(gate, self.exchange.clock),
             *self._other_venues(),
         ):
             app.router.add_routes(part.routes())

@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from libs.runtime.settings import ServiceSettings, SettingsError
 from services.exchange_sim.listing import Listing, listing_of
+from services.exchange_sim.signing import KeyRights
 
 SPEED_GENERATED = 20.0
 SPEED_RECORDED = 20.0
@@ -55,6 +56,10 @@ class Settings(ServiceSettings):
     )
     sim_api_secret_file: Path | None = Field(default=None, description="the secret they must sign with")
 
+    sim_key_withdrawals: bool = Field(default=False, description="the key may withdraw, which no bot's key should")
+    sim_key_trading: bool = Field(default=True, description="the key may enter and cancel orders")
+    sim_key_ip_restricted: bool = Field(default=True, description="the key is bound to addresses")
+
     @field_validator("sim_start")
     @classmethod
     def _aware(cls, value: datetime) -> datetime:
@@ -96,6 +101,15 @@ class Settings(ServiceSettings):
         """
         key = _content(self.sim_api_key_file, "BULKHEAD_SIM_API_KEY_FILE")
         return key, _content(self.sim_api_secret_file, "BULKHEAD_SIM_API_SECRET_FILE")
+
+
+def rights_of(settings: Settings) -> KeyRights:
+    """What the key may do at the start."""
+    return KeyRights(
+        withdrawals=settings.sim_key_withdrawals,
+        trading=settings.sim_key_trading,
+        ip_restricted=settings.sim_key_ip_restricted,
+    )
 
 
 def _content(path: Path | None, variable: str) -> str:

@@ -7,6 +7,8 @@ import hmac
 from typing import Any
 from urllib.parse import parse_qsl
 
+import msgspec
+
 from services.exchange_sim.clock import VenueClock
 
 RECV_WINDOW_MS = 5000
@@ -28,10 +30,21 @@ def missing(name: str) -> ApiError:
     return ApiError(400, -1102, f"Mandatory parameter '{name}' was not sent, was empty/null, or malformed.")
 
 
-class Gate:
-    """Knows one key and its secret; without them nobody gets in."""
+class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What the key may do."""
 
-    def __init__(self, key: str, secret: str, clock: VenueClock):
+    revoked: bool = False
+    withdrawals: bool = False
+    trading: bool = True
+    ip_restricted: bool = True
+
+
+class Gate:
+    """Knows one key and its secret; without them nobody gets in. Its clock is `skew_ms` ahead of the venue's."""
+
+    def __init__(self, key: str, secret: str, clock: VenueClock, rights: KeyRights | None = None):
+        self.rights = rights or KeyRights()
+        self.skew_ms = 0
         self._key = key
         self._secret = secret.encode()
         self._clock = clock
@@ -44,7 +57,16 @@ class Gate:
         """
         if not key:
             raise ApiError(401, -2014, "API-key format invalid.")
-        if not self._key or not hmac.compare_digest(key.encode(), self._key.encode()):
+        if self.rights.revoked or not self._key or not hmac.compare_digest(key.encode(), self._key.encode()):
+            raise ApiError(401, -2015, "Invalid API-key, IP, or permissions for action.")
+
+    def check_trading(self) -> None:
+        """Whether the key may enter orders and take them back.
+
+        Raises:
+            ApiError: -2015.
+        """
+        if not self.rights.trading:
             raise ApiError(401, -2015, "Invalid API-key, IP, or permissions for action.")
 
     def open_rest(self, text: str, key: str | None) -> dict[str, str]:
@@ -89,9 +111,9 @@ class Gate:
             raise missing("timestamp")
         if not window.isdecimal() or int(window) > RECV_WINDOW_MS_MAX:
             raise ApiError(400, -1131, "recvWindow must be less than 60000.")
-        if self._clock.is_ahead(int(stamp)):
+        if self._clock.is_ahead(int(stamp) - self.skew_ms):
             raise ApiError(400, -1021, "Timestamp for this request was 1000ms ahead of the server's time.")
-        if self._clock.is_behind(int(stamp), int(window)):
+        if self._clock.is_behind(int(stamp) - self.skew_ms, int(window)):
             raise ApiError(400, -1021, "Timestamp for this request is outside of the recvWindow.")
 
 

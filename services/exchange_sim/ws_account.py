@@ -21,6 +21,7 @@ from services.exchange_sim.sockets import Socket
 from services.exchange_sim.wire import Json, millis
 
 PLACING = ("order.place", "orderList.place.oco")
+TRADING = (*PLACING, "order.cancel", "orderList.cancel")
 
 
 class AccountSockets:
@@ -73,12 +74,14 @@ class AccountSockets:
         if method == "ping":
             return {}
         if method == "time":
-            return {"serverTime": millis(self._exchange.catch_up())}
+            return {"serverTime": millis(self._exchange.catch_up()) + self._gate.skew_ms}
         if method == "userDataStream.subscribe.signature":
             self._gate.open_ws(params)
             return {"subscriptionId": self._hub.add_user(socket)}
         if method in self._orders:
             opened = self._gate.open_ws(params)
+            if method in TRADING:
+                self._gate.check_trading()
             struck = self._faults.take_standing(types_of(opened), "reject") if method in PLACING else None
             if struck is not None:
                 raise rejection(struck)

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from pydantic import AliasChoices, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
-from libs.runtime.settings import Instruments, Listed, ServiceSettings, read_secret_file
+from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
 from services.order_executor.machine import OrderExecutorMachine
+
+BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
+PEM = "PRIVATE KEY-----"
+KEY_FILE, SECRET_FILE = "BULKHEAD_EXEC_API_KEY_FILE", "BULKHEAD_EXEC_API_SECRET_FILE"
 
 Delays = Annotated[tuple[int, ...], NoDecode, Listed]
 
@@ -82,22 +91,25 @@ class Settings(ServiceSettings):
             raise ValueError("want milliseconds separated by commas, the last at least 100")
         return value
 
-    @field_validator("exec_api_key_file", "exec_api_secret_file")
-    @classmethod
-    def _is_readable(cls, value: Path, info: ValidationInfo) -> Path:
-        read_secret_file(value, f"BULKHEAD_{info.field_name}".upper())
-        return value
+    @model_validator(mode="after")
+    def _can_sign(self) -> Self:
+        self.credentials()
+        return self
 
     def credentials(self) -> tuple[str, str]:
         """The API key and its secret; from now on redacted wherever they might be printed.
 
         Raises:
-            SettingsError: a file is missing, or others may read it.
+            SettingsError: a file is missing, others may read it, or it holds nothing that the venue issues.
         """
-        return (
-            read_secret_file(self.exec_api_key_file, "BULKHEAD_EXEC_API_KEY_FILE"),
-            read_secret_file(self.exec_api_secret_file, "BULKHEAD_EXEC_API_SECRET_FILE"),
+        key, secret = (
+            read_secret_file(self.exec_api_key_file, KEY_FILE),
+            read_secret_file(self.exec_api_secret_file, SECRET_FILE),
         )
+        if self.exec_venue in ("", "binance"):
+            _check_key(key, self.exec_api_key_file)
+            _check_secret(secret, self.exec_api_secret_file)
+        return key, secret
 
     def machine(self) -> OrderExecutorMachine.Settings:
         """The part that can change a decision."""
@@ -117,4 +129,30 @@ class Settings(ServiceSettings):
             retry_delays_ms=self.exec_retry_delays_ms,
             base_tolerance=self.exec_base_tolerance,
             quote_tolerance=self.exec_quote_tolerance,
+        )
+
+
+def _check_key(key: str, path: Path) -> None:
+    """Binance's form, before anything is called: a key with a line break or a blank too many is answered with -2014 for ever."""
+    if not BINANCE_CREDENTIAL.fullmatch(key):
+        raise SettingsError(
+            f"{KEY_FILE}: {str(path)!r} does not hold a Binance API key: want 64 letters and digits, nothing else"
+        )
+
+
+def _check_secret(secret: str, path: Path) -> None:
+    if PEM not in secret:
+        if not BINANCE_CREDENTIAL.fullmatch(secret):
+            raise SettingsError(
+                f"{SECRET_FILE}: {str(path)!r} does not hold a Binance secret: want 64 letters and digits, nothing else,"
+                " or an Ed25519 or RSA private key (PEM)"
+            )
+        return
+    try:
+        key = load_pem_private_key(secret.encode(), password=None)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        key = None
+    if not isinstance(key, Ed25519PrivateKey | RSAPrivateKey):
+        raise SettingsError(
+            f"{SECRET_FILE}: {str(path)!r} is no private key that can sign for Binance: want Ed25519 or RSA, PEM, no password"
         )

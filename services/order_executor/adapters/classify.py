@@ -5,8 +5,11 @@ throttling, so an outcome is judged by three facts: whether the request left at 
 
     never left, or no connection was made          REJECTED  NEVER_SENT
     4xx with a code of ours to judge               REJECTED  <code>       (UNDECIDED codes: UNKNOWN)
-    4xx without one (a firewall, a rate limiter)   REJECTED  HTTP_<status> (408: UNKNOWN)
-    5xx, any other status, a broken connection,
+    429 and 418 without one (the rate limiter)     REJECTED  HTTP_<status>
+    any other 4xx without one (a firewall, a
+    proxy: nobody of the venue's has spoken)       UNKNOWN   HTTP_<status>
+    5xx                                            UNKNOWN   HTTP_<status>, or its UNDECIDED code
+    any other status, a broken connection,
     a time-out, a 200 that is no answer            UNKNOWN
 """
 
@@ -18,15 +21,15 @@ from typing import Literal
 import aiohttp
 import msgspec
 
+from services.order_executor.refusals import kind_of
 from services.order_executor.requests import NEVER_SENT
 
 UNDECIDED = (-1000, -1001, -1006, -1007, -1008, -1016)
 """Codes by which Binance says that it does not know itself, or is not well: the order may exist."""
 
 NO_SUCH_ORDER = -2013
-ORDER_REFUSED = -2010
-DUPLICATE = "Duplicate order sent."
-REQUEST_TIMEOUT = 408
+ARCHIVED = -2026
+RATE_LIMITED = (418, 429)
 
 
 class Heard(msgspec.Struct):
@@ -56,23 +59,30 @@ def outcome_of(heard: Heard, error: BaseException | None) -> Outcome:
         return Outcome("REJECTED", NEVER_SENT, _named(error))
     if heard.status == 0:
         return Outcome("UNKNOWN", "NO_ANSWER", _named(error))
-    if not 400 <= heard.status < 500:
-        code = "BAD_ANSWER" if heard.status < 400 else f"HTTP_{heard.status}"
-        return Outcome("UNKNOWN", code, f"status {heard.status}: {_named(error)}")
     refusal = refusal_of(heard)
+    if heard.status < 400:
+        return Outcome("UNKNOWN", "BAD_ANSWER", f"status {heard.status}: {_named(error)}")
     if refusal is None:
-        verdict: Literal["REJECTED", "UNKNOWN"] = "UNKNOWN" if heard.status == REQUEST_TIMEOUT else "REJECTED"
-        return Outcome(verdict, f"HTTP_{heard.status}", f"status {heard.status} without a code")
-    exists = refusal.code == ORDER_REFUSED and refusal.msg == DUPLICATE
-    return Outcome(
-        "UNKNOWN" if exists or refusal.code in UNDECIDED else "REJECTED", str(refusal.code), refusal.msg[:200]
-    )
+        verdict: Literal["REJECTED", "UNKNOWN"] = "REJECTED" if heard.status in RATE_LIMITED else "UNKNOWN"
+        return Outcome(verdict, f"HTTP_{heard.status}", f"status {heard.status} without a code: {_named(error)}")
+    said, code = refusal.msg[:200], str(refusal.code)
+    if heard.status >= 500:
+        code = code if refusal.code in UNDECIDED else f"HTTP_{heard.status}"
+        return Outcome("UNKNOWN", code, f"status {heard.status}: {said}")
+    exists = kind_of(code, said) == "DUPLICATE"
+    return Outcome("UNKNOWN" if exists or refusal.code in UNDECIDED else "REJECTED", code, said)
 
 
 def is_not_found(heard: Heard) -> bool:
     """Whether the venue says, in so many words, that it has no such order."""
     refusal = refusal_of(heard)
     return refusal is not None and 400 <= heard.status < 500 and refusal.code == NO_SUCH_ORDER
+
+
+def is_archived(heard: Heard) -> bool:
+    """Whether the venue had such an order, never executed, and has put it away."""
+    refusal = refusal_of(heard)
+    return refusal is not None and 400 <= heard.status < 500 and refusal.code == ARCHIVED
 
 
 def refusal_of(heard: Heard) -> _Refusal | None:

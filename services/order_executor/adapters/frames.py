@@ -13,6 +13,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import (
     Balance,
+    BalanceMoved,
     OrdStatus,
     OrdType,
     Side,
@@ -76,6 +77,13 @@ class RawOrder(msgspec.Struct, rename="camel"):
     fills: list[_AnsweredFill] = []
 
 
+class RawPair(msgspec.Struct, rename="camel"):
+    """Two orders of which one ends the other, as POST orderList/oco and DELETE show them."""
+
+    list_client_order_id: str
+    order_reports: list[RawOrder]
+
+
 class RawTrade(msgspec.Struct, rename="camel"):
     """An execution as myTrades shows it; it does not name the client order id."""
 
@@ -99,6 +107,19 @@ class _RawBalance(msgspec.Struct):
 
 class _RawAccount(msgspec.Struct):
     balances: list[_RawBalance]
+
+
+class _RawTime(msgspec.Struct, rename="camel"):
+    server_time: int
+
+
+class _RawMove(msgspec.Struct):
+    """A `balanceUpdate` of the user stream: asset, delta, event time, clear time."""
+
+    a: str
+    d: Decimal
+    E: int
+    T: int
 
 
 class _RawReport(msgspec.Struct):
@@ -137,7 +158,7 @@ def as_order(raw: Any) -> RawOrder:
     Raises:
         BadFrame
     """
-    return _converted(raw, RawOrder)
+    return converted(raw, RawOrder)
 
 
 def as_orders(raw: Any) -> list[RawOrder]:
@@ -146,7 +167,25 @@ def as_orders(raw: Any) -> list[RawOrder]:
     Raises:
         BadFrame
     """
-    return _converted(raw, list[RawOrder])
+    return converted(raw, list[RawOrder])
+
+
+def as_pair(raw: Any) -> RawPair:
+    """A pair the venue has answered.
+
+    Raises:
+        BadFrame
+    """
+    return converted(raw, RawPair)
+
+
+def reports_of(raw: Any) -> list[RawOrder]:
+    """The orders in the answer to a cancel: one, or both of its pair.
+
+    Raises:
+        BadFrame
+    """
+    return as_pair(raw).order_reports if isinstance(raw, dict) and "orderReports" in raw else [as_order(raw)]
 
 
 def as_trades(raw: Any) -> list[RawTrade]:
@@ -155,7 +194,7 @@ def as_trades(raw: Any) -> list[RawTrade]:
     Raises:
         BadFrame
     """
-    return _converted(raw, list[RawTrade])
+    return converted(raw, list[RawTrade])
 
 
 def balances_of(raw: Any) -> tuple[Balance, ...]:
@@ -164,25 +203,47 @@ def balances_of(raw: Any) -> tuple[Balance, ...]:
     Raises:
         BadFrame
     """
-    found = _converted(raw, _RawAccount).balances
+    found = converted(raw, _RawAccount).balances
     return tuple(
         Balance(asset=each.asset, free=each.free, locked=each.locked) for each in found if each.free or each.locked
     )
+
+
+def venue_time(raw: Any) -> int:
+    """The venue's clock, milliseconds.
+
+    Raises:
+        BadFrame
+    """
+    return converted(raw, _RawTime).server_time
 
 
 def venue_order(raw: RawOrder, instrument: str) -> VenueOrder:
     """An order as a fact. A cancel's answer has a client id of its own; the order's is then the original one.
 
     Raises:
-        BadFrame: a status or a type the venue is not known to have.
+        BadFrame: a status the venue is not known to have.
     """
+    status = _STATUS.get(raw.status)
+    if status is None:
+        raise BadFrame(f"status is {raw.status[:30]!r}, which is not known")
+    return _venue_order(raw, instrument, status)
+
+
+def open_order(raw: RawOrder, instrument: str) -> VenueOrder:
+    """An order that the venue lists as open: whatever word it has for how it stands, it is."""
+    resting: OrdStatus = "PARTIALLY_FILLED" if raw.executed_qty else "NEW"
+    return _venue_order(raw, instrument, _STATUS.get(raw.status, resting))
+
+
+def _venue_order(raw: RawOrder, instrument: str, status: OrdStatus) -> VenueOrder:
     return VenueOrder(
         cl_ord_id=raw.orig_client_order_id or raw.client_order_id,
         venue_order_id=str(raw.order_id),
         instrument=instrument,
         side=raw.side,
-        ord_type=_known(_ORD_TYPES, raw.type, "type"),
-        ord_status=_known(_STATUS, raw.status, "status"),
+        ord_type=_type_of(raw.type, raw.price, raw.stop_price),
+        ord_status=status,
         order_qty=raw.orig_qty,
         cum_qty=raw.executed_qty,
         limit_px=raw.price or None,
@@ -236,31 +297,56 @@ def reported(raw: Any, instruments: dict[str, str], now: int) -> VenueReported |
     Raises:
         BadFrame
     """
-    report = _converted(raw, _RawReport)
+    report = converted(raw, _RawReport)
     instrument = instruments.get(report.s)
     if instrument is None:
         return None
     cl_ord_id = report.C or report.c
-    order = VenueOrder(
-        cl_ord_id=cl_ord_id,
-        venue_order_id=str(report.i),
-        instrument=instrument,
-        side=report.S,
-        ord_type=_known(_ORD_TYPES, report.o, "o"),
-        ord_status=_known(_STATUS, report.X, "X"),
-        order_qty=report.q,
-        cum_qty=report.z,
-        limit_px=report.p or None,
-        stop_px=report.P or None,
-        ts_event=report.T * MS,
-    )
+    status = _STATUS.get(report.X)
+    is_fill = report.x == "TRADE"
+    if status is None and not is_fill:
+        raise BadFrame(f"X is {report.X[:30]!r}, which is not known")
     return VenueReported(
         id=derive_id("report", report.s, report.i, report.x, report.X, report.t, str(report.z)),
         ts_event=report.T * MS,
         ts_init=now,
         instrument=instrument,
-        order=order,
-        fill=_reported_fill(report, instrument, cl_ord_id) if report.x == "TRADE" else None,
+        order=None if status is None else _reported_order(report, instrument, cl_ord_id, status),
+        fill=_reported_fill(report, instrument, cl_ord_id) if is_fill else None,
+    )
+
+
+def moved(raw: Any, now: int) -> BalanceMoved:
+    """A `balanceUpdate`: a deposit or a withdrawal. Told twice, it has one id.
+
+    Raises:
+        BadFrame
+    """
+    move = converted(raw, _RawMove)
+    if not move.d.is_finite():
+        raise BadFrame("d is not a number")
+    return BalanceMoved(
+        id=derive_id("balance", move.a, str(move.d), move.E, move.T),
+        ts_event=move.T * MS,
+        ts_init=now,
+        asset=move.a,
+        amount=move.d,
+    )
+
+
+def _reported_order(report: _RawReport, instrument: str, cl_ord_id: str, status: OrdStatus) -> VenueOrder:
+    return VenueOrder(
+        cl_ord_id=cl_ord_id,
+        venue_order_id=str(report.i),
+        instrument=instrument,
+        side=report.S,
+        ord_type=_type_of(report.o, report.p, report.P),
+        ord_status=status,
+        order_qty=report.q,
+        cum_qty=report.z,
+        limit_px=report.p or None,
+        stop_px=report.P or None,
+        ts_event=report.T * MS,
     )
 
 
@@ -280,15 +366,23 @@ def _reported_fill(report: _RawReport, instrument: str, cl_ord_id: str) -> Venue
     )
 
 
-def _converted(raw: Any, kind: type[T]) -> T:
+def converted(raw: Any, kind: type[T]) -> T:
+    """`raw` as a `kind`.
+
+    Raises:
+        BadFrame
+    """
     try:
         return msgspec.convert(raw, kind, strict=False)
     except msgspec.ValidationError as error:
         raise BadFrame(f"{type(raw).__name__}: {str(error)[:150]}") from None
 
 
-def _known(table: dict[str, T], word: str, field: str) -> T:
-    try:
-        return table[word]
-    except KeyError:
-        raise BadFrame(f"{field} is {word[:30]!r}, which is not known") from None
+def _type_of(word: str, price: Decimal, stop_price: Decimal) -> OrdType:
+    """One of our types. Others are not of our making: they are described by the prices they have."""
+    known = _ORD_TYPES.get(word)
+    if known is not None:
+        return known
+    if stop_price:
+        return "STOP_LOSS_LIMIT" if price else "STOP_LOSS"
+    return "LIMIT" if price else "MARKET"

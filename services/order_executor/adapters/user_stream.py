@@ -1,9 +1,10 @@
-"""The user data stream: every report of our orders, read by loops that do nothing else, over a connection that is renewed.
+"""The user data stream: every report of our orders and every deposit, heard from the socket itself, over a connection that is renewed.
 
 What ccxt leaves to its caller (all of it was measured):
 
-* one tight reader for each watch: a reader that waits for anything else between two calls loses reports;
-* executions come from `watch_my_trades`, for `watch_orders` merges several reports of an order into one;
+* its watchers merge frames that arrive together: of several reports of an order, or changes of a balance, the last is shown. So
+  each frame is taken as it is decoded, by the client's own `handle_message`, and ccxt sees no more of it than of a word it
+  does not know; nor can a frame that ccxt cannot parse end its receive loop;
 * `eventStreamTerminated` leaves watchers hanging: whether we are still subscribed is looked at every second;
 * watchers share futures: a connection that failed is thrown away as a whole, client and all, and a new one is made.
 
@@ -17,14 +18,19 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
+import ccxt
+
 from libs.common.messages import UserStreamChanged
 from libs.runtime.adapter import AdapterContext
-from services.order_executor.adapters.frames import BadFrame, reported
+from services.order_executor.adapters.frames import BadFrame, moved, reported
 
 BACKOFF_S = (0.2, 0.5, 1.0, 2.0, 5.0)
 LOOK_S = 1.0
 CONNECT_S_MAX = 15.0
 CLOSE_S_MAX = 1.0
+REPORT, MOVED, ENDED = "executionReport", "balanceUpdate", "eventStreamTerminated"
+HEARD = (REPORT, MOVED)
+"""What is told on. Balances after a trade and states of order lists (`listStatus`) say nothing that reports do not."""
 
 
 class StreamLost(Exception):
@@ -32,10 +38,20 @@ class StreamLost(Exception):
 
 
 class UserStream:
-    """One account's stream, kept alive until cancelled. `connect` makes a new ccxt client."""
+    """One account's stream, kept alive until cancelled.
 
-    def __init__(self, connect: Callable[[], Any], instruments: dict[str, str], context: AdapterContext):
+    `connect` makes a new ccxt client, `on_clock_refused` is told when the venue does not accept our time.
+    """
+
+    def __init__(
+        self,
+        connect: Callable[[], Any],
+        instruments: dict[str, str],
+        context: AdapterContext,
+        on_clock_refused: Callable[[], None],
+    ):
         self._connect = connect
+        self._on_clock_refused = on_clock_refused
         self._instruments = instruments
         self._context = context
         self._connected = False
@@ -46,6 +62,7 @@ class UserStream:
         failures = 0
         while True:
             exchange = self._connect()
+            self._listen_in(exchange)
             reason = "closed"
             try:
                 await self._subscribe(exchange)
@@ -53,6 +70,8 @@ class UserStream:
                 await self._read(exchange)
             except Exception as error:  # noqa: BLE001  ccxt raises whatever Python raises on nonsense; all of it means: again
                 reason = _reason_of(error)
+                if isinstance(error, ccxt.InvalidNonce):
+                    self._on_clock_refused()
             finally:
                 await _closed(exchange)
             self._say(connected=False, reason=reason)
@@ -71,32 +90,33 @@ class UserStream:
         self._say(connected=True, reason="subscribed")
 
     async def _read(self, exchange: Any) -> None:
-        """Read until anything breaks; then everything is."""
-        async with asyncio.TaskGroup() as readers:
-            readers.create_task(self._read_trades(exchange))
-            readers.create_task(self._read_orders(exchange))
-            readers.create_task(_watch_over(exchange))
+        """Hear until anything breaks. The watcher is never answered: it fails when its connection does."""
+        async with asyncio.TaskGroup() as lookouts:
+            lookouts.create_task(exchange.watch_orders())
+            lookouts.create_task(_watch_over(exchange))
 
-    async def _read_trades(self, exchange: Any) -> None:
-        while True:
-            for trade in await exchange.watch_my_trades():
-                self._tell(trade["info"])
+    def _listen_in(self, exchange: Any) -> None:
+        """Take every event of the account as it comes in; all else is ccxt's."""
+        take = exchange.handle_message
 
-    async def _read_orders(self, exchange: Any) -> None:
-        """Everything but executions, which the other reader tells."""
-        while True:
-            for order in await exchange.watch_orders():
-                if order["info"].get("x") != "TRADE":
-                    self._tell(order["info"])
+        def handle_message(client: Any, message: Any) -> None:
+            event = message.get("event") if isinstance(message, dict) else None
+            if isinstance(event, dict) and event.get("e") in HEARD:
+                self._tell(event)
+            elif not isinstance(event, dict) or event.get("e") == ENDED:
+                take(client, message)
 
-    def _tell(self, raw: Any) -> None:
+        exchange.handle_message = handle_message
+
+    def _tell(self, raw: dict[str, Any]) -> None:
+        now = self._context.clock.now()
         try:
-            report = reported(raw, self._instruments, self._context.clock.now())
+            told = moved(raw, now) if raw["e"] == MOVED else reported(raw, self._instruments, now)
         except BadFrame as error:
-            self._context.logger.warning("user_stream_nonsense", detail=str(error))
+            self._context.logger.warning("user_stream_nonsense", event=raw["e"], detail=str(error))
             return
-        if report is not None:
-            self._context.emit(report)
+        if told is not None:
+            self._context.emit(told)
 
     def _say(self, *, connected: bool, reason: str) -> None:
         if connected == self._connected:

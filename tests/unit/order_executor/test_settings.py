@@ -6,6 +6,9 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from libs.runtime.settings import SettingsError, load_settings
 from services.order_executor.machine import OrderExecutorMachine
@@ -59,6 +62,57 @@ def test_a_secret_that_others_can_read_is_refused_by_name(environment, variable)
         load_settings(Settings)
     assert "kkkk" not in str(caught.value)
     assert "ssss" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("file", "variable", "content"),
+    [
+        ("key", "BULKHEAD_EXEC_API_KEY_FILE", "q7Zx" * 15 + "q7Z"),
+        ("key", "BULKHEAD_EXEC_API_KEY_FILE", "q7Zx" * 16 + "q"),
+        ("key", "BULKHEAD_EXEC_API_KEY_FILE", "q7Z " * 16),
+        ("key", "BULKHEAD_EXEC_API_KEY_FILE", "q7Zx" * 8 + "\n" + "q7Zx" * 8),
+        ("secret", "BULKHEAD_EXEC_API_SECRET_FILE", "q7Z=" * 16),
+        ("secret", "BULKHEAD_EXEC_API_SECRET_FILE", "q7Zx" * 10),
+        (
+            "secret",
+            "BULKHEAD_EXEC_API_SECRET_FILE",
+            f"-----BEGIN {'PRIVATE'} KEY-----\nq7Zx\n-----END {'PRIVATE'} KEY-----",
+        ),
+    ],
+)
+def test_what_no_venue_issues_is_refused_by_variable_and_file_and_not_shown(environment, file, variable, content):
+    """What no venue issues is refused by variable and file and not shown."""
+    path = environment / file
+    path.write_text(content)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(Settings)
+    assert variable in str(caught.value)
+    assert str(path) in str(caught.value)
+    assert "q7Z" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [Ed25519PrivateKey.generate, lambda: rsa.generate_private_key(65537, 2048)])
+def test_a_private_key_may_sign_instead_of_a_secret(environment, make):
+    """A private key may sign instead of a secret."""
+    pem = make().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    (environment / "secret").write_text(pem)
+    assert load_settings(Settings).credentials()[1] == pem.strip()
+
+
+def test_a_private_key_of_another_kind_is_refused(environment):
+    """A private key of another kind is refused: the venue would take none of its signatures."""
+    made = ec.generate_private_key(ec.SECP256R1())
+    pem = made.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    (environment / "secret").write_text(pem)
+    with pytest.raises(SettingsError, match="Ed25519 or RSA"):
+        load_settings(Settings)
+
+
+def test_another_venues_credentials_have_another_form(environment, monkeypatch):
+    """Another venue's credentials have another form."""
+    monkeypatch.setenv("BULKHEAD_EXEC_VENUE", "kraken")
+    (environment / "secret").write_text("q7Z+" * 20 + "==")
+    assert load_settings(Settings).credentials()[1].endswith("==")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,244 @@
+"""What changes the venue: orders and pairs, placed and taken back.
+
+A submission is sent once: no retries, no queue to wait in, the lease and the deadline looked at immediately before.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from libs.common.messages import OrderAnswered, PairAnswered, VenueFill, VenueOrder
+from libs.common.money import plain
+from libs.runtime.adapter import AdapterContext, NotGranted
+from services.order_executor.adapters.classify import Outcome
+from services.order_executor.adapters.frames import (
+    BadFrame,
+    RawOrder,
+    answered_fills,
+    as_order,
+    as_pair,
+    reports_of,
+    symbol_of,
+    venue_order,
+)
+from services.order_executor.adapters.names import OrderNames
+from services.order_executor.adapters.wire import Call, CallFailed, Wire
+from services.order_executor.requests import NEVER_SENT, CancelOrder, CancelPair, SubmitOrder, SubmitPair
+
+ORDER_WEIGHT = 1
+"""What Binance counts an order, a pair or a cancel as."""
+ANOTHER = "the answer is about another order"
+
+
+class Ordering:
+    """The requests that place and cancel."""
+
+    def __init__(self, wire: Wire, context: AdapterContext, names: OrderNames) -> None:
+        self._wire = wire
+        self._context = context
+        self._names = names
+
+    async def submit(self, request_id: str, request: SubmitOrder) -> OrderAnswered:
+        """One new order."""
+        raw = await self._submitted(self._wire.exchange.private_post_order, _order_params(request), request, orders=1)
+        if isinstance(raw, Outcome):
+            return _answered(request_id, request, raw)
+        try:
+            shown = as_order(raw)
+            order, fills = _named(shown, request.instrument, request.cl_ord_id)
+        except BadFrame as error:
+            return _answered(request_id, request, _bad(error))
+        self._remember(order)
+        return _confirmed(request_id, request, order, fills)
+
+    async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
+        """A stop and a target of which one ends the other."""
+        call = self._wire.exchange.private_post_orderlist_oco
+        raw = await self._submitted(call, _pair_params(request), request, orders=2)
+        wanted = {request.stop_id, request.target_id}
+        return self._pair_answered(request_id, request.instrument, request.stop_id, raw, wanted)
+
+    async def cancel(self, request_id: str, request: CancelOrder) -> OrderAnswered:
+        """Take one order back. That of a pair takes the other with it, and is answered with both."""
+        params = {"symbol": symbol_of(request.instrument), "origClientOrderId": request.cl_ord_id}
+        raw = await self._cancelled(self._wire.exchange.private_delete_order, params)
+        if isinstance(raw, Outcome):
+            return _answered(request_id, request, raw)
+        try:
+            shown = next((each for each in reports_of(raw) if _name_of(each) == request.cl_ord_id), None)
+            if shown is None:
+                raise BadFrame(ANOTHER)
+            order, _ = _named(shown, request.instrument, request.cl_ord_id)
+        except BadFrame as error:
+            return _answered(request_id, request, _bad(error))
+        return _confirmed(request_id, request, order, ())
+
+    async def cancel_pair(self, request_id: str, request: CancelPair) -> PairAnswered:
+        """Take a pair back; the answer says how both of its orders ended."""
+        params = {"symbol": symbol_of(request.instrument), "listClientOrderId": request.list_id}
+        raw = await self._cancelled(self._wire.exchange.private_delete_orderlist, params)
+        return self._pair_answered(request_id, request.instrument, request.list_id, raw, {request.list_id})
+
+    async def _submitted(
+        self, call: Call, params: dict[str, Any], request: SubmitOrder | SubmitPair, orders: int
+    ) -> Any:
+        """The raw answer to a submission, or the `Outcome` without one."""
+        await self._wire.ready()
+        obstacle = await self._no_room(orders) or await self._obstacle(request)
+        if obstacle:
+            return Outcome("REJECTED", NEVER_SENT, obstacle)
+        try:
+            return await self._wire.send(call, params)
+        except CallFailed as failed:
+            return failed.outcome
+
+    async def _cancelled(self, call: Call, params: dict[str, Any]) -> Any:
+        """The raw answer to a cancel, or the `Outcome` without one."""
+        await self._wire.ready()
+        obstacle = await self._no_room(0)
+        if obstacle:
+            return Outcome("REJECTED", NEVER_SENT, obstacle)
+        try:
+            return await self._wire.send(call, params)
+        except CallFailed as failed:
+            return failed.outcome
+
+    async def _obstacle(self, request: SubmitOrder | SubmitPair) -> str:
+        """Why the order must not leave now; "" if nothing stands in its way."""
+        if not await self._context.holds_lease():
+            return "another instance may hold the lease"
+        if self._context.clock.now() > request.valid_until:
+            return "older than its valid_until"
+        return ""
+
+    async def _no_room(self, orders: int) -> str:
+        """Take the weight of an order or a cancel; why there is none, "" if it was taken."""
+        try:
+            await self._wire.take(ORDER_WEIGHT, "orders", orders)
+        except NotGranted as error:
+            return str(error)
+        return ""
+
+    def _pair_answered(
+        self, request_id: str, instrument: str, list_id: str, raw: Any, wanted: set[str]
+    ) -> PairAnswered:
+        if isinstance(raw, Outcome):
+            return _pair_failed(request_id, instrument, list_id, raw)
+        try:
+            pair = as_pair(raw)
+            orders = tuple(venue_order(each, instrument) for each in pair.order_reports)
+            fills = tuple(fill for each in pair.order_reports for fill in answered_fills(each, instrument))
+        except BadFrame as error:
+            return _pair_failed(request_id, instrument, list_id, _bad(error))
+        names = {order.cl_ord_id for order in orders}
+        if pair.list_client_order_id != list_id or len(names) != 2 or not names >= wanted:
+            return _pair_failed(request_id, instrument, list_id, _bad(BadFrame("the answer is about another pair")))
+        for order in orders:
+            self._remember(order)
+        return PairAnswered(
+            request_id=request_id,
+            instrument=instrument,
+            list_id=list_id,
+            outcome="CONFIRMED",
+            orders=orders,
+            fills=fills,
+            code="",
+            detail="",
+        )
+
+    def _remember(self, order: VenueOrder) -> None:
+        self._names.remember(order.instrument, order.venue_order_id, order.cl_ord_id)
+
+
+def _name_of(raw: RawOrder) -> str:
+    return raw.orig_client_order_id or raw.client_order_id
+
+
+def _named(raw: RawOrder, instrument: str, cl_ord_id: str) -> tuple[VenueOrder, tuple[VenueFill, ...]]:
+    """The order and its fills, if they are of `cl_ord_id`.
+
+    Raises:
+        BadFrame
+    """
+    if _name_of(raw) != cl_ord_id:
+        raise BadFrame(ANOTHER)
+    return venue_order(raw, instrument), answered_fills(raw, instrument)
+
+
+def _bad(error: BadFrame) -> Outcome:
+    return Outcome("UNKNOWN", "BAD_ANSWER", str(error))
+
+
+def _order_params(request: SubmitOrder) -> dict[str, Any]:
+    """The order exactly as decided. MARKET and STOP_LOSS have neither price nor time in force."""
+    params: dict[str, Any] = {
+        "symbol": symbol_of(request.instrument),
+        "side": request.side,
+        "type": request.ord_type,
+        "quantity": f"{plain(request.order_qty):f}",
+        "newClientOrderId": request.cl_ord_id,
+        "newOrderRespType": "FULL",
+    }
+    if request.limit_px is not None:
+        params |= {"price": f"{plain(request.limit_px):f}", "timeInForce": request.time_in_force}
+    if request.stop_px is not None:
+        params["stopPrice"] = f"{plain(request.stop_px):f}"
+    return params
+
+
+def _pair_params(request: SubmitPair) -> dict[str, Any]:
+    """The pair exactly as decided: of a sale the target is above, the stop below."""
+    return {
+        "symbol": symbol_of(request.instrument),
+        "listClientOrderId": request.stop_id,
+        "side": "SELL",
+        "quantity": f"{plain(request.order_qty):f}",
+        "aboveType": "LIMIT_MAKER",
+        "abovePrice": f"{plain(request.target_px):f}",
+        "aboveClientOrderId": request.target_id,
+        "belowType": "STOP_LOSS",
+        "belowStopPrice": f"{plain(request.stop_px):f}",
+        "belowClientOrderId": request.stop_id,
+        "newOrderRespType": "FULL",
+    }
+
+
+def _answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outcome) -> OrderAnswered:
+    return OrderAnswered(
+        request_id=request_id,
+        instrument=request.instrument,
+        cl_ord_id=request.cl_ord_id,
+        outcome=outcome.verdict,
+        order=None,
+        fills=(),
+        code=outcome.code,
+        detail=outcome.detail[:300],
+    )
+
+
+def _confirmed(
+    request_id: str, request: SubmitOrder | CancelOrder, order: VenueOrder, fills: tuple[VenueFill, ...]
+) -> OrderAnswered:
+    return OrderAnswered(
+        request_id=request_id,
+        instrument=request.instrument,
+        cl_ord_id=request.cl_ord_id,
+        outcome="CONFIRMED",
+        order=order,
+        fills=fills,
+        code="",
+        detail="",
+    )
+
+
+def _pair_failed(request_id: str, instrument: str, list_id: str, outcome: Outcome) -> PairAnswered:
+    return PairAnswered(
+        request_id=request_id,
+        instrument=instrument,
+        list_id=list_id,
+        outcome=outcome.verdict,
+        orders=(),
+        fills=(),
+        code=outcome.code,
+        detail=outcome.detail[:300],
+    )
