@@ -94,6 +94,10 @@ class LoglessVenue:
         await self._opened.wait()
         if self._watch is not None and self._watch.done():
             self._watch.result()  # a defect there is a defect of the process
+        if (
+            self._context.log_is_reachable()
+        ):  # what was asked stands in the log: its answer must not overtake what we held
+            self._return()
         request = asked.request
         if isinstance(request, SubmitOrder | SubmitPair):
             if any(step.instrument == request.instrument for step in self._untold()):
