@@ -78,7 +78,8 @@ class AdapterContext(msgspec.Struct):
     be recognised when told twice, a derived `id`). `publish_market` sends to the MARKET stream: best effort, bounded, never
     waits. `read_log(durable, from_seq)` follows the log for a projection (a `Reader` of the contract), in order, for ever.
     `registry` is where prometheus series of its own belong (None: nowhere). Before each request to a venue `budget` is asked.
-    `state` returns the machine's state, read-only. `logger` is structlog's.
+    `state` returns the machine's state, read-only. `logger` is structlog's. `log_is_reachable` says whether what is emitted now
+    would reach the log soon: connected, and neither an append nor the server has kept us waiting for longer than about two seconds.
     """
 
     emit: Callable[[Message], None]
@@ -90,6 +91,7 @@ class AdapterContext(msgspec.Struct):
     read_log: Callable[[str, int], AsyncIterator[LogEntry]]
     registry: Any = None
     budget: VenueBudget = msgspec.field(default_factory=Unmetered)
+    log_is_reachable: Callable[[], bool] = lambda: True
 
 
 class Adapter(Protocol):

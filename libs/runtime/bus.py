@@ -251,9 +251,11 @@ class Bus:
             asked.cancel()
             await asyncio.gather(asked, return_exceptions=True)
 
-    async def _publish(self, subject: str, payload: bytes, headers: dict[str, str]) -> int:
+    async def _publish(
+        self, subject: str, payload: bytes, headers: dict[str, str], timeout_s: float = APPEND_TIMEOUT_S
+    ) -> int:
         try:
-            reply = await self._request(subject, payload, APPEND_TIMEOUT_S, headers)
+            reply = await self._request(subject, payload, timeout_s, headers)
         except (TimeoutError, NatsError) as error:
             raise AppendUnknown(f"no answer to the append on {subject}: {type(error).__name__}") from error
         answer = json.loads(reply.data)
@@ -268,10 +270,12 @@ class Bus:
 
     # --- leases -------------------------------------------------------------------------------------------------
 
-    async def put_lease(self, writer: str, holder: str, expected_revision: int) -> int:
+    async def put_lease(
+        self, writer: str, holder: str, expected_revision: int, timeout_s: float = APPEND_TIMEOUT_S
+    ) -> int:
         """Write the lease if it is still at `expected_revision` (0: free); returns the new revision."""
         headers = {"Nats-Expected-Last-Subject-Sequence": str(expected_revision)}
-        return await self._publish(f"$KV.LEASES.{writer}", holder.encode(), headers)
+        return await self._publish(f"$KV.LEASES.{writer}", holder.encode(), headers, timeout_s)
 
     async def read_lease(self, writer: str) -> LogEntry | None:
         """Who holds the lease, if anyone does."""

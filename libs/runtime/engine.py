@@ -224,6 +224,12 @@ class Engine:
         return len(self._outbox) + (self._in_flight is not None)
 
     @property
+    def unsaid(self) -> list[Message]:
+        """What is not known to be in the log, in order; the append in flight first."""
+        waiting = [each.message for each in self._outbox if isinstance(each, _Source | _Derived)]
+        return waiting if self._in_flight is None else [self._in_flight.message, *waiting]
+
+    @property
     def is_full(self) -> bool:
         """Whether no further input should be pulled yet."""
         return self.backlog >= BACKLOG_MAX

@@ -44,11 +44,15 @@ class Lease:
 
     async def _take(self, found: LogEntry | None, asked_at: float) -> bool:
         try:
-            self._revision = await self._bus.put_lease(self._writer, self._process, found.seq if found else 0)
+            self._revision = await self._put(found.seq if found else 0)
         except Fenced:
             return False
         self._renewed_at = asked_at
         return True
+
+    async def _put(self, expected_revision: int) -> int:
+        """One write that is given up in time for another try before the lease has run out."""
+        return await self._bus.put_lease(self._writer, self._process, expected_revision, self.ttl_s / 2)
 
     async def renew(self) -> None:
         """Hold on.
@@ -59,7 +63,7 @@ class Lease:
         """
         asked_at = time.monotonic()
         try:
-            self._revision = await self._bus.put_lease(self._writer, self._process, self._revision)
+            self._revision = await self._put(self._revision)
             self._renewed_at = asked_at
         except Fenced as error:  # it ran out, or an earlier renewal was stored unheard, or another process has it
             found = await self._bus.read_lease(self._writer)

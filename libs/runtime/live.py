@@ -4,32 +4,32 @@ Life of a process: settings → clock → bus → lease (a standby waits here, s
 Crash-only: whatever is not an operating error with a typed answer ends the process, and a restart recovers. These end it:
 another instance wrote under our prefix (fenced), an append without an answer, a lost lease, an exception in a machine.
 
-    pull ──▶ engine.deliver ──▶ append (one in flight) ──▶ perform requests ──▶ answers ──▶ append …
-    timers, lease, snapshots run beside it in the same event loop; the engine needs no lock.
+    pull ──▶ engine.deliver ──▶ append (live_appends) ──▶ perform requests (live_requests) ──▶ answers ──▶ append …
+    timers, lease, snapshots run beside it in the same event loop; the engine needs no lock. Its end is in live_stop.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import errno
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from libs.common.messages import EventRejected, Message
-from libs.common.subjects import subject_of, writer_filter
+from libs.common.messages import Message, ServiceStopping
 from libs.runtime import logs
 from libs.runtime.adapter import Adapter, AdapterContext, LogEntry
 from libs.runtime.bus import Bus, BusError, cancelled
 from libs.runtime.clock import open_clock
 from libs.runtime.code_version import code_version
 from libs.runtime.contract import Contract
-from libs.runtime.core import Asked
-from libs.runtime.engine import Append, Engine
+from libs.runtime.engine import Engine
 from libs.runtime.health import HealthServer, Readiness
 from libs.runtime.lease import Lease
+from libs.runtime.live_appends import Appends
+from libs.runtime.live_requests import Requests
+from libs.runtime.live_stop import Farewell
 from libs.runtime.machine import Machine
 from libs.runtime.market_outlet import MarketOutlet
 from libs.runtime.metrics import ServiceMetrics, kind_of
@@ -38,11 +38,14 @@ from libs.runtime.ordered_pull import OrderedPull, follow
 from libs.runtime.recovery import restart
 from libs.runtime.settings import ServiceSettings, SettingsError
 from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
-from libs.runtime.tracing import Tracer, traceparent
+from libs.runtime.streams import LEASE_TTL_S
+from libs.runtime.tracing import Tracer
 from libs.runtime.venue_budget import open_budget
 
-LEASE_TTL_S = 5.0
-STOP_S_MAX = 5.0
+STOP_S_MAX = 8.0
+"""How long a stop may take, but for the closing of connections (a second or two): a supervisor waits ten seconds."""
+REACT_SHARE = 0.625
+"""The part of it in which the machine may still act; the rest closes the world and says its last words."""
 SAID_MAX = 10_000
 """How much of what the world says may wait for the bus; beyond it the process ends, and begins again when the bus is there."""
 YIELD_EVERY = 64
@@ -80,15 +83,13 @@ class LiveShell:
         self._seal = seal
         self._snapshots = SnapshotFolder(settings.home, contract.writer)
         self._stop = asyncio.Event()
-        self._wake = asyncio.Event()
-        self._room = asyncio.Event()
         self._live = asyncio.Event()
         self._timers_changed = asyncio.Event()
         self._market: MarketOutlet
-        self._performing: set[asyncio.Task[None]] = set()
+        self._requests: Requests
+        self._appends: Appends
         self._is_adapter_open = False
-        self._is_asking = True
-        self._group: asyncio.TaskGroup
+        self._is_reading = True
         self._phase = "starting"
         self._trouble: BusError | None = None
         self._keeper: SnapshotKeeper
@@ -183,6 +184,19 @@ class LiveShell:
         )
         self._engine.start_with(settings)
         self._pull = OrderedPull(self._bus, self.contract.service, past.begins_at, may_read=self._lease.is_held)
+        self._requests = Requests(
+            self.contract.service, self._adapter, self._engine, self._clock, lambda: self._appends.wake()
+        )
+        self._appends = Appends(
+            self._bus,
+            self._engine,
+            self.contract,
+            self._requests,
+            lambda: self._pull.silent_s,
+            self._metrics,
+            self._tracer,
+            self._logger,
+        )
         self._keeper = SnapshotKeeper(self._snapshots, self._engine, stream, self._metrics.snapshot_saved)
         self._logger.info(
             "recovering",
@@ -195,7 +209,7 @@ class LiveShell:
     async def _serve(self) -> None:
         work = (
             self._pull_inputs,
-            self._append_outputs,
+            self._appends.run,
             self._fire_timers,
             self._renew_lease,
             self._keeper.keep,
@@ -204,7 +218,7 @@ class LiveShell:
             self._open_adapter,
         )
         async with asyncio.TaskGroup() as group:
-            self._group = group
+            self._requests.group = group
             tasks = [group.create_task(each(), name=each.__name__) for each in work]
             group.create_task(self._end(tasks), name="end")
 
@@ -213,13 +227,13 @@ class LiveShell:
         if self._trouble is not None:
             raise self._trouble
         await self._finish()
-        await cancelled(*tasks, *self._performing)
+        await cancelled(*tasks)
 
     # --- work ---------------------------------------------------------------------------------------------------
 
     async def _pull_inputs(self) -> None:
         engine, taken = self._engine, 0
-        while not self._stop.is_set():
+        while self._is_reading:
             pulled = await self._pull.next()
             if pulled is not None:
                 self._deliver(pulled.entry)
@@ -228,9 +242,7 @@ class LiveShell:
                 self._begin_life()
             if taken % YIELD_EVERY == 0:
                 await asyncio.sleep(0)
-            while engine.is_full:
-                self._room.clear()
-                await self._room.wait()
+            await self._appends.wait_room()
 
     def _deliver(self, entry: LogEntry) -> None:
         engine = self._engine
@@ -243,70 +255,14 @@ class LiveShell:
         self._tracer.processed(entry, seconds, entry.traceparent, is_poison=not understood)
         if engine.next_due != next_due:
             self._timers_changed.set()
-        self._wake.set()
+        self._appends.wake()
 
     def _begin_life(self) -> None:
         self._engine.caught_up(self._clock.now())
-        self._phase = "live"
+        self._phase = "stopping" if self._stop.is_set() else "live"
         self._live.set()
-        self._wake.set()
+        self._appends.wake()
         self._logger.info("live", seq=self._engine.core.memory.in_seq)
-
-    async def _append_outputs(self) -> None:
-        engine, prefix = self._engine, writer_filter(self.contract.writer)
-        while True:
-            append = engine.next_append()
-            self._start_requests()
-            if append is None:
-                self._room.set()  # requests leave the queue without an append
-                if not engine.backlog:  # one that has expired is answered at once
-                    self._wake.clear()
-                    await self._wake.wait()
-                continue
-            await self._bus.wait_connected()
-            if append.dead_copy_of is not None:
-                await self._copy_to_dead(append)
-            began = time.perf_counter()
-            seq = await self._bus.append(append, prefix, {"traceparent": traceparent(append.message)})
-            engine.appended(seq)
-            seconds = time.perf_counter() - began
-            self._metrics.appended(type(append.message).__name__, seconds, seq, engine.backlog)
-            self._tracer.published(append.message, seq, seconds)
-            self._note(append.message, seq)
-            self._room.set()
-
-    async def _copy_to_dead(self, append: Append) -> None:
-        entry = await self._bus.entry_at(append.dead_copy_of or 0)
-        if entry is not None:
-            await self._bus.copy_to_dead(entry, getattr(append.message, "reason", ""))
-
-    def _note(self, message: Message, seq: int) -> None:
-        """One log line for each decision; prices and timers would drown it."""
-        if isinstance(message, EventRejected):
-            self._metrics.rejected(message.reason)
-        if not message.is_source:
-            self._logger.info(
-                "appended",
-                seq=seq,
-                subject=subject_of(message),
-                correlation_id=message.correlation_id,
-                trace_id=traceparent(message).split("-")[1],
-            )
-
-    def _start_requests(self) -> None:
-        if not self._is_asking:
-            return
-        for asked in self._engine.take_requests(self._clock.now()):
-            task = self._group.create_task(self._perform(asked), name=f"perform {asked.request_id}")
-            self._performing.add(task)
-            task.add_done_callback(self._performing.discard)
-
-    async def _perform(self, asked: Asked) -> None:
-        if self._adapter is None:
-            raise RuntimeError(f"{self.contract.service} asks the world but has no adapter")
-        answer = await self._adapter.perform(asked)
-        self._engine.answer(asked, answer)
-        self._wake.set()
 
     async def _fire_timers(self) -> None:
         await self._live.wait()
@@ -322,36 +278,24 @@ class LiveShell:
                 for wait in waits:
                     wait.cancel()
             self._engine.tick(self._clock.now())
-            self._wake.set()
+            self._appends.wake()
 
     async def _renew_lease(self) -> None:
         await self._lease.keep(lambda error: self._logger.warning("lease_not_renewed", reason=str(error)))
 
     async def _finish(self) -> None:
-        """Let the world answer, stop its input, append what is decided, snapshot; bounded, because a stop must end.
-
-        A request that is not answered by then, or has not left yet, is `interrupted` for the next life.
-        """
-        await self._settle(STOP_S_MAX / 5)
-        self._is_asking = False
-        unanswered = list(self._performing)
-        for task in unanswered:
-            task.cancel()
-        await asyncio.gather(*unanswered, return_exceptions=True)
-        if self._adapter is not None and self._is_adapter_open:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(STOP_S_MAX * 2 / 5):
-                    await self._adapter.close()
-        await self._settle(STOP_S_MAX * 2 / 5)
+        """Let the machine react to its end, stop its input, append what is decided, snapshot."""
+        self._appends.is_ending = True
+        farewell = Farewell(self._engine, self._appends, self._requests, self._close_adapter, self._logger)
+        if self._live.is_set():
+            now = self._clock.now()
+            self._engine.source(ServiceStopping(instance=self.settings.instance, ts_event=now, ts_init=now))
+            self._appends.wake()
+            await farewell.react(STOP_S_MAX * REACT_SHARE)
+        self._is_reading = False
+        await farewell.leave(STOP_S_MAX * (1 - REACT_SHARE))
         self._keeper.save()
         self._logger.info("stopped", seq=self._engine.core.memory.in_seq, backlog=self._engine.backlog)
-
-    async def _settle(self, seconds_max: float) -> None:
-        """Return once nothing waits to be appended or answered, or the time is over."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds_max):
-                while self._engine.backlog or self._performing:  # noqa: ASYNC110  (two tasks empty them)
-                    await asyncio.sleep(0.01)
 
     # --- the world ----------------------------------------------------------------------------------------------
 
@@ -368,16 +312,21 @@ class LiveShell:
                 read_log=partial(follow, self._bus, may_read=self._lease.is_held),
                 registry=self._metrics.registry,
                 budget=self._budget,
+                log_is_reachable=lambda: self._appends.is_reachable,
             )
             self._is_adapter_open = True
             await self._adapter.open(context)
+
+    async def _close_adapter(self) -> None:
+        if self._adapter is not None and self._is_adapter_open:
+            await self._adapter.close()
 
     def _emit(self, message: Message) -> None:
         if self._engine.backlog >= SAID_MAX and not self._stop.is_set():
             self._trouble = BusError(f"{SAID_MAX} events of the world wait for a bus that does not take them")
             self._stop.set()
         self._engine.source(message)
-        self._wake.set()
+        self._appends.wake()
 
     def _readiness(self) -> Readiness:
         engine = getattr(self, "_engine", None)
@@ -390,8 +339,8 @@ class LiveShell:
             processed_seq=engine.core.memory.in_seq,
             lag=self._pull.waiting,
             outbox=engine.backlog,
-            pending_requests=len(self._performing),
-            quiescent=engine.is_quiescent and self._pull.is_idle and not self._performing,
+            pending_requests=self._requests.out,
+            quiescent=engine.is_quiescent and self._pull.is_idle and not self._requests.out,
             code_version=self._code_version,
         )
 

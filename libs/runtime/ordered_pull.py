@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
@@ -75,6 +76,7 @@ class OrderedPull:
         self._subscription: Any = None
         self._is_broken = True
         self._reconnects = -1
+        self._heard_at = time.monotonic()
         self.resets = 0
         self.scanned_seq = start_seq - 1
         self.waiting = 0
@@ -102,6 +104,11 @@ class OrderedPull:
         """Whether everything the server has announced was handed out, and nothing is in doubt."""
         return not self._buffer and self.waiting == 0 and not self._is_broken
 
+    @property
+    def silent_s(self) -> float:
+        """For how long the server has owed us a word; while we ask for nothing it owes none."""
+        return time.monotonic() - self._heard_at if self._wanted else 0.0
+
     async def close(self) -> None:
         """Stop listening; the server drops the outstanding pull for want of interest."""
         subscription, self._subscription = self._subscription, None
@@ -123,7 +130,9 @@ class OrderedPull:
         self._buffer.clear()
         self._reconnects = self._bus.reconnects
         self._is_broken = False
+        self._wanted = self._batch
         answer = await self._retry_reset()
+        self._heard_at = time.monotonic()
         self.waiting = int(answer["num_pending"])
         self.scanned_seq = max(self.scanned_seq, int(answer["delivered"]["stream_seq"]))
         self._consumer_seq = 0
@@ -177,6 +186,7 @@ class OrderedPull:
             self._is_broken = True
 
     async def _arrive(self, message: Msg) -> None:
+        self._heard_at = time.monotonic()
         status = _status_of(message)
         if status == "408" and self._pulls < PULLS_PER_INBOX:  # the request has run its time, nothing is lost
             self._wanted = 0

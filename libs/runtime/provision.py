@@ -1,8 +1,8 @@
 """Bring the bus into the state that `streams` describes, or say in which field it differs. Run by `admin` before any service.
 
 What is missing is created. What exists is compared field by field: a log that is configured otherwise than this code believes
-is a reason to stop, not to repair silently. A consumer's filters are the one exception: they follow the contracts, and a
-consumer holds nothing that could be lost.
+is a reason to stop, not to repair silently. The exceptions are a consumer's filters, which follow the contracts, and the life of a
+lease as former versions of this code made it: neither a consumer nor a lease holds anything that could be lost.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from libs.runtime.contract import Contract
-from libs.runtime.streams import Consumer, StreamLimits, consumers, stream_configs
+from libs.runtime.streams import LEASES, Consumer, StreamLimits, consumers, stream_configs
 
 API_TIMEOUT_S = 10.0
 NOT_FOUND = 404
+FORMER_LEASES_NS = (5_000_000_000,)
+"""How long leases lived before they lived for `LEASE_TTL_S`."""
 FILTER_FIELDS = ("filter_subject", "filter_subjects", "description")
 
 _VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(-[0-9A-Za-z.-]+)?")
@@ -85,6 +87,13 @@ async def _ensure_stream(client: Client, wanted: dict[str, Any]) -> list[str]:
         _must(f"create stream {name}", created)
         _must_equal(f"stream {name}", wanted, created)
         return [f"created stream {name}"]
+    age = _config(f"stream {name}", answer).get("max_age")
+    if name == LEASES and age != wanted["max_age"] and age in FORMER_LEASES_NS:
+        _must_equal(f"stream {name}", _ageless(wanted), {"config": _ageless(_config(f"stream {name}", answer))})
+        updated = await _api(client, f"STREAM.UPDATE.{name}", wanted)
+        _must(f"update stream {name}", updated)
+        _must_equal(f"stream {name}", wanted, updated)
+        return [f"updated stream {name}"]
     _must_equal(f"stream {name}", wanted, answer)
     return []
 
@@ -156,6 +165,10 @@ def _config(where: str, answer: dict[str, Any]) -> dict[str, Any]:
 
 def _without_filters(config: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in config.items() if field not in FILTER_FIELDS}
+
+
+def _ageless(config: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in config.items() if field not in ("max_age", "duplicate_window")}
 
 
 def _shown(value: Any) -> str:

@@ -28,6 +28,8 @@ from libs.runtime.contract import Contract
 SECOND_NS = 1_000_000_000
 KIB = 1024
 MIB = 1024 * KIB
+LEASE_TTL_S = 3.0
+"""Renewed each quarter; a standby asks four times a second, and has it a little later than this after its holder died."""
 
 TRADING = "TRADING_0001"
 MARKET = "MARKET"
@@ -49,7 +51,7 @@ RECORDER_DURABLE = "recorder"
 class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     """What a deployment may choose about the streams."""
 
-    lease_ttl_s: float = 5.0
+    lease_ttl_s: float = LEASE_TTL_S
     market_bytes_max: int = 512 * MIB
     market_age_s_max: float = 24 * 3600.0
     replicas: int = 1

@@ -1,7 +1,7 @@
 """Everything real on one machine, without containers: the bus, the simulated venue, every service, one supervisor above them.
 
     lock home ─▶ keys ─▶ settings ─▶ ports free? ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
-    stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within ten seconds
+    stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within fifteen seconds
 
 A child that ends unasked, or hangs (health_watch), is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
 its own words, because trying again would not help. A second signal changes nothing: the first one is being obeyed.
@@ -64,8 +64,8 @@ from services.cli.stack import (
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
 CLOCK_S_MAX = 10.0
-STOP_S_MAX = {"services": 6.0, "venue": 1.5, "bus": 2.0}
-"""How long each kind of child gets to end by itself; together less than ten seconds."""
+STOP_S_MAX = {"services": 10.5, "venue": 1.5, "bus": 2.0}
+"""How long each kind of child gets to end by itself; a service without its bus needs ten seconds, with it much less than one."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):

@@ -284,8 +284,11 @@ async def test_a_world_that_breaks_ends_the_process(bus: NatsStack) -> None:
     assert isinstance(await life.ended(), RuntimeError)
 
 
-async def test_requests_are_made_once_and_answers_survive_a_kill(bus: NatsStack) -> None:
+async def test_requests_are_made_once_and_answers_survive_a_kill(
+    bus: NatsStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request that may have left before a kill is interrupted, not repeated; one that is too old never leaves."""
+    monkeypatch.setattr(live, "STOP_S_MAX", 1.0)
     log, feed = await Log.of(bus), await Pen.of(bus, "market-feed")
     life = await Life(bus, ASKER).live()
     world = life.shell._adapter

@@ -68,7 +68,7 @@ async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
         (MARKET, "max_bytes", -1, "max_bytes: wanted 536870912, found -1"),
         (DEAD, "discard_new_per_subject", False, "discard_new_per_subject: wanted true"),
         (DEAD, "max_msgs_per_subject", 5, "max_msgs_per_subject: wanted 1, found 5"),
-        (LEASES, "max_age", 60_000_000_000, "max_age: wanted 5000000000, found 60000000000"),
+        (LEASES, "max_age", 60_000_000_000, "max_age: wanted 3000000000, found 60000000000"),
         (BUDGETS, "max_msgs_per_subject", 5, "max_msgs_per_subject: wanted 1, found 5"),
         (BUDGETS, "persist_mode", "async", 'persist_mode: wanted "default", found "async"'),
         (LEASES, "storage", "memory", 'storage: wanted "file", found "memory"'),
@@ -162,6 +162,20 @@ def test_the_streams_follow_the_deployments_limits() -> None:
     """A lease's time to live is the age limit of its stream, and never shorter than the duplicate window."""
     leases = {config["name"]: config for config in stream_configs(StreamLimits(lease_ttl_s=300.0, replicas=3))}[LEASES]
     assert (leases["max_age"], leases["duplicate_window"], leases["num_replicas"]) == (300 * 10**9, 120 * 10**9, 3)
+
+
+async def test_a_lease_that_lived_longer_before_is_shortened_and_nothing_else_is_repaired(tmp_path: Path) -> None:
+    """A bus made when leases lived for five seconds is taken over by code that wants three; any other difference is refused."""
+    stack = NatsStack(tmp_path / "home")
+    await stack.start(StreamLimits(lease_ttl_s=5.0))
+    try:
+        admin = await stack.connect("admin")
+        assert await provision(admin.client, contracts()) == [f"updated stream {LEASES}"]
+        assert await provision(admin.client, contracts()) == []
+        with pytest.raises(ProvisionError, match="num_replicas"):
+            await provision(admin.client, contracts(), StreamLimits(lease_ttl_s=5.0, replicas=3))
+    finally:
+        await stack.stop()
 
 
 def test_an_unknown_service_is_named_with_those_there_are() -> None:

@@ -100,8 +100,11 @@ class Closing(World):
         await asyncio.sleep(0)
 
 
-async def test_a_stop_ends_cleanly_while_the_world_owes_an_answer(stack: NatsStack) -> None:
+async def test_a_stop_ends_cleanly_while_the_world_owes_an_answer(
+    stack: NatsStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A request without an answer does not make a crash of a stop: the next life hears `interrupted`."""
+    monkeypatch.setattr(live, "STOP_S_MAX", 1.0)
     kind = Kind(ASKER.contract, Asker, PlainSettings, adapter=Closing)
     life, pen = await Life(stack, kind).live(), await Pen.of(stack, "market-feed")
     await pen.say(mark(1))

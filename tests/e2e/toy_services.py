@@ -17,6 +17,7 @@ from libs.common.messages import (
     PersonNotified,
     RequestExpired,
     RequestInterrupted,
+    ServiceStopping,
     TimerFired,
 )
 from libs.runtime.adapter import AdapterContext
@@ -102,6 +103,19 @@ class Asker:
         return [notice, Perform(text, Send(text=text, valid_until=valid_until))]
 
 
+class Leaver(Asker):
+    """Takes its leave: says so, asks the world one last thing, and says what came of it."""
+
+    def handle(self, event: Message, now: int) -> list[Effect]:
+        if isinstance(event, ServiceStopping):
+            leaving = Publish(PersonNotified(level="note", text="leaving", repeat=False))
+            return [leaving, Perform(f"leave {now}", Send(text="leave", valid_until=1 << 62))]
+        effects = super().handle(event, now)
+        if isinstance(event, MessageSent) and event.request_id.startswith("leave"):
+            effects.append(Publish(PersonNotified(level="note", text="left", repeat=False)))
+        return effects
+
+
 class World:
     """What the asker asks: answers at once, or not before `gate` is open."""
 
@@ -125,6 +139,22 @@ class World:
         return MessageSent(request_id=asked.request_id, channel="toy", ok=True, detail="", ts_event=now, ts_init=now)
 
     async def close(self) -> None: ...
+
+
+class Careful(World):
+    """Sends as an executor does: the lease is looked at immediately before. What it was asked and has sent is in files of its home.
+
+    Between the two it waits for the file `go`, which is where a test freezes it.
+    """
+
+    async def perform(self, asked: Asked) -> Answer:
+        home, instance = self.settings.home, self.settings.instance
+        (home / f"{instance}.asked").touch()
+        while not (home / "go").exists():  # noqa: ASYNC110  (another process makes the file)
+            await asyncio.sleep(0.02)
+        holds = await self.context.holds_lease()
+        (home / f"{instance}.{'sent' if holds else 'not-sent'}").touch()
+        return await super().perform(asked)
 
 
 class ToySettings(ServiceSettings):
@@ -158,6 +188,8 @@ COUNTER = Kind(_contract("risk-gate", "risk", Zone.CORE), Counter, ToySettings)
 ASKER = Kind(
     _contract("notifier", "notify", Zone.EDGE, PersonNotified, MessageSent), Asker, PlainSettings, adapter=World
 )
+LEAVER = Kind(ASKER.contract, Leaver, PlainSettings, adapter=World)
+CAREFUL = Kind(ASKER.contract, Asker, PlainSettings, adapter=Careful)
 TOYS = (FEED.contract, COUNTER.contract, ASKER.contract)
 
 
