@@ -24,7 +24,7 @@ from libs.common.ids import cl_ord_id_of
 from libs.common.messages import OrderRole, OrdStatus, OrdType, VenueReported
 from libs.common.money import ZERO, floor_to_step, plain, round_px
 from services.order_executor.orders import CLOSED, OPEN, Order, base_of, exec_key
-from services.order_executor.protection import TRANSIENT_CODES
+from services.order_executor.refusals import kind_of
 from services.order_executor.state import State
 
 FIRST_ATTEMPT = 900
@@ -201,7 +201,7 @@ def _was_refused(steps: Sequence[Improvised], instrument: str) -> bool:
     tried = [each for each in steps if each.instrument == instrument]
     if not tried or tried[-1].role != "STOP":
         return False
-    return tried[-1].outcome == "REJECTED" and tried[-1].code not in TRANSIENT_CODES
+    return tried[-1].outcome == "REJECTED" and kind_of(tried[-1].code, "") == "ORDER"
 
 
 def _as_seen(order: Order) -> _Seen:

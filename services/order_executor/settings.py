@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -84,6 +84,38 @@ class Settings(ServiceSettings):
         default=Decimal("0.01"), ge=0, le=1_000, description="largest unexplained difference of a quote balance"
     )
 
+    exec_pairs: bool = Field(
+        default=True, description="the venue links a stop and a target (OCO); else we watch the target"
+    )
+    exec_cover_ms_max: int = Field(
+        default=10_000, ge=1_000, le=600_000, description="a position without a stop for so long is sold"
+    )
+    exec_soft_stop_ms: int = Field(
+        default=2_000, ge=100, le=600_000, description="so long below its stop and not sold, a position is sold by us"
+    )
+    exec_stop_limit_slack_bps: int = Field(
+        default=100, ge=1, le=5_000, description="how far below its trigger a stop limit may sell"
+    )
+    exec_trail_bps: int = Field(
+        default=0, ge=0, le=9_000, description="how far a stop follows behind the highest price; 0: it does not"
+    )
+    exec_foreign_orders: Literal["tell", "adopt", "cancel"] = Field(
+        default="tell", description="what becomes of open orders at the venue that are not ours"
+    )
+    exec_flatten_on_stop: bool = Field(
+        default=False, description="sell everything when told to stop; else stops stay in place"
+    )
+    exec_check_interval_ms: int = Field(
+        default=3_600_000, ge=10_000, le=86_400_000, description="how often the venue is asked about our key"
+    )
+    exec_crash_starts_max: int = Field(
+        default=8, ge=1, le=1_000, description="more unplanned starts within ten minutes stop entries until RESUME"
+    )
+    exec_losses_in_a_row_max: int = Field(
+        default=6, ge=0, le=1_000, description="so many losing positions in a row stop entries for a while; 0: never"
+    )
+    exec_losses_pause_ms: int = Field(default=1_800_000, ge=1_000, le=86_400_000, description="for how long they do")
+
     @field_validator("exec_lookup_delays_ms", "exec_retry_delays_ms")
     @classmethod
     def _are_delays(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -129,6 +161,17 @@ class Settings(ServiceSettings):
             retry_delays_ms=self.exec_retry_delays_ms,
             base_tolerance=self.exec_base_tolerance,
             quote_tolerance=self.exec_quote_tolerance,
+            pairs=self.exec_pairs,
+            cover_ms_max=self.exec_cover_ms_max,
+            soft_stop_ms=self.exec_soft_stop_ms,
+            stop_limit_slack_bps=self.exec_stop_limit_slack_bps,
+            trail_bps=self.exec_trail_bps,
+            foreign_orders=self.exec_foreign_orders,
+            flatten_on_stop=self.exec_flatten_on_stop,
+            check_interval_ms=self.exec_check_interval_ms,
+            crash_starts_max=self.exec_crash_starts_max,
+            losses_in_a_row_max=self.exec_losses_in_a_row_max,
+            losses_pause_ms=self.exec_losses_pause_ms,
         )
 
 

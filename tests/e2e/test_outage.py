@@ -13,52 +13,19 @@ import pytest
 
 from libs.common.codec import decode_from
 from libs.common.ids import cl_ord_id_of
-from libs.common.messages import FeedMarks, FeedStatus, GenesisDeclared, Mark, Message, ProtectionImprovised
-from libs.runtime.machine import Effect
-from services.order_executor import inquiries
+from libs.common.messages import FeedMarks, FeedStatus, GenesisDeclared, Mark, ProtectionImprovised
 from services.order_executor.adapters.ccxt_venue import CcxtVenue
 from services.order_executor.adapters.journal import Journal
 from services.order_executor.adapters.outage import logless
+from services.order_executor.guards import uncovered
 from services.order_executor.improvise import FIRST_ATTEMPT
 from services.order_executor.machine import OrderExecutorMachine
-from services.order_executor.orders import Order
-from services.order_executor.protection import uncovered
-from services.order_executor.state import Turn
 from tests.e2e.live_services import Kind, Life, Log, Pen, kind_of, special_settings, until
 from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.nats_stack import NatsStack
 from tests.unit.order_executor.desk import BTC, SECOND, approval, order, policy
 
 STOP = cl_ord_id_of("a1", "STOP", FIRST_ATTEMPT)
-
-
-class Adopting(OrderExecutorMachine):
-    """Takes an improvised order for its own and has it looked up, as little as that can mean."""
-
-    def handle(self, event: Message, now: int) -> list[Effect]:
-        """React to one event."""
-        turn = Turn(self.state, self.settings, now)
-        if isinstance(event, ProtectionImprovised) and event.cl_ord_id not in self.state.orders:
-            entry = self.state.orders[event.owner]
-            adopted = Order(
-                cl_ord_id=event.cl_ord_id,
-                intent_id=entry.intent_id,
-                role=event.role,
-                instrument=event.instrument,
-                side="SELL",
-                ord_type=event.ord_type,
-                time_in_force="GTC",
-                order_qty=event.order_qty,
-                limit_px=None,
-                stop_px=event.stop_px,
-                reduce_only=True,
-                valid_until=now,
-                correlation_id=entry.correlation_id,
-                status="UNKNOWN",
-            )
-            self.state.orders[event.cl_ord_id] = adopted
-            inquiries.begin(turn, adopted, needs_word=True)
-        return [*turn.effects, *super().handle(event, now)]
 
 
 @pytest.fixture
@@ -91,7 +58,7 @@ class Scene:
     async def live(self) -> Life:
         """A life of the executor."""
         real = kind_of("order-executor")
-        kind = Kind(real.contract, Adopting, real.settings_class, adapter=logless(CcxtVenue))
+        kind = Kind(real.contract, OrderExecutorMachine, real.settings_class, adapter=logless(CcxtVenue))
         given = special_settings("order-executor", self.stack.home, self.venue)
         given["exec_gate_public_key"] = policy().gate_public_key
         return await Life(self.stack, kind, **given).live()
@@ -108,6 +75,8 @@ class Scene:
         mark = Mark(instrument=BTC, bid_px=px, ask_px=px, last_px=px, protective_px=px, trust="TRUSTED", ts=now)
         await feed.say(FeedMarks(venue="binance", as_of=now, marks=(mark,)))
         await cli.say(GenesisDeclared(book="main", mode="paper", author="me"))
+        await until(lambda: life.state.reading.seen)
+        await self.venue.advance(1)  # what was read must be read once more
         await self.log.until("exec.reconciled")
         limit = (D(str(px)) * D("0.9999")).quantize(D("0.01"))
         await gate.say(

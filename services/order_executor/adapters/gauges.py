@@ -13,7 +13,7 @@ from prometheus_client import Histogram
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from services.order_executor.protection import uncovered
+from services.order_executor.guards import uncovered
 from services.order_executor.state import State
 
 UNCOVERED = "bulkhead_stop_uncovered_notional"

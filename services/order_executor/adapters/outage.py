@@ -35,7 +35,7 @@ from libs.runtime.core import Asked
 from libs.runtime.weight_breaker import Lane
 from services.order_executor.adapters.journal import Journal
 from services.order_executor.improvise import Improvised, missing
-from services.order_executor.protection import TRANSIENT_CODES
+from services.order_executor.refusals import kind_of
 from services.order_executor.requests import NEVER_SENT, SubmitOrder, SubmitPair
 from services.order_executor.settings import Settings
 
@@ -186,7 +186,7 @@ class LoglessVenue:
             self._journal.write(msgspec.structs.replace(step, outcome=answer.outcome, code=answer.code[:64]))
             log = {"cl_ord_id": step.cl_ord_id, "instrument": step.instrument, "role": step.role}
             self._context.logger.warning("improvised", outcome=answer.outcome, code=answer.code, **log)
-            is_for_sale = step.role == "STOP" and answer.code not in TRANSIENT_CODES
+            is_for_sale = step.role == "STOP" and kind_of(answer.code, "") == "ORDER"
             if answer.outcome == "REJECTED" and not is_for_sale:
                 self._retry_at = time.monotonic() + RETRY_S
 
