@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AliasChoices, Field, field_validator, model_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator
 from pydantic_settings import NoDecode
 
 from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
@@ -19,6 +19,8 @@ from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
 PEM = "PRIVATE KEY-----"
+BINANCE = ("", "binance")
+"""Venues whose credentials have Binance's form."""
 KEY_FILE, SECRET_FILE = "BULKHEAD_EXEC_API_KEY_FILE", "BULKHEAD_EXEC_API_SECRET_FILE"
 
 Delays = Annotated[tuple[int, ...], NoDecode, Listed]
@@ -34,11 +36,11 @@ class Settings(ServiceSettings):
     exec_gate_public_key: str = Field(
         pattern=r"^[0-9a-f]{64}$", description="the risk gate's Ed25519 public key, 64 hex characters"
     )
-    exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
-    exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
     exec_venue: str = Field(
         default="binance", pattern=r"^[a-z0-9_-]{0,32}$", description="whose trading rules count; empty: anybody's"
     )
+    exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
+    exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
     exec_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
@@ -123,10 +125,15 @@ class Settings(ServiceSettings):
             raise ValueError("want milliseconds separated by commas, the last at least 100")
         return value
 
-    @model_validator(mode="after")
-    def _can_sign(self) -> Self:
-        self.credentials()
-        return self
+    @field_validator("exec_api_key_file", "exec_api_secret_file")
+    @classmethod
+    def _is_usable(cls, value: Path, info: ValidationInfo) -> Path:
+        venue = info.data.get("exec_venue", "binance")
+        if info.field_name == "exec_api_key_file":
+            _key_in(value, venue)
+        else:
+            _secret_in(value, venue)
+        return value
 
     def credentials(self) -> tuple[str, str]:
         """The API key and its secret; from now on redacted wherever they might be printed.
@@ -134,14 +141,7 @@ class Settings(ServiceSettings):
         Raises:
             SettingsError: a file is missing, others may read it, or it holds nothing that the venue issues.
         """
-        key, secret = (
-            read_secret_file(self.exec_api_key_file, KEY_FILE),
-            read_secret_file(self.exec_api_secret_file, SECRET_FILE),
-        )
-        if self.exec_venue in ("", "binance"):
-            _check_key(key, self.exec_api_key_file)
-            _check_secret(secret, self.exec_api_secret_file)
-        return key, secret
+        return _key_in(self.exec_api_key_file, self.exec_venue), _secret_in(self.exec_api_secret_file, self.exec_venue)
 
     def machine(self) -> OrderExecutorMachine.Settings:
         """The part that can change a decision."""
@@ -175,22 +175,25 @@ class Settings(ServiceSettings):
         )
 
 
-def _check_key(key: str, path: Path) -> None:
-    """Binance's form, before anything is called: a key with a line break or a blank too many is answered with -2014 for ever."""
-    if not BINANCE_CREDENTIAL.fullmatch(key):
+def _key_in(path: Path, venue: str) -> str:
+    """Binance's form, before anything is called: a key with a blank too many is answered with -2014 for ever."""
+    key = read_secret_file(path, KEY_FILE)
+    if venue in BINANCE and not BINANCE_CREDENTIAL.fullmatch(key):
         raise SettingsError(
             f"{KEY_FILE}: {str(path)!r} does not hold a Binance API key: want 64 letters and digits, nothing else"
         )
+    return key
 
 
-def _check_secret(secret: str, path: Path) -> None:
+def _secret_in(path: Path, venue: str) -> str:
+    secret = read_secret_file(path, SECRET_FILE)
+    if venue not in BINANCE or BINANCE_CREDENTIAL.fullmatch(secret):
+        return secret
     if PEM not in secret:
-        if not BINANCE_CREDENTIAL.fullmatch(secret):
-            raise SettingsError(
-                f"{SECRET_FILE}: {str(path)!r} does not hold a Binance secret: want 64 letters and digits, nothing else,"
-                " or an Ed25519 or RSA private key (PEM)"
-            )
-        return
+        raise SettingsError(
+            f"{SECRET_FILE}: {str(path)!r} does not hold a Binance secret: want 64 letters and digits, nothing else,"
+            " or an Ed25519 or RSA private key (PEM)"
+        )
     try:
         key = load_pem_private_key(secret.encode(), password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -199,3 +202,4 @@ def _check_secret(secret: str, path: Path) -> None:
         raise SettingsError(
             f"{SECRET_FILE}: {str(path)!r} is no private key that can sign for Binance: want Ed25519 or RSA, PEM, no password"
         )
+    return secret

@@ -77,6 +77,8 @@ def wrong_values(name: str, field: FieldInfo) -> list[str]:
         return [",", "not ok", "BTC,BTC"]
     if Path in kinds:
         return ["no/such/file", os.devnull]
+    if field.annotation is bool:
+        return ["perhaps"]
     pattern = next(mark.pattern for mark in field.metadata if hasattr(mark, "pattern"))
     return [value for value in ("no good!", "UPPER lower", "x" * 200) if not re.match(pattern, value)][:2]
 

@@ -55,6 +55,7 @@ class UserStream:
         self._instruments = instruments
         self._context = context
         self._connected = False
+        self._broken_by: Exception | None = None
         self._markets: Any = None
 
     async def run(self) -> None:
@@ -62,6 +63,7 @@ class UserStream:
         failures = 0
         while True:
             exchange = self._connect()
+            self._broken_by = None
             self._listen_in(exchange)
             reason = "closed"
             try:
@@ -93,7 +95,22 @@ class UserStream:
         """Hear until anything breaks. The watcher is never answered: it fails when its connection does."""
         async with asyncio.TaskGroup() as lookouts:
             lookouts.create_task(exchange.watch_orders())
-            lookouts.create_task(_watch_over(exchange))
+            lookouts.create_task(self._watch_over(exchange))
+
+    async def _watch_over(self, exchange: Any) -> None:
+        """Raise once the subscription is gone, or something came that could not be taken in.
+
+        Raises:
+            StreamLost
+        """
+        url = exchange.urls["api"]["ws"]["ws-api"]["spot"]
+        while True:
+            await asyncio.sleep(LOOK_S)
+            client = exchange.clients.get(url)
+            if client is None or "spot" not in client.subscriptions:
+                raise StreamLost("the venue ended the subscription")
+            if self._broken_by is not None:
+                raise StreamLost(f"a frame could not be taken in ({type(self._broken_by).__name__})")
 
     def _listen_in(self, exchange: Any) -> None:
         """Take every event of the account as it comes in; all else is ccxt's."""
@@ -101,10 +118,13 @@ class UserStream:
 
         def handle_message(client: Any, message: Any) -> None:
             event = message.get("event") if isinstance(message, dict) else None
-            if isinstance(event, dict) and event.get("e") in HEARD:
-                self._tell(event)
-            elif not isinstance(event, dict) or event.get("e") == ENDED:
-                take(client, message)
+            try:
+                if isinstance(event, dict) and event.get("e") in HEARD:
+                    self._tell(event)
+                elif not isinstance(event, dict) or event.get("e") == ENDED:
+                    take(client, message)
+            except Exception as error:  # noqa: BLE001  ccxt's receive loop would die of it, and nobody would hear of that
+                self._broken_by = self._broken_by or error
 
         exchange.handle_message = handle_message
 
@@ -113,7 +133,7 @@ class UserStream:
         try:
             told = moved(raw, now) if raw["e"] == MOVED else reported(raw, self._instruments, now)
         except BadFrame as error:
-            self._context.logger.warning("user_stream_nonsense", event=raw["e"], detail=str(error))
+            self._context.logger.warning("user_stream_nonsense", kind=raw["e"], detail=str(error))
             return
         if told is not None:
             self._context.emit(told)
@@ -125,20 +145,6 @@ class UserStream:
         now = self._context.clock.now()
         self._context.logger.info("user_stream", connected=connected, reason=reason)
         self._context.emit(UserStreamChanged(ts_event=now, ts_init=now, connected=connected, reason=reason))
-
-
-async def _watch_over(exchange: Any) -> None:
-    """Raise once the subscription is gone.
-
-    Raises:
-        StreamLost
-    """
-    url = exchange.urls["api"]["ws"]["ws-api"]["spot"]
-    while True:
-        await asyncio.sleep(LOOK_S)
-        client = exchange.clients.get(url)
-        if client is None or "spot" not in client.subscriptions:
-            raise StreamLost("the venue ended the subscription")
 
 
 async def _closed(exchange: Any) -> None:
