@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import AsyncIterator
 from decimal import Decimal as D
 from pathlib import Path
@@ -14,6 +15,7 @@ import pytest
 from libs.common.codec import decode_from
 from libs.common.ids import cl_ord_id_of
 from libs.common.messages import FeedMarks, FeedStatus, GenesisDeclared, Mark, ProtectionImprovised
+from services.order_executor.adapters import outage
 from services.order_executor.adapters.ccxt_venue import CcxtVenue
 from services.order_executor.adapters.journal import Journal
 from services.order_executor.adapters.outage import logless
@@ -204,3 +206,48 @@ async def test_nothing_is_improvised_while_the_log_is_there(scene: Scene) -> Non
     assert Journal(scene.stack.home / "order-executor").steps == []
     assert await life.stop() is None
     assert await scene.told() == []
+
+
+async def test_a_stop_the_venue_refuses_becomes_a_sale(scene: Scene) -> None:
+    """What cannot be stopped is sold at market, exactly once, and nothing is left on its way out."""
+    life, stack = await scene.begin(), scene.stack
+    stack.kill()
+    await until(lambda: not life.shell._appends.is_reachable)
+    await scene.venue.post("/sim/faults", {"kind": "reject"})
+    await scene.fill()
+
+    async def is_sold() -> bool:
+        return await scene.held() < D("0.00001")
+
+    async with asyncio.timeout(5):
+        await until(is_sold)
+    await until(
+        lambda: [step.outcome for step in Journal(stack.home / "order-executor").steps] == ["REJECTED", "CONFIRMED"]
+    )
+    assert await scene.stops() == []
+    assert [step.role for step in Journal(stack.home / "order-executor").steps] == ["STOP", "EXIT"]
+    await life.kill()
+    await stack.start(provisioned=False)
+
+
+async def test_who_stood_still_does_not_act_on_what_it_knew(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was frozen cannot know what a successor did: it holds what it hears, and the machine protects afterwards."""
+    life, stack = await scene.begin(), scene.stack
+    monkeypatch.setattr(outage, "FROZEN_S", -1.0)
+    stack.kill()
+    await until(lambda: not life.shell._appends.is_reachable)
+    await scene.fill()
+    adapter = life.shell._adapter
+    assert isinstance(adapter, outage.LoglessVenue)
+    await until(lambda: adapter._held and time.monotonic() - (adapter._away_since or time.monotonic()) > 1.5)
+    assert Journal(stack.home / "order-executor").steps == []
+    assert await scene.stops() == []
+    await stack.start(provisioned=False)
+
+    async def is_protected() -> bool:
+        await scene.venue.advance(1)  # the machine paces what it tries again, and the lease must first be renewed
+        stops = await scene.stops()
+        return len(stops) == 1 and uncovered(life.state) == {}
+
+    await until(is_protected)
+    assert await life.stop() is None
