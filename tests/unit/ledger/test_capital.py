@@ -218,3 +218,26 @@ def test_tables_that_lag_are_a_ticket_and_their_return_a_note() -> None:
         ("PROJECTION_DOWN", "ticket"),
     ]
     assert alerts[0].text == "the SQL tables lag, trading goes on: reason 0"
+
+
+# --- orders placed by hand ----------------------------------------------------------------------------------------------
+
+
+def test_a_position_closed_by_hand_realises_its_profit() -> None:
+    """An order nobody here asked for, adopted as an EXIT: its fill is a fill, and one exec_id is booked once."""
+    talk = Conversation().opened(USDT="100000")
+    talk.tell(trade("1", "BUY", "1", "60000"))
+    by_hand = trade("2", "SELL", "1", "61000", role="EXIT", intent_id="venue-77", cl_ord_id="web_77")
+    said = talk.tell(by_hand)
+    assert kinds(said) == ["JournalPosted", "PositionChanged", "EquityChanged"]
+    assert (said[1].signed_qty, said[1].realized_pnl) == (D(0), D(1000))  # type: ignore[attr-defined]
+    assert talk.tell(by_hand) == []
+
+
+def test_selling_by_hand_more_than_the_position_is_booked_as_it_was() -> None:
+    """What was owned before the opening went too: the books say so instead of hiding it, and the balances are right."""
+    talk = Conversation().opened(USDT="100000", BTC="1")
+    talk.tell(trade("1", "BUY", "1", "60000"))
+    talk.tell(trade("2", "SELL", "2", "60000", role="EXIT", intent_id="venue-78"))
+    assert talk.books.balances == {"BTC": D(0), "USDT": D(160000)}
+    assert talk.books.positions["BTC-USDT"].signed_qty == D(-1)
