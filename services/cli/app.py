@@ -60,7 +60,7 @@ Home = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)]
 Author = Annotated[str, typer.Option("--author", help="Who says so (default: this user).", show_default=False)]
-Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the risk gate's answer.")]
+Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the answer.")]
 Dump = Annotated[
     Path | None,
     typer.Option("--from-file", help="Read this dump (`bulkhead log dump`) instead of a running stack's log."),
@@ -265,14 +265,36 @@ def reduce(
 def resume(
     ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
 ) -> None:
-    """Trade again; the reason must say why it is safe."""
+    """Trade again; the reason must say why it is safe. It also closes the breakers that only an operator may close."""
     _say(ctx.obj if home is None else home, "RESUME", reason, author, wait, as_json)
 
 
-def _say(home: Path | None, word: command.Word, reason: str, author: str, wait_s: float, as_json: bool) -> None:
+@app.command(name="accept-balances", epilog=POINTER)
+def accept_balances(
+    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 75.0, home: Home = None, as_json: Json = False
+) -> None:
+    """Take the venue's balances for the truth: what the books cannot explain becomes capital, neither profit nor loss."""
+    author = _checked(reason, author)
+    with answering(as_json):
+        place = find_place(ctx.obj if home is None else home)
+        outcome = asyncio.run(command.accept_balances(place, reason=reason, author=author, wait_s=wait))
+    show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
+    if not outcome.answered:
+        tell_failure("the order executor has not compared since", "is it up? Look at `bulkhead status`")
+        raise typer.Exit(NOT_YET)
+    if not outcome.clean:
+        tell_failure("books and venue still differ", "find out why before you accept again: `bulkhead status`")
+        raise typer.Exit(FINDING)
+
+
+def _checked(reason: str, author: str) -> str:
     if not reason.strip():
         raise typer.BadParameter("say why: it will be read by whoever asks later", param_hint="--reason")
-    author = author or command.operator_name()
+    return author or command.operator_name()
+
+
+def _say(home: Path | None, word: command.Word, reason: str, author: str, wait_s: float, as_json: bool) -> None:
+    author = _checked(reason, author)
     with answering(as_json):
         said = command.say(find_place(home), word, reason=reason, author=author, wait_s=wait_s)
         outcome = asyncio.run(said)

@@ -1,4 +1,4 @@
-"""`bulkhead halt | reduce | resume`: an operator's word into the log, and what the risk gate made of it.
+"""`bulkhead halt | reduce | resume | accept-balances`: an operator's word into the log, and what became of it.
 
 The command is appended on the condition that nobody has said anything under `ops.cli` since we looked, so two operators at once
 are two commands in some order. It takes effect when the gate has read it: we wait for the gate's answer, which names the
@@ -10,13 +10,22 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
+from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from libs.common.codec import encode
 from libs.common.ids import derive_id
-from libs.common.messages import AlertRaised, Message, OperatorCommanded, TradingState, TradingStateChanged
+from libs.common.messages import (
+    AlertRaised,
+    BaselineAccepted,
+    Message,
+    OperatorCommanded,
+    Reconciled,
+    TradingState,
+    TradingStateChanged,
+)
 from libs.common.subjects import subject_of, writer_filter
 from libs.runtime.bus import AppendUnknown, Bus, Fenced
 from libs.runtime.clock import open_clock
@@ -49,6 +58,33 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     text: str
 
 
+class Accepted(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of accepted balances. `answered` is False while no comparison came after it; `clean`: that one found nothing unexplained."""
+
+    seq: int
+    id: str
+    answered: bool
+    clean: bool
+    text: str
+
+
+async def accept_balances(place: Place, *, reason: str, author: str, wait_s: float) -> Accepted:
+    """Append that the venue's balances are the truth, and wait for the executor's next comparison.
+
+    Raises:
+        Failure, KeysError, BusError, ClockUnavailable: it is not known to be in the log.
+    """
+    clock = open_clock(place.clock_url)
+    async with connected(place, USER, api_prefix(contract_of(USER))) as bus:
+        try:
+            await clock.connect(CLOCK_S_MAX)
+            now = clock.now()
+            seq, said = await _append(bus, "ACCEPT", lambda writer, tail: _baseline(writer, reason, author, now, tail))
+        finally:
+            await clock.close()
+        return _accepted(seq, said, await _comparison_after(bus, seq, wait_s))
+
+
 async def say(place: Place, word: Word, *, reason: str, author: str, wait_s: float) -> Outcome:
     """Append the command and wait for the gate's answer.
 
@@ -60,7 +96,8 @@ async def say(place: Place, word: Word, *, reason: str, author: str, wait_s: flo
     async with connected(place, USER, api) as bus:
         try:
             await clock.connect(CLOCK_S_MAX)
-            seq, said = await _append(bus, word, reason, author, clock.now())
+            now = clock.now()
+            seq, said = await _append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
         finally:
             await clock.close()
         answer = await _answer_to(bus, said.id, seq, wait_s)
@@ -76,13 +113,13 @@ def operator_name() -> str:
         return "operator"
 
 
-async def _append(bus: Bus, word: Word, reason: str, author: str, now: int) -> tuple[int, Message]:
+async def _append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
     writer = contract_of(USER).writer
     prefix = writer_filter(writer)
     for _ in range(TRIES_MAX):
         last = await bus.last_under(prefix)
         tail = 0 if last is None else last.seq
-        said = _command(writer, word, reason, author, now, tail)
+        said = saying(writer, tail)
         append = Append(subject_of(said), encode(said), said, tail)
         try:
             return await bus.append(append, prefix, {"traceparent": traceparent(said)}), said
@@ -116,6 +153,42 @@ def _command(writer: str, word: Word, reason: str, author: str, now: int, tail: 
         reason=reason,
         author=author,
     )
+
+
+def _baseline(writer: str, reason: str, author: str, now: int, tail: int) -> BaselineAccepted:
+    baseline_id = derive_id("baseline", writer, tail, reason, author)
+    return BaselineAccepted(
+        id=baseline_id,
+        ts_event=now,
+        ts_init=now,
+        correlation_id=baseline_id,
+        producer=writer,
+        reason=reason,
+        author=author,
+    )
+
+
+async def _comparison_after(bus: Bus, seq: int, wait_s: float) -> Reconciled | None:
+    """The executor's first comparison after `seq`; None if there is none within `wait_s`."""
+    until = time.monotonic() + wait_s
+    while True:
+        entry = await bus.first_on("exec.reconciled", seq + 1)
+        message = None if entry is None else decoded(entry)
+        if isinstance(message, Reconciled):
+            return message
+        if time.monotonic() >= until:
+            return None
+        await asyncio.sleep(LOOK_EVERY_S)
+
+
+def _accepted(seq: int, said: Message, found: Reconciled | None) -> Accepted:
+    if found is None:
+        text = "accepted; the executor has not compared with the venue since"
+    elif found.clean:
+        text = "accepted; books and venue agree"
+    else:
+        text = "accepted; the next comparison still found: " + "; ".join(found.mismatches)
+    return Accepted(seq=seq, id=said.id, answered=found is not None, clean=found is not None and found.clean, text=text)
 
 
 async def _answer_to(bus: Bus, command_id: str, seq: int, wait_s: float) -> Message | None:

@@ -9,6 +9,10 @@ Three questions had to be decided, and are tested:
 * **exec_ids are remembered for ever**, in a dict per instrument (trade ids are unique per instrument only). A high-water mark
   would be smaller, but not every venue's ids are ordered, and fills do arrive out of order. The price is about 40 bytes a fill in the
   snapshot (an id and 16 hex characters of its content): 100,000 fills are 4 MB.
+* **Capital** (`CapitalMoved`) changes what is owned, and nothing that fills have made: an open position keeps its quantity, its cost and so its
+  average price. A deposit of base currency is no entry, as what was owned at the opening was none; a withdrawal is no exit, and realises nothing.
+  Where less is owned afterwards than the position says, people are told; nobody guesses at what price it was "closed". The high-water mark moves
+  with the capital (`valuation`). Before the opening it is passed over: the opening balances are read later and contain it.
 * **A difference to the venue's balances** is told, never booked. A balance that moved since the last comparison may have been read
   before its last fill, so there a difference must be seen twice, unchanged, before it is told; then it is told once.
 """
@@ -17,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal, localcontext
+from typing import Literal
 
 import msgspec
 
@@ -54,7 +59,9 @@ class Books(msgspec.Struct):
     """Everything the ledger remembers.
 
     `bases` are the instruments that can value an asset, by base currency; `quote` is the currency of all PnL. `marks` are mid
-    prices by instrument, or the first fill's price until one is seen. `exec_ids` maps instrument and exec_id to the fill's content.
+    prices by instrument, or the first fill's price until one is seen. `exec_ids` maps instrument and exec_id to the fill's content. `uncounted` is
+    capital, by asset, that has moved and has had no price since: the high-water mark has yet to follow it. `projection` is how the breaker before
+    the database stands.
     """
 
     is_open: bool = False
@@ -68,6 +75,8 @@ class Books(msgspec.Struct):
     equity: Equity | None = None
     equity_ts: int = 0
     unvalued: list[str] = []
+    uncounted: dict[str, Decimal] = {}
+    projection: Literal["CLOSED", "OPEN", "HALF_OPEN"] = "CLOSED"
 
     def move(self, changes: Mapping[str, Decimal]) -> None:
         """Add `changes` to what we own."""
@@ -75,6 +84,14 @@ class Books(msgspec.Struct):
             for asset, change in changes.items():
                 self.balances[asset] = plain(self.balances.get(asset, ZERO) + change)
                 self.comparison.moved[asset] = True
+
+    def move_capital(self, asset: str, amount: Decimal) -> None:
+        """Add to `uncounted`; what sums to nothing is forgotten."""
+        with localcontext(EXACT):
+            waiting = plain(self.uncounted.get(asset, ZERO) + amount)
+        self.uncounted.pop(asset, None)
+        if not waiting.is_zero():
+            self.uncounted[asset] = waiting
 
     def known_content(self, report: ExecutionReport) -> str | None:
         """The content under which this exec_id was seen before; None if it is new."""

@@ -6,6 +6,7 @@ the books, so no rate can be wrong in them. Debits are positive, credits negativ
     account                holds                                              debit means                credit means
     asset:<ASSET>          what we own at the venue, free and locked          more of it                 less of it
     equity:opening         the other side of what we owned at the start                                  owned at the start
+    equity:capital         the other side of what people moved in or out     taken out                   brought in
     trading:<INSTRUMENT>   the clearing account of one instrument: what was   given to the market        received from it
                            exchanged for what (quote paid, base received)
     fees:<ASSET>           commissions paid, in the asset they were paid in   paid                       rebated
@@ -15,7 +16,9 @@ the books, so no rate can be wrong in them. Debits are positive, credits negativ
                    asset:QUOTE -qty*px        trading:I QUOTE +qty*px
               SELL the same with all signs turned
               and  fees:C +commission         asset:C -commission                           C may be base, quote or a third
-    ADJUSTMENT (a human's correction) is a later issue: the books never adjust themselves.
+    ADJUSTMENT asset:A +amount                equity:capital A -amount                     amount < 0: it went out
+
+The books never adjust themselves: an ADJUSTMENT follows from `CapitalMoved`, which the venue's own word or an operator stands behind.
 
 So `asset:*` is the balance sheet (compared with the venue's balances at every reconciliation), and `trading:I`, valued at
 the mark with its sign turned, is the gross profit of `I` since the start.
@@ -31,6 +34,7 @@ from libs.common.money import ZERO, plain
 from libs.trading.positions import EXACT
 
 EQUITY_OPENING = "equity:opening"
+EQUITY_CAPITAL = "equity:capital"
 _ASSET = "asset:"
 
 
@@ -61,6 +65,11 @@ def opening_postings(totals: Mapping[str, Decimal]) -> tuple[Posting, ...]:
     for asset, total in sorted(totals.items()):
         lines += _pair(asset_account(asset), EQUITY_OPENING, asset, total)
     return _balanced(lines)
+
+
+def capital_postings(asset: str, amount: Decimal) -> tuple[Posting, ...]:
+    """The entry of `amount` of `asset` that people brought in (> 0) or took out (< 0)."""
+    return _balanced(_pair(asset_account(asset), EQUITY_CAPITAL, asset, amount))
 
 
 def fill_postings(

@@ -1,5 +1,7 @@
 """The ledger decides what to book. It never talks to a venue and never corrects itself.
 
+    CapitalMoved   → JournalPosted(ADJUSTMENT) → EquityChanged, the high-water mark moved with it
+    ProjectionBreakerChanged   from its own adapter: AlertRaised when the tables begin to lag, and when they no longer do
     Reconciled     the first clean one with balances → JournalPosted(OPENING) → EquityChanged; a later one is compared with the
                    books: AlertRaised(BALANCE_MISMATCH), and nothing is changed
     TRADE report   once for every exec_id → JournalPosted(FILL) → PositionChanged → EquityChanged; the same report again is
@@ -19,6 +21,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import (
     AlertRaised,
+    CapitalMoved,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
@@ -26,14 +29,15 @@ from libs.common.messages import (
     JournalPosted,
     Message,
     PositionChanged,
+    ProjectionBreakerChanged,
     Reconciled,
 )
 from libs.common.money import ZERO
 from libs.runtime.machine import Effect, Publish, Reject
 from libs.trading.positions import EXACT, FLAT, Position, avg_entry_px, exactly, fill, is_bookable
 from services.ledger.books import Books, content_of, differences_to_tell, totals_of
-from services.ledger.chart_of_accounts import assets_of, fill_postings, moves, opening_postings
-from services.ledger.valuation import mark_px, unvalued_assets, value
+from services.ledger.chart_of_accounts import assets_of, capital_postings, fill_postings, moves, opening_postings
+from services.ledger.valuation import count_capital, mark_px, unvalued_assets, value
 
 NAMED_MAX = 20
 """How many assets an alert names; a test account at a venue may hold hundreds."""
@@ -60,6 +64,10 @@ class LedgerMachine:
         match event:
             case ExecutionReport(exec_type="TRADE"):
                 return self._fill(event, now)
+            case CapitalMoved():
+                return self._move_capital(event, now)
+            case ProjectionBreakerChanged():
+                return self._on_projection(event)
             case FeedMarks():
                 return self._mark(event, now)
             case FeedStatus():
@@ -158,6 +166,56 @@ class LedgerMachine:
         )
         return alerts
 
+    # --- capital --------------------------------------------------------------------------------------------------
+
+    def _move_capital(self, moved: CapitalMoved, now: int) -> list[Effect]:
+        if not moved.asset or not is_bookable(moved.amount):
+            detail = f"capital needs an asset, and at most 18 digits before and after the point; told by {moved.id}"
+            return [Reject("CAPITAL_UNBOOKABLE", detail)]
+        if not self.state.is_open or moved.amount.is_zero():  # the opening balances, read later, contain it
+            return []
+        postings = capital_postings(moved.asset, moved.amount)
+        self.state.move(moves(postings))
+        self.state.move_capital(moved.asset, moved.amount)
+        entry = JournalPosted(
+            entry_id=derive_id("entry", "ADJUSTMENT", moved.id),
+            kind="ADJUSTMENT",
+            source_id=moved.id,
+            instrument="",
+            postings=postings,
+            memo=_capital_memo(moved),
+        )
+        equity = self._equity(now, at_once=True) or self._name_unvalued()
+        return [Publish(entry), *self._name_uncovered(moved), *equity]
+
+    def _name_uncovered(self, moved: CapitalMoved) -> list[Effect]:
+        """Positions that say more than is owned, now that some of it has been taken out."""
+        owned = self.state.balances.get(moved.asset, ZERO)
+        alerts: list[Effect] = []
+        for instrument, position in sorted(self.state.positions.items()):
+            if moved.amount > ZERO or _assets(instrument)[0] != moved.asset or position.signed_qty <= max(owned, ZERO):
+                continue
+            text = (
+                f"{_capital_memo(moved)}: {owned:f} {moved.asset} is owned now, the position is still {position.signed_qty:f}; "
+                "bring it back, or sell the rest by hand"
+            )
+            alerts.append(
+                Publish(AlertRaised(code="POSITION_UNCOVERED", severity="ticket", text=text, instrument=instrument))
+            )
+        return alerts
+
+    # --- the tables -----------------------------------------------------------------------------------------------
+
+    def _on_projection(self, change: ProjectionBreakerChanged) -> list[Effect]:
+        was, self.state.projection = self.state.projection, change.state
+        if change.state == "OPEN" and was == "CLOSED":
+            text = f"the SQL tables lag, trading goes on: {change.reason}"
+            return [Publish(AlertRaised(code="PROJECTION_DOWN", severity="ticket", text=text))]
+        if change.state == "CLOSED" and was != "CLOSED":
+            text = f"the SQL tables are written again: {change.reason}"
+            return [Publish(AlertRaised(code="PROJECTION_UP", severity="note", text=text))]
+        return []
+
     # --- equity ---------------------------------------------------------------------------------------------------
 
     def _learn(self, status: FeedStatus, now: int) -> list[Effect]:
@@ -181,6 +239,7 @@ class LedgerMachine:
     def _equity(self, now: int, *, at_once: bool) -> list[Effect]:
         """Publish the equity if it is due (or `at_once`), known and not what was published last."""
         state = self.state
+        at_once = count_capital(state) or at_once
         if not at_once and now - state.equity_ts < self.settings.equity_interval_ns:
             return []
         equity = value(state)
@@ -236,6 +295,12 @@ def _position_changed(report: ExecutionReport, position: Position) -> PositionCh
         exec_id=report.exec_id,
         cl_ord_id=report.cl_ord_id,
     )
+
+
+def _capital_memo(moved: CapitalMoved) -> str:
+    way = "came in" if moved.amount > ZERO else "went out"
+    why = "as the venue told" if moved.reason == "TRANSFER" else "as an operator accepted"
+    return f"{exactly(abs(moved.amount)):f} {moved.asset[:40]} {way}, {why}"
 
 
 def _are_bookable(reconciled: Reconciled) -> bool:

@@ -6,12 +6,21 @@
 
 No number leaves that lacks something: while an asset that has an instrument has no mark yet, there is no equity. An asset
 that no instrument values (dust of a foreign coin) is left out, and said so once.
+
+**Capital is neither profit nor loss.** When it moves, the high-water mark moves in proportion to the equity, so that the drawdown stays what it was: a
+loss of 10 % is one of 10 % after a deposit as well as after a withdrawal (moved by the amount instead, a withdrawal of half the money would double
+the drawdown, and halt). What moved is valued at the mark of its asset at that moment. Where there is none, the amount is left out of the equity until its
+asset has one, and is then counted as capital. From an equity of nothing, or down to it, there is no proportion: the mark begins anew.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from decimal import Decimal, localcontext
+from types import MappingProxyType
+
+import msgspec
 
 from libs.common.messages import Mark
 from libs.common.money import ZERO, plain, to_decimal
@@ -42,21 +51,49 @@ def unvalued_assets(books: Books) -> list[str]:
     ]
 
 
-def value(books: Books) -> Equity | None:
-    """The books at their marks; None while they are closed, their currency is unknown or a mark is missing."""
+def count_capital(books: Books) -> bool:
+    """Let the high-water mark follow the capital that moved and has a price by now; whether it did."""
+    moved = {asset: amount for asset, amount in books.uncounted.items() if _has_price(books, asset)}
+    if not moved:
+        return False
+    before, after = value(books, without=moved), value(books)
+    if before is None or after is None:
+        return False
+    high = _scaled(before.high_water_mark, before.equity, after.equity)
+    books.equity = msgspec.structs.replace(before, high_water_mark=high)
+    books.uncounted = {asset: amount for asset, amount in books.uncounted.items() if asset not in moved}
+    return True
+
+
+def value(books: Books, without: Mapping[str, Decimal] = MappingProxyType({})) -> Equity | None:
+    """The books (`without` so much of some assets) at their marks; None while they are closed, without a currency or lack a mark."""
     if not books.is_open or not books.quote:
         return None
     with localcontext(EXACT):
-        equity = balance = books.balances.get(books.quote, ZERO)
-        for asset, amount in books.balances.items():
+        equity = balance = books.balances.get(books.quote, ZERO) - without.get(books.quote, ZERO)
+        for asset, owned in books.balances.items():
+            amount = owned - without.get(asset, ZERO)
             if asset == books.quote or amount.is_zero() or asset not in books.bases:
                 continue
             px = books.marks.get(books.bases[asset])
             if px is None:
+                if amount == books.uncounted.get(asset):
+                    continue
                 return None
             equity += amount * px
         realized, unrealized = _profits(books)
         return _with_drawdown(books, plain(balance), plain(equity), realized, unrealized)
+
+
+def _has_price(books: Books, asset: str) -> bool:
+    return asset == books.quote or (asset in books.bases and books.bases[asset] in books.marks)
+
+
+def _scaled(high: Decimal, before: Decimal, after: Decimal) -> Decimal:
+    if before <= ZERO or after <= ZERO or high == before:
+        return after
+    with localcontext(QUOTIENT):
+        return plain((high * after / before).quantize(COST_STEP))
 
 
 def _profits(books: Books) -> tuple[Decimal, Decimal]:

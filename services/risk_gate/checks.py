@@ -282,6 +282,20 @@ def _not_reconciled(case: Case) -> Finding:
     return Finding(clean is True, value, "clean")
 
 
+def _reconciled_age(case: Case) -> Finding:
+    """An executor that has stopped comparing may be dead, or deaf to its venue."""
+    never = case.view.reconciled is None
+    # A comparison from the future is as wrong as an old one: it would never age.
+    age = None if never else Decimal(abs(case.now - case.view.reconciled_at)) / MILLISECOND
+    return _at_most(age, case.limits.reconciled_age_ms_max)
+
+
+def _breaker_open(case: Case) -> Finding:
+    breakers = case.view.breakers
+    named = " ".join(f"{name[:64]} {state}" for name, state in sorted(breakers.items()))
+    return Finding(not breakers, named or "all closed", "all closed")
+
+
 def _no_risk_state(case: Case) -> Finding:
     account = case.view.account
     return Finding(case.equity is not None, MISSING if account is None else shown(account.equity), "equity > 0")
@@ -328,6 +342,8 @@ CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     ("OPEN_ORDER", False, _open_order),
     ("QUARANTINED", False, _quarantined),
     ("NOT_RECONCILED", False, _not_reconciled),
+    ("RECONCILED_AGE", False, _reconciled_age),
+    ("BREAKER_OPEN", False, _breaker_open),
     ("NO_RISK_STATE", False, _no_risk_state),
     ("TRADING_STATE", False, _trading_state),
     ("DRAWDOWN", False, _drawdown),

@@ -19,12 +19,13 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
     `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, and no
     position is opened at the prices of another one (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
-    the gate halts once it reaches `drawdown_halt`.
+    the gate halts once it reaches `drawdown_halt`. The last comparison with the venue may be `reconciled_age_ms_max` old.
     """
 
     instruments: tuple[str, ...]
     venue: str = "binance"
     price_age_ms_max: int = 2_000
+    reconciled_age_ms_max: int = 180_000
     collar_aggressive: Decimal = Decimal("0.02")
     collar_passive: Decimal = Decimal("0.20")
     order_value_max: Decimal = Decimal(50_000)

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 from libs.common.messages import (
     AlertRaised,
+    BreakerChanged,
     Check,
     EquityChanged,
     ExecutionReport,
@@ -84,6 +85,8 @@ class RiskMachine:
                 self.state.on_quarantined(event)
             case InstrumentReleased():
                 self.state.on_released(event)
+            case BreakerChanged():
+                self.state.on_breaker(event)
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 

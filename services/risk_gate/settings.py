@@ -32,6 +32,9 @@ class Settings(ServiceSettings):
     )
     risk_signing_key_file: Path = Field(description="the Ed25519 private key that signs approvals; mode 0600")
     risk_price_age_ms_max: int = Field(default=2_000, ge=1, le=600_000, description="older marks stop entries")
+    risk_reconciled_age_ms_max: int = Field(
+        default=180_000, ge=1, le=86_400_000, description="an older comparison with the venue stops entries"
+    )
     risk_collar_aggressive: Fraction = Field(
         default=Decimal("0.02"), description="how far past the mark a price may pay"
     )

@@ -21,6 +21,7 @@ import msgspec
 
 from libs.common.ids import derive_id
 from libs.common.messages import (
+    BreakerChanged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
@@ -90,7 +91,10 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class View(msgspec.Struct, kw_only=True):
-    """Everything a verdict may depend on; what is absent here was never heard, and an entry is denied for it."""
+    """Everything a verdict may depend on; what is absent here was never heard, and an entry is denied for it.
+
+    Only `breakers` is the other way round: those that are not CLOSED, by name; an executor that never spoke of one has nothing to say against.
+    """
 
     trading_state: TradingState = "ACTIVE"
     drawdown_halted: bool = False
@@ -102,7 +106,9 @@ class View(msgspec.Struct, kw_only=True):
     in_flight: dict[str, OrderInFlight] = {}
     unbooked: dict[str, UnbookedFill] = {}
     quarantined: dict[str, list[str]] = {}
+    breakers: dict[str, str] = {}
     reconciled: bool | None = None
+    reconciled_at: int = 0
     mismatches: int = 0
     account: Account | None = None
     intent_ids: dict[str, int] = {}
@@ -174,6 +180,7 @@ class View(msgspec.Struct, kw_only=True):
     def on_reconciled(self, event: Reconciled) -> list[str]:
         """The latest comparison with the venue counts, not the best one. Returns the intents now known to have become no order."""
         self.reconciled = event.clean
+        self.reconciled_at = event.ts_init
         self.mismatches = len(event.mismatches)
         if not event.clean:
             return []
@@ -185,6 +192,13 @@ class View(msgspec.Struct, kw_only=True):
         for intent_id in unanswered:
             del self.in_flight[intent_id]
         return unanswered
+
+    def on_breaker(self, event: BreakerChanged) -> None:
+        """One of the executor's breakers moved; a CLOSED one is no longer worth remembering."""
+        if event.state == "CLOSED":
+            self.breakers.pop(event.name, None)
+        else:
+            self.breakers[event.name] = event.state
 
     def on_quarantined(self, event: InstrumentQuarantined) -> None:
         """One more order of unknown fate."""

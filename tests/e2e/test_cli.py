@@ -443,3 +443,13 @@ async def test_doctor_looks_at_the_running_bus(stack: NatsStack) -> None:
     assert "MARKET" in bus["text"]
     assert "max_bytes" in bus["text"]
     assert bus["cure"]
+
+
+async def test_an_operator_accepts_the_balances(stack: NatsStack) -> None:
+    """In the log under the operator's name; while no executor has compared since, the exit code says: not yet."""
+    said = await bulkhead(
+        stack.home, "accept-balances", "--reason", "paid in", "--author", "ada", "--wait", "0", "--json"
+    )
+    assert said.exit_code == NOT_YET
+    assert (json.loads(said.stdout)["answered"], json.loads(said.stdout)["clean"]) == (False, False)
+    assert "bulkhead status" in said.stderr

@@ -3,7 +3,8 @@
 Every life begins the same way, whatever ended the one before: connect, bring the schema up to date, ask the database where it
 stands, follow the log from there. So a lost connection, a full disk, a restored backup and a restart of this process are one
 case. While the database is down the machine books on, and the log keeps what is missing; lives are tried again with
-growing pauses, and each change of state is logged once. A database that belongs to another log is refused, and left alone.
+growing pauses, and each change of state is logged once. After a few lives that ended through the database its breaker opens (`outage`), and
+the next one is a probe: it commits what is missing, or the pause doubles. A database that belongs to another log is refused, and left alone.
 
     read_log ──▶ queue (bounded) ──▶ batches: up to `batch_max` events or `batch_ms` ──▶ thread: rows and position, one commit
 
@@ -26,15 +27,19 @@ from sqlalchemy import URL
 
 from libs.common.messages import Answer
 from libs.runtime.adapter import AdapterContext, LogEntry
+from libs.runtime.bus import BusError
 from libs.runtime.core import Asked
 from libs.runtime.redaction import SECRET_CHARS_MIN, redact, register_secret
-from services.ledger.adapters.projection import Projection, WrongLog
+from services.ledger.adapters.outage import DatabaseBreaker
+from services.ledger.adapters.projection import PositionMoved, Projection, WrongLog
 from services.ledger.contract import PROJECTION
 from services.ledger.settings import Settings
 
 State = Literal["STARTING", "FOLLOWING", "DOWN", "REFUSED"]
 PAUSE_S_MIN = 0.2
 PAUSE_S_MAX = 5.0
+NOT_THE_DATABASES = (EOFError, PositionMoved, BusError)
+"""What ends a life without saying anything of the database: the log ended, another process wrote, the bus is away."""
 CLOSE_S_MAX = 1.5
 REASON_CHARS_MAX = 300
 SECOND = 1_000_000_000
@@ -81,6 +86,7 @@ class SqlProjection:
         self._waiting: asyncio.Queue[LogEntry] = asyncio.Queue()
         self._batch: list[LogEntry] = []
         self._pause_s = PAUSE_S_MIN
+        self._has_opened = self._fails_to_open = False
         password = self._url.password
         if password is not None and len(password.strip()) >= SECRET_CHARS_MIN:
             register_secret(password)
@@ -89,6 +95,7 @@ class SqlProjection:
         """Begin to follow the log. Never fails: a database that is not there is a state, not an error."""
         self._context = context
         self._gauges = _Gauges(context.registry)
+        self._breaker = DatabaseBreaker(context)
         self._task = asyncio.create_task(self._live(), name="ledger projection")
 
     async def perform(self, asked: Asked) -> Answer:
@@ -113,6 +120,8 @@ class SqlProjection:
 
     async def _live(self) -> None:
         while True:
+            await self._breaker.allowed()
+            self._has_opened = False
             ended: BaseException | None = None
             try:
                 await self._follow()
@@ -122,13 +131,23 @@ class SqlProjection:
             self._batch = []
             if isinstance(ended, WrongLog):
                 self._become("REFUSED", str(ended))
+                self._breaker.refused(str(ended))
                 return
             self._become("DOWN", _described(ended))
-            await asyncio.sleep(self._pause_s)
-            self._pause_s = min(self._pause_s * 2, PAUSE_S_MAX)
+            if isinstance(ended, NOT_THE_DATABASES):
+                self._breaker.unproven()
+            else:
+                self._breaker.failed(self._reason)
+                self._fails_to_open = not self._has_opened
+            if self._breaker.is_closed:  # else the breaker says when
+                await asyncio.sleep(self._pause_s)
+                self._pause_s = min(self._pause_s * 2, PAUSE_S_MAX)
 
     async def _follow(self) -> None:
         projection = await _in_thread(Projection.open, self._url)
+        self._has_opened = True
+        if self._fails_to_open:  # it could not even be opened, and now it can be
+            self._breaker.committed()
         try:
             self._position = projection.position()
             self._waiting = asyncio.Queue(maxsize=2 * self._batch_max)
@@ -152,12 +171,15 @@ class SqlProjection:
 
     async def _write(self, projection: Projection) -> NoReturn:
         while True:
-            self._become("FOLLOWING", "")
+            if self._breaker.is_closed:  # else it is only being tried: a full disk opens, and commits nothing
+                self._become("FOLLOWING", "")
             await self._fill_batch()
             skipped = await _in_thread(projection.apply, self._batch)
             self._batch = []
             self._position = projection.position()
             self._pause_s = PAUSE_S_MIN
+            self._fails_to_open = False
+            self._breaker.committed()
             for each in skipped:
                 self._context.logger.error(
                     "event left out of SQL", seq=each.seq, subject=each.subject, reason=each.reason

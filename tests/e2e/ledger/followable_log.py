@@ -189,20 +189,22 @@ class Lines:
         return [fields for each, fields in self.lines if each == event]
 
 
-def context_of(log: FollowableLog, lines: Lines) -> AdapterContext:
-    """What the shell would lend the adapter."""
+def context_of(
+    log: FollowableLog, lines: Lines, said: list[Message] | None = None, state: Any = None
+) -> AdapterContext:
+    """What the shell would lend the adapter; what it emits is in `said`."""
 
     async def holds_lease() -> bool:
         return True
 
     def refuse(message: Message) -> None:
-        raise AssertionError(f"a projection says nothing, got {message}")
+        raise AssertionError(f"a projection has nothing for the market stream, got {message}")
 
     return AdapterContext(
-        emit=refuse,
+        emit=(said if said is not None else []).append,
         publish_market=refuse,
         clock=FixedClock(),
-        state=lambda: None,
+        state=lambda: state,
         logger=lines,
         holds_lease=holds_lease,
         read_log=log.read,

@@ -44,6 +44,7 @@ NEEDS_A_BUS = (
     ("halt", "--reason", "x"),
     ("reduce", "--reason", "x"),
     ("resume", "--reason", "x"),
+    ("accept-balances", "--reason", "x"),
     ("log", "dump", "log.jsonl"),
     ("record", "--out", "rec"),
 )
@@ -105,6 +106,8 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, words: tuple[st
         ("trace",),
         ("halt",),
         ("resume", "--reason", "  "),
+        ("accept-balances",),
+        ("accept-balances", "--reason", "  "),
         ("fly",),
         ("status", "--colour"),
         ("halt", "--reason", "x", "--wait", "-1"),

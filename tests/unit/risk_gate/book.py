@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from libs.common.messages import (
+    BreakerChanged,
     Check,
     EquityChanged,
     ExecutionReport,
@@ -77,6 +78,10 @@ def status(state: str = "LIVE", *specs: InstrumentSpec) -> FeedStatus:
 
 def reconciled(clean: bool = True, *mismatches: str) -> Reconciled:
     return Reconciled(clean=clean, balances=(), mismatches=mismatches)
+
+
+def breaker(state: str, name: str = "submit") -> BreakerChanged:
+    return BreakerChanged(name=name, state=state, reason="5 failures in a row (limit 5)", retry_at=0)  # type: ignore[arg-type]
 
 
 def entry(intent_id: str = "i1", **changed: Any) -> OrderIntent:

@@ -17,6 +17,7 @@ from tests.unit.risk_gate.book import (
     ETH,
     NOW,
     D,
+    breaker,
     entry,
     exit_,
     failed,
@@ -354,11 +355,53 @@ def test_an_order_of_unknown_fate_quarantines_its_instrument() -> None:
 def test_the_latest_reconciliation_counts() -> None:
     """Clean once is not clean now."""
     seen = view()
-    seen.on_reconciled(reconciled(False, "BTC: 1 at the venue, 2 in the log"))
+    seen.on_reconciled(msgspec.structs.replace(reconciled(False, "BTC: 1 at the venue, 2 in the log"), ts_init=NOW))
     assert judged(entry(), seen)["NOT_RECONCILED"].value == "1 mismatches"
     assert failed(entry(), seen) == ["NOT_RECONCILED"]
-    seen.on_reconciled(reconciled())
+    seen.on_reconciled(msgspec.structs.replace(reconciled(), ts_init=NOW))
     assert failed(entry(), seen) == []
+
+
+def test_a_comparison_that_is_too_old_stops_entries() -> None:
+    """An executor that has stopped comparing may be dead: after three minutes nothing is opened, and everything may be closed."""
+    seen, age_ns = view(), 180 * SECOND
+    fresh = msgspec.structs.replace(mark(), ts=NOW + age_ns + 1)
+    seen.on_marks(marks(fresh))
+    long_valid = NOW + HOUR
+    assert failed(entry(valid_until=long_valid), seen, now=NOW + age_ns) == []
+    late = judged(entry(valid_until=long_valid), seen, now=NOW + age_ns + MILLISECOND)["RECONCILED_AGE"]
+    assert (late.passed, late.value, late.limit) == (False, "180001", "180000")
+    seen.positions = {BTC: D("0.02")}
+    assert failed(exit_(valid_until=long_valid), seen, now=NOW + age_ns + MILLISECOND) == []
+    seen.positions = {}
+    seen.on_reconciled(msgspec.structs.replace(reconciled(), ts_init=NOW + age_ns))
+    assert failed(entry(valid_until=long_valid), seen, now=NOW + age_ns + MILLISECOND) == []
+
+
+def test_a_comparison_from_the_future_never_passes_for_a_fresh_one() -> None:
+    """It would not age before its time has come."""
+    seen = view()
+    seen.reconciled_at = NOW + HOUR
+    assert failed(entry(), seen) == ["RECONCILED_AGE"]
+
+
+@pytest.mark.parametrize("state", ["OPEN", "HALF_OPEN"])
+def test_a_breaker_that_is_not_closed_stops_entries_and_is_named(state: str) -> None:
+    """Whichever of the executor's it is: no entry until every one is closed again; exits never wait for one."""
+    seen = view()
+    seen.on_breaker(breaker(state, "submit"))
+    seen.on_breaker(breaker("OPEN", "losses"))
+    check = judged(entry(), seen)["BREAKER_OPEN"]
+    assert (check.passed, check.value) == (False, f"losses OPEN submit {state}")
+    assert failed(entry(), seen) == ["BREAKER_OPEN"]
+    seen.positions = {BTC: D("0.02")}
+    assert failed(exit_(), seen) == []
+    seen.positions = {}
+    seen.on_breaker(breaker("CLOSED", "losses"))
+    assert failed(entry(), seen) == ["BREAKER_OPEN"]
+    seen.on_breaker(breaker("CLOSED", "submit"))
+    assert failed(entry(), seen) == []
+    assert seen.breakers == {}
 
 
 @pytest.mark.parametrize("state", ["REDUCING", "HALTED"])
@@ -475,7 +518,7 @@ def test_nothing_is_opened_at_the_prices_of_another_venue() -> None:
             },
         ),
         ("feed_state", {"FEED_DOWN"}),
-        ("reconciled", {"NOT_RECONCILED"}),
+        ("reconciled", {"NOT_RECONCILED", "RECONCILED_AGE"}),
         (
             "account",
             {

@@ -28,6 +28,7 @@ from tests.unit.risk_gate.book import (
     LIMITS,
     NOW,
     D,
+    breaker,
     command,
     entry,
     equity,
@@ -464,4 +465,37 @@ def test_the_settings_survive_the_log() -> None:
 def test_everything_it_reads_is_in_its_contract() -> None:
     """Facts outside the contract would never arrive."""
     heard = (entry(), equity(), command("HALT"), marks(mark()), status("LIVE", spec()), report(entry()), position("1"))
-    assert {type(event) for event in (*heard, reconciled())} <= set(CONTRACT.consumes)
+    assert {type(event) for event in (*heard, reconciled(), breaker("OPEN"))} <= set(CONTRACT.consumes)
+
+
+def test_an_open_breaker_survives_a_snapshot_and_denies_by_its_name() -> None:
+    """Heard, frozen, thawed: the verdict still names it; closed again, the same wish is approved."""
+    book = opened().tell(breaker("OPEN", "losses"))
+    assert book.tell(entry("i1")).only(OrderDenied).reasons == ("BREAKER_OPEN",)
+    book.tell(breaker("CLOSED", "losses")).expect()
+    book.tell(entry("i2")).only(OrderApproved)
+
+
+def test_a_position_closed_by_hand_is_closed_for_the_gate() -> None:
+    """Somebody sold at the venue, and the executor adopted the order: no approval of ours stands behind it, and nothing of it remains."""
+    book = opened()
+    bought = entry("i1")
+    for event in (bought, trade(bought, "e1", "0.02", "0.02"), position("0.02", "e1"), equity("8800")):
+        book.tell(event)
+    by_hand = exit_("venue-77")
+    book.tell(report(by_hand)).expect()
+    book.tell(trade(by_hand, "e2", "0.02", "0.02")).expect()
+    assert book.tell(exit_("x1")).only(OrderDenied).reasons == ("REDUCE_ONLY",)
+    book.tell(position("0", "e2")).tell(equity("10000")).expect()
+    state = book.machine.state
+    assert (state.positions, state.in_flight, state.unbooked) == ({}, {}, {})
+    book.tell(entry("i2", reason="trend up again")).only(OrderApproved)
+
+
+def test_selling_by_hand_more_than_is_held_breaks_nothing() -> None:
+    """What was ours before the books were opened went too: the gate sees a short position and lets nothing reduce it twice."""
+    book = opened()
+    book.tell(trade(exit_("venue-78"), "e1", "0.5", "0.5")).expect()
+    book.tell(position("-0.5", "e1")).tell(equity()).expect()
+    assert book.machine.state.positions == {BTC: D("-0.5")}
+    assert book.tell(exit_("x1")).only(OrderDenied).reasons == ("REDUCE_ONLY",)

@@ -54,6 +54,8 @@ def views(draw: st.DrawFn) -> View:
         )
 
     state = View(feed_state="LIVE", reconciled=True, specs={BTC: spec(), ETH: spec(ETH)})
+    state.reconciled_at = NOW - draw(st.integers(0, 4_000)) * MILLISECOND
+    state.breakers = {"submit": "OPEN"} if draw(st.integers(0, 9)) == 0 else {}
     state.marks = {BTC: mark(px=float(draw(prices)), ts=NOW - draw(st.integers(0, 3_000)) * MILLISECOND)}
     state.marks[ETH] = mark(ETH, 3_000.0)
     state.positions = {ETH: draw(quantities)} if draw(st.booleans()) else {}
