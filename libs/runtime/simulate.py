@@ -81,7 +81,10 @@ class Node:
         return process is not None and process.is_quiet
 
     def start(self) -> None:
-        """Begin a process that recovers from disk and log."""
+        """Begin a process that recovers from disk and log, as soon as the log can be reached."""
+        if not self.log.is_reachable:
+            self.scheduler.soon(self.faults.restart_ms_max, self.start)
+            return
         self.starts += 1
         self.process = _Incarnation(self)
         self.process.pull_soon()
@@ -188,7 +191,7 @@ class _Incarnation:
 
     def _pull(self) -> None:
         self._pulling = False
-        if not self._usable:
+        if not self._usable or not self.node.log.is_reachable:
             return
         entries, filters = self.node.log.entries, self.node.member.contract.filters
         for _ in range(self.node.scheduler.random.randint(1, 32)):
@@ -238,6 +241,9 @@ class _Incarnation:
     def _reach_server(self, append: Append) -> None:
         """The message arrives whether or not its sender still lives."""
         scheduler, faults, log = self.node.scheduler, self.node.faults, self.node.log
+        if not log.is_reachable:
+            scheduler.after_ms(faults.append_timeout_ms, self._append_timed_out)
+            return
         try:
             if append.dead_copy_of is not None:
                 log.dead.setdefault(append.dead_copy_of, log.entries[append.dead_copy_of - 1])

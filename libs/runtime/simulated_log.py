@@ -68,9 +68,13 @@ class Scheduler:
 
 
 class SimulatedLog:
-    """The decision log with the server's condition on appends. Every entry it has acknowledged stays."""
+    """The decision log with the server's condition on appends. Every entry it has acknowledged stays.
+
+    While it is not `is_reachable`, whoever lives hears nothing and says nothing, and nobody can begin.
+    """
 
     def __init__(self) -> None:
+        self.is_reachable = True
         self.entries: list[LogEntry] = []
         self.listeners: list[Callable[[], None]] = []
         self.dead: dict[int, LogEntry] = {}
@@ -90,6 +94,12 @@ class SimulatedLog:
         for listener in self.listeners:
             listener()
         return seq
+
+    def come_back(self) -> None:
+        """Be reachable again, and say so."""
+        self.is_reachable = True
+        for listener in self.listeners:
+            listener()
 
     async def last_under(self, subject_filter: str) -> LogEntry | None:
         """As Bus.last_under."""

@@ -62,6 +62,11 @@ class PricePath:
             px *= math.exp(drift + shock)
             self.px.append(round(px, 2))
 
+    def gap(self, ts: int, factor: float) -> None:
+        """From the first price after `ts` on, everything costs `factor` times as much."""
+        first = (ts - self.start) // PRICE_EVERY + 1
+        self.px[first:] = [round(px * factor, 2) for px in self.px[first:]]
+
     def at(self, ts: int) -> float:
         """The price in force at `ts`."""
         return self.px[min(max(0, (ts - self.start) // PRICE_EVERY), len(self.px) - 1)]

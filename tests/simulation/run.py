@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 
+from libs.common.timeframe import MILLISECOND
 from tests.simulation.checkers import Checkers
-from tests.simulation.world import Plan, World
+from tests.simulation.plans import Plan
+from tests.simulation.world import World
 
 
 def run_seed(seed: int, plan: Plan | None = None) -> Counter[str]:
@@ -24,4 +26,8 @@ def run_seed(seed: int, plan: Plan | None = None) -> Counter[str]:
     checkers.counts["restores"] = sum(node.restores for node in world.nodes)
     checkers.counts["steps"] = world.scheduler.steps
     checkers.counts["fills"] = len(world.venue.fills())
+    checkers.counts["incidents"] = world.incidents.happened.total()
+    checkers.counts.update({f"incident {kind}": times for kind, times in world.incidents.happened.items()})
+    checkers.counts["hands"] = len(world.incidents.hands)
+    checkers.counts["uncovered_ms"] = checkers.cover.longest // MILLISECOND
     return checkers.counts

@@ -6,8 +6,8 @@ import pytest
 
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.checkers import Broken
+from tests.simulation.plans import HARSH
 from tests.simulation.run import run_seed
-from tests.simulation.world import HARSH
 
 pytestmark = pytest.mark.no_cover  # tracing every line makes it four times slower; what it runs is covered elsewhere
 

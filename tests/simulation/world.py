@@ -1,19 +1,23 @@
-"""The whole stack in one process under one seed: seven services, a venue, a market, an operator who says `genesis` once."""
+"""The whole stack in one process under one seed: seven services, a venue, a market, and an operator.
+
+The operator says `genesis` once, and in the calm takes the venue's balances for right where a transfer was told to nobody.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from decimal import Decimal
 from random import Random
+from typing import Any
 
-import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from libs.common.approval import public_key_hex, sign
 from libs.common.codec import encode
 from libs.common.ids import derive_id
-from libs.common.messages import Answer, GenesisDeclared, Message, MessageSent, OrderApproved
+from libs.common.messages import Answer, BaselineAccepted, GenesisDeclared, Message, MessageSent, OrderApproved
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
+from libs.runtime.breaker import BreakerLimits
 from libs.runtime.core import Asked
 from libs.runtime.engine import Append
 from libs.runtime.simulate import Member, Node
@@ -36,7 +40,9 @@ from services.signal_agents.portfolio.sizing import Limits as SizingLimits
 from services.signal_agents.trend.contract import CONTRACT as TREND
 from services.signal_agents.trend.machine import TrendMachine
 from services.signal_agents.trend.track import Bounds, Shape
+from tests.simulation.incidents import Incidents, draw
 from tests.simulation.market import FeedEdge, spec
+from tests.simulation.plans import Plan, plan_of
 from tests.simulation.venue_edge import VenueEdge, VenueFaults
 
 BEGIN = 1_735_689_600 * SECOND
@@ -44,65 +50,6 @@ BEGIN = 1_735_689_600 * SECOND
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
 CASH = Decimal(100_000)
 POSITION_FRACTION_MAX = Decimal("0.20")
-
-
-class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What one seed puts the system through: `storm_minutes` with these faults, then a calm in which all must settle."""
-
-    storm_minutes: int
-    calm_minutes: int
-    faults: Faults
-    venue_faults: VenueFaults
-
-
-HARSH = Plan(
-    storm_minutes=45,
-    calm_minutes=12,
-    faults=Faults(
-        append_lost=0.002,
-        ack_lost=0.004,
-        crash_per_step=0.004,
-        snapshot_per_step=0.02,
-        snapshot_lost=0.5,
-        restart_ms_max=2_000.0,
-    ),
-    venue_faults=VenueFaults(
-        request_lost=0.02,
-        answer_lost=0.08,
-        query_fails=0.05,
-        report_repeated=0.3,
-        stream_drops=0.2,
-        deadline_ms=1_000.0,
-    ),
-)
-"""Much goes wrong, quickly: this is what finds planted bugs first."""
-
-
-def plan_of(seed: int) -> Plan:
-    """The faults of a seed: some seeds are calm, some lose messages, some crash all the time; every fifth is harsh."""
-    if seed % 5 == 0:
-        return HARSH
-    random = Random(f"plan {seed}")
-    harshness = random.choice((0.0, 0.3, 1.0, 1.0, 3.0))
-    faults = Faults(
-        append_lost=0.001 * harshness,
-        ack_lost=0.001 * harshness,
-        crash_per_step=0.001 * harshness * random.random(),
-        freeze_share=random.random() * 0.5,
-        snapshot_per_step=0.02,
-        snapshot_lost=random.random(),
-        delay_ms_max=random.choice((2.0, 10.0, 100.0)),
-        restart_ms_max=random.choice((500.0, 5_000.0, 60_000.0)),
-    )
-    venue_faults = VenueFaults(
-        request_lost=0.03 * harshness * random.random(),
-        answer_lost=0.05 * harshness * random.random(),
-        query_fails=0.1 * harshness * random.random(),
-        rejects=0.03 * harshness * random.random(),
-        report_repeated=0.3 * random.random(),
-        stream_drops=0.02 * harshness * random.random(),
-    )
-    return Plan(storm_minutes=random.randint(60, 120), calm_minutes=12, faults=faults, venue_faults=venue_faults)
 
 
 class PeopleEdge:
@@ -141,8 +88,16 @@ class World:
         self.venue_edge = VenueEdge(self.scheduler, self.venue, self.plan.venue_faults)
         self.end = BEGIN + (self.plan.storm_minutes + self.plan.calm_minutes) * MINUTE
         self.feed_edge = FeedEdge(self.scheduler, self.venue, self.venue_edge.updated, INSTRUMENTS, seed, self.end)
+        self.policy = self._policy()
         self.members = self._members()
         self.nodes = [Node(member, self.log, self.scheduler, self.plan.faults) for member in self.members]
+        self.executor = next(node for node in self.nodes if node.member.contract is EXECUTOR)
+        self.ledger = next(node for node in self.nodes if node.member.contract is LEDGER)
+        planned = draw(seed, self.plan.incidents, INSTRUMENTS, BEGIN, BEGIN + self.plan.storm_minutes * MINUTE)
+        self.incidents = Incidents(
+            planned, self.scheduler, self.log, self.venue, self.venue_edge, self.feed_edge, self._known_qty
+        )
+        self._operator_tail = 0
 
     def start(self) -> None:
         """Everything begins at once; the operator declares the book a second later."""
@@ -159,23 +114,60 @@ class World:
         for node in self.nodes:
             node.faults = Faults()
         self.venue_edge.faults = VenueFaults()
+        for minutes in (3, 6):
+            self.scheduler.at(self.scheduler.now + minutes * MINUTE, self._accept_transfers)
         self.scheduler.run_until(self.end, after_step)
 
+    def _known_qty(self, instrument: str) -> Decimal:
+        """What the executor knows to hold as a position, while it lives."""
+        state = self.executor.state()
+        holding = state.holdings.get(instrument) if state else None
+        return holding.qty if holding is not None and holding.owner else Decimal(0)
+
     def _declare(self) -> None:
-        message = GenesisDeclared(
-            id=derive_id("genesis"),
-            correlation_id=derive_id("genesis"),
-            producer="ops.cli",
-            book="sim",
-            mode="paper",
-            author="simulation",
-            ts_event=self.scheduler.now,
-            ts_init=self.scheduler.now,
+        self._say("genesis", GenesisDeclared(book="sim", mode="paper", author="simulation", **self._stamps("genesis")))
+
+    def _accept_transfers(self) -> None:
+        """The books were not told of every transfer: a person has looked, and takes the venue for right."""
+        state = self.executor.state()
+        wanted = {"USDT": CASH}
+        for asset, amount in self.incidents.transfers.items():
+            wanted[asset] = wanted.get(asset, Decimal(0)) + amount
+        if state is None or any(state.opening.get(asset) != amount for asset, amount in wanted.items()):
+            stamps = self._stamps(f"baseline {self.scheduler.now}")
+            self._say("baseline", BaselineAccepted(reason="a transfer nobody told", author="simulation", **stamps))
+
+    def _stamps(self, name: str) -> dict[str, Any]:
+        now, own = self.scheduler.now, derive_id(name)
+        return {"id": own, "correlation_id": own, "producer": "ops.cli", "ts_event": now, "ts_init": now}
+
+    def _say(self, suffix: str, message: Message) -> None:
+        append = Append(f"ops.cli.{suffix}", encode(message), message, self._operator_tail)
+        self._operator_tail = self.log.append(append, "ops.cli")
+
+    def _policy(self) -> OrderExecutorMachine.Settings:
+        """The executor's settings: its breakers stay in force, and so lenient that a storm of faults is traded through."""
+        return OrderExecutorMachine.Settings(
+            gate_public_key=public_key_hex(self._key()),
+            instruments=INSTRUMENTS,
+            venue="sim",
+            notional_max=CASH / 4,
+            crash_starts_max=1_000_000,
+            losses_in_a_row_max=50,
+            check_interval_ms=300_000,
+            call_limits=BreakerLimits(
+                failure_share_max=0.9, failures_in_a_row_max=15, slow_share_max=2.0, open_ns_max=20 * SECOND
+            ),
+            reject_limits=BreakerLimits(
+                failure_share_max=2.0, failures_in_a_row_max=5, slow_share_max=2.0, open_ns_max=60 * SECOND
+            ),
         )
-        self.log.append(Append("ops.cli.genesis", encode(message), message, 0), "ops.cli")
+
+    def _key(self) -> Ed25519PrivateKey:
+        return Ed25519PrivateKey.from_private_bytes(Random(self.seed).randbytes(32))
 
     def _members(self) -> list[Member]:
-        key = Ed25519PrivateKey.from_private_bytes(Random(self.seed).randbytes(32))
+        key = self._key()
 
         def seal(message: Message) -> Message:
             return sign(key, message) if isinstance(message, OrderApproved) else message
@@ -208,9 +200,6 @@ class World:
             position_fraction_max=POSITION_FRACTION_MAX,
             approval_ttl_ms=20_000,
         )
-        executor = OrderExecutorMachine.Settings(
-            gate_public_key=public_key_hex(key), instruments=INSTRUMENTS, venue="sim", notional_max=CASH / 4
-        )
         return [
             Member(
                 FEED,
@@ -221,7 +210,7 @@ class World:
             Member(TREND, TrendMachine, trend),
             Member(PORTFOLIO, PortfolioMachine, portfolio),
             Member(RISK, RiskMachine, risk, seal=seal),
-            Member(EXECUTOR, OrderExecutorMachine, executor, self.venue_edge),
+            Member(EXECUTOR, OrderExecutorMachine, self.policy, self.venue_edge),
             Member(LEDGER, LedgerMachine, LedgerMachine.Settings()),
             Member(NOTIFIER, NotifierMachine, NotifierMachine.Settings(), PeopleEdge(self.scheduler)),
         ]

@@ -1,0 +1,209 @@
+"""The venue's side of the counter: a request that has arrived becomes an answer, and one that has not becomes what the adapter says then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from libs.common.messages import (
+    AccountRead,
+    Answer,
+    OrderAnswered,
+    OrderLookedUp,
+    PairAnswered,
+    VenueChecked,
+    VenueFill,
+    VenueOrder,
+)
+from libs.runtime.machine import Request
+from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueUpdate
+from services.order_executor.requests import (
+    CancelOrder,
+    CancelPair,
+    CheckVenue,
+    LookUpOrder,
+    ReadAccount,
+    SubmitOrder,
+    SubmitPair,
+)
+
+Verdict = Literal["CONFIRMED", "REJECTED", "UNKNOWN"]
+Action = SubmitOrder | CancelOrder | SubmitPair | CancelPair
+"""What changes something at the venue."""
+
+
+def is_action(request: Request) -> bool:
+    """Whether the request changes something at the venue."""
+    return isinstance(request, SubmitOrder | CancelOrder | SubmitPair | CancelPair)
+
+
+def kind_at_venue(request: Request) -> str:
+    """The type of order a submission would enter, `PAIR` for a pair; "" for anything else."""
+    if isinstance(request, SubmitPair):
+        return "PAIR"
+    return request.ord_type if isinstance(request, SubmitOrder) else ""
+
+
+def names_of(request: Request) -> tuple[str, ...]:
+    """The client ids of the orders a submission would enter."""
+    match request:
+        case SubmitOrder():
+            return (request.cl_ord_id,)
+        case SubmitPair():
+            return (request.stop_id, request.target_id)
+    return ()
+
+
+def act(venue: SpotVenue, request: Action, now: int) -> list[VenueUpdate]:
+    """Do at the venue what is asked.
+
+    Raises:
+        VenueRejected: the venue refuses.
+    """
+    match request:
+        case SubmitOrder():
+            wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
+            return venue.submit(NewOrder(**wanted), now)
+        case SubmitPair():
+            pair = NewPair(
+                list_id=request.stop_id,
+                instrument=request.instrument,
+                side="SELL",
+                order_qty=request.order_qty,
+                stop_id=request.stop_id,
+                stop_px=request.stop_px,
+                target_id=request.target_id,
+                target_px=request.target_px,
+            )
+            return venue.submit_pair(pair, now)
+        case CancelOrder():
+            return venue.cancel(request.instrument, request.cl_ord_id, now)
+        case CancelPair():
+            return venue.cancel_pair(request.instrument, request.list_id, now)
+
+
+def confirmed(venue: SpotVenue, request_id: str, request: Action, updates: list[VenueUpdate]) -> Answer:
+    """The answer of a venue that has done as it was asked."""
+    fills = tuple(update.fill for update in updates if update.fill is not None)
+    if isinstance(request, SubmitPair | CancelPair):
+        list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
+        pair = venue.pairs.find(request.instrument, list_id)
+        assert pair is not None, "the venue acted on a pair that it does not have"
+        orders: Iterable[VenueOrder] = (booked.as_order() for booked in venue.pairs.orders(pair))
+    else:
+        shown = venue.order(request.instrument, request.cl_ord_id)
+        assert shown is not None, "the venue acted on an order that it does not have"
+        orders = (shown,)
+    return answered(request_id, request, "CONFIRMED", tuple(orders), fills)
+
+
+def answered(
+    request_id: str,
+    request: Action,
+    outcome: Verdict,
+    orders: tuple[VenueOrder, ...] = (),
+    fills: tuple[VenueFill, ...] = (),
+    code: str = "",
+    detail: str = "",
+) -> Answer:
+    """An answer to an action, in the form its request wants."""
+    if isinstance(request, SubmitPair | CancelPair):
+        return PairAnswered(
+            request_id=request_id,
+            instrument=request.instrument,
+            list_id=request.stop_id if isinstance(request, SubmitPair) else request.list_id,
+            outcome=outcome,
+            orders=orders,
+            fills=fills,
+            code=code,
+            detail=detail,
+        )
+    return OrderAnswered(
+        request_id=request_id,
+        instrument=request.instrument,
+        cl_ord_id=request.cl_ord_id,
+        outcome=outcome,
+        order=orders[0] if orders else None,
+        fills=fills,
+        code=code,
+        detail=detail,
+    )
+
+
+def told(venue: SpotVenue, request_id: str, request: Request) -> Answer:
+    """The answer to a question that the venue could answer."""
+    match request:
+        case LookUpOrder():
+            order = venue.order(request.instrument, request.cl_ord_id)
+            fills = [fill for fill in venue.fills(request.instrument) if fill.cl_ord_id == request.cl_ord_id]
+            return OrderLookedUp(
+                request_id=request_id,
+                instrument=request.instrument,
+                cl_ord_id=request.cl_ord_id,
+                outcome="NOT_FOUND" if order is None else "FOUND",
+                order=order,
+                fills=tuple(fills),
+                detail="",
+            )
+        case ReadAccount():
+            return _account(venue, request_id, request)
+        case CheckVenue():
+            tradable = tuple(each for each in request.instruments if venue.market_status(each) == "TRADING")
+            return _checked(request_id, tradable)
+    raise AssertionError(f"the venue cannot {type(request).__name__}")
+
+
+def untold(request_id: str, request: Request, detail: str, outcome: Verdict = "UNKNOWN", code: str = "") -> Answer:
+    """What the adapter says of a request that got no answer, or (`outcome` REJECTED) a refusal that is about no order."""
+    match request:
+        case LookUpOrder():
+            return OrderLookedUp(
+                request_id=request_id,
+                instrument=request.instrument,
+                cl_ord_id=request.cl_ord_id,
+                outcome="FAILED",
+                order=None,
+                fills=(),
+                detail=detail,
+            )
+        case ReadAccount():
+            return AccountRead(request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail=detail)
+        case CheckVenue():
+            return _checked(request_id, None, detail)
+        case SubmitOrder() | CancelOrder() | SubmitPair() | CancelPair():
+            return answered(request_id, request, outcome, code=code, detail=detail)
+    raise AssertionError(f"nobody can {type(request).__name__}")
+
+
+def _account(venue: SpotVenue, request_id: str, request: ReadAccount) -> AccountRead:
+    fills = [
+        fill
+        for instrument in request.instruments
+        for fill in venue.fills(instrument)
+        if int(fill.exec_id) > int(request.fills_after.get(instrument, "-1") or "-1")
+    ]
+    return AccountRead(
+        request_id=request_id,
+        ok=True,
+        balances=venue.balances(),
+        open_orders=tuple(venue.open_orders()),
+        fills=tuple(fills),
+        detail="",
+    )
+
+
+def _checked(request_id: str, tradable: tuple[str, ...] | None, detail: str = "") -> VenueChecked:
+    """A key that is as it should be; without `tradable` nobody answered."""
+    ok = tradable is not None
+    return VenueChecked(
+        request_id=request_id,
+        ok=ok,
+        detail=detail,
+        clock_drift_ms=3 if ok else None,
+        can_trade=True if ok else None,
+        can_withdraw=False if ok else None,
+        ip_restricted=True if ok else None,
+        maker_bps=None,
+        taker_bps=None,
+        tradable=tradable,
+    )
