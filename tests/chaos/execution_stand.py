@@ -34,6 +34,7 @@ from libs.common.money import floor_to_step
 from libs.common.subjects import subject_of
 from libs.runtime.bus import cancelled
 from services.cli.stack import ensure_secrets
+from services.exchange_sim.faults import RestFault, SocketFault
 from tests.chaos.execution_books import Wish, faults_of
 from tests.chaos.log_tail import LogTail
 from tests.chaos.nursery import Nursery
@@ -76,6 +77,7 @@ class ExecutionStand:
         self._nursery = nursery
         self._pids: list[int] = []
         self._feeding: asyncio.Task[None]
+        self._supervising: asyncio.Task[None] | None = None
         self._pens: dict[str, Pen] = {}
         self._gate_key: Ed25519PrivateKey
 
@@ -102,7 +104,7 @@ class ExecutionStand:
 
     async def stop(self) -> None:
         """Everything down."""
-        await cancelled(self._feeding)
+        await cancelled(self._feeding, *([self._supervising] if self._supervising else []))
         for pid in self._pids:
             if self._nursery.poll(pid) is None:
                 os.kill(pid, signal.SIGKILL)
@@ -158,9 +160,27 @@ class ExecutionStand:
         await self.nats.start(provisioned=False)
 
     def supervise(self) -> None:
-        """Start the executor again if it has ended, as a supervisor would."""
-        if self.ended() is not None:
-            self.restart()
+        """From now on, start the executor again whenever it has ended, as the supervisor does."""
+        self._supervising = asyncio.create_task(self._supervise(), name="supervisor")
+
+    async def _supervise(self) -> None:
+        while True:
+            if self.ended() is not None:
+                self.restart()
+            await asyncio.sleep(0.1)
+
+    def deafen(self, seconds: float) -> None:
+        """For so long, nothing that happens to an order is told on the user stream."""
+        self.venue.faults.add(SocketFault(kind="drop", stream="account", seconds=seconds))
+
+    async def hand(self, action: str, **body: Any) -> None:
+        """Let somebody else do something to the account: `sell`, `cancel`, `liquidate`, `delist`."""
+        async with self.venue.http.post(f"/sim/account/{action}", json=body) as answer:
+            assert answer.status == 200, f"/sim/account/{action}: {await answer.text()}"
+
+    def refuse(self, code: int, body: str = "", *, path: str = "/api/v3/*", **more: Any) -> None:
+        """Let calls of the venue be answered with this status."""
+        self.venue.faults.add(RestFault(kind="status", path=path, code=code, body=body or None, **more))
 
     # --- the gate and the feed --------------------------------------------------------------------------------------
 
@@ -275,6 +295,13 @@ class ExecutionStand:
         open_orders = self.venue.account.open_orders(instrument)
         stops = [each for each in open_orders if each.side == "SELL" and each.stop_px is not None]
         return sum((each.order_qty - each.cum_qty for each in stops), Decimal(0))
+
+    async def position(self, qty: str = "0.01", instrument: str = BTC, **changes: Any) -> str:
+        """A position under its stop, with nothing under way; the intent's id."""
+        intent = await self.enter(qty, instrument=instrument, **changes)
+        await self.until(lambda: self.covered(instrument), "a stop under the position")
+        await self.reconciled()
+        return intent
 
     def covered(self, instrument: str = BTC) -> bool:
         """Whether there is a position, and a stop of its size."""
