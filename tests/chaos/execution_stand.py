@@ -158,6 +158,7 @@ class ExecutionStand:
     async def start_nats(self) -> None:
         """Start it again, on what it has on disk."""
         await self.nats.start(provisioned=False)
+        await self.until(lambda: all(pen.user.client.is_connected for pen in self._pens.values()), "gate and feed")
 
     def supervise(self) -> None:
         """From now on, start the executor again whenever it has ended, as the supervisor does."""
@@ -168,6 +169,11 @@ class ExecutionStand:
             if self.ended() is not None:
                 self.restart()
             await asyncio.sleep(0.1)
+
+    def blind(self, seconds: float) -> None:
+        """For so long, neither the user stream nor a reading of the account tells anything."""
+        self.deafen(seconds)
+        self.refuse(503, path="/api/v3/account", seconds=seconds)
 
     def deafen(self, seconds: float) -> None:
         """For so long, nothing that happens to an order is told on the user stream."""

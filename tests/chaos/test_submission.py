@@ -21,8 +21,8 @@ async def test_accepted_and_then_timed_out_is_one_order_when_the_stream_tells_it
 
 
 async def test_accepted_and_then_timed_out_is_one_order_when_nobody_tells_it(stand: ExecutionStand) -> None:
-    """No answer and a deaf stream: the order is UNKNOWN, a person is told, it is looked up by its id, booked and protected."""
-    stand.deafen(1.0)
+    """No answer, a deaf stream and no account: the order is UNKNOWN, a person is told, it is looked up by its id, booked and protected."""
+    stand.blind(1.0)
     stand.venue.faults.add(OrderFault(kind="timeout_after_accept"))
     await stand.enter("0.01")
     await stand.until(stand.covered, "a stop under the position")
@@ -32,7 +32,7 @@ async def test_accepted_and_then_timed_out_is_one_order_when_nobody_tells_it(sta
 
 async def test_accepted_and_then_reset_is_one_order(stand: ExecutionStand) -> None:
     """A TCP reset instead of an answer says nothing about the order, which is there."""
-    stand.deafen(1.0)
+    stand.blind(1.0)
     stand.venue.faults.add(OrderFault(kind="reset_after_accept"))
     await stand.enter("0.01")
     await stand.until(stand.covered, "a stop under the position")
@@ -41,7 +41,7 @@ async def test_accepted_and_then_reset_is_one_order(stand: ExecutionStand) -> No
 
 async def test_a_truncated_answer_is_no_answer(stand: ExecutionStand) -> None:
     """Status 200 and half a body: ccxt sees an order without an id; we see that we know nothing, and ask."""
-    stand.deafen(1.0)
+    stand.blind(1.0)
     stand.venue.faults.add(RestFault(kind="truncated", path=ORDER, method="POST"))
     await stand.enter("0.01")
     await stand.until(stand.covered, "a stop under the position")
