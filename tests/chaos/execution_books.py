@@ -19,6 +19,9 @@ from tests.chaos.scripted_venue import ScriptedVenue
 OTHER_HANDS = ("web_", "autoclose-")
 """How client ids begin that are not ours: somebody's in the web page, and the venue's own."""
 
+NEVER = ("CONTRADICTORY_FILL", "IMPOSSIBLE_REPORT", "ORDER_SURFACED", "ORDER_VANISHED", "OVERFILLED")
+"""Alerts that say that we, or the venue, were wrong about an order; no incident here is an excuse for that."""
+
 
 class Wish(msgspec.Struct, frozen=True):
     """What the gate has approved."""
@@ -44,6 +47,7 @@ def faults_of(
         *_booked(venue, log),
         *_uncovered(venue),
         *_unreconciled(log),
+        *(f"{code} was told: somebody guessed" for code in NEVER if code in log.alerts),
         *(f"nobody was told {code}: {log.alerts}" for code in alerts if code not in log.alerts),
     ]
 

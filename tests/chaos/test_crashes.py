@@ -115,6 +115,9 @@ async def test_a_zombie_submits_nothing(stand: ExecutionStand) -> None:
     stand.log.heard = lambda _: None
     await stand.until(lambda: len(stand.log.said(ServiceStarted)) == 2, "the other to take over")
     await stand.until(lambda: stand.covered() or _came_to_nothing(stand, wish), "the fate of the entry")
+    if stand.covered():
+        await stand.exit("0.00999", valid_s=14.0)
+        await stand.until(stand.flat, "the exit by the other")
     accepted = dict(stand.venue.accepted)
     stand.thaw(zombie)
     await stand.until(lambda: stand.ended(zombie) is not None, "the end of the zombie")

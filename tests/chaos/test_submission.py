@@ -22,7 +22,7 @@ async def test_accepted_and_then_timed_out_is_one_order_when_the_stream_tells_it
 
 async def test_accepted_and_then_timed_out_is_one_order_when_nobody_tells_it(stand: ExecutionStand) -> None:
     """No answer, a deaf stream and no account: the order is UNKNOWN, a person is told, it is looked up by its id, booked and protected."""
-    stand.blind(1.0)
+    stand.blind(2.0)
     stand.venue.faults.add(OrderFault(kind="timeout_after_accept"))
     await stand.enter("0.01")
     await stand.until(stand.covered, "a stop under the position")
