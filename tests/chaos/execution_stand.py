@@ -29,7 +29,16 @@ from nats.errors import Error as NatsError
 from libs.common.approval import sign
 from libs.common.codec import encode
 from libs.common.ids import cl_ord_id_of
-from libs.common.messages import FeedMarks, FeedStatus, GenesisDeclared, Mark, Message, OrderApproved, Reconciled
+from libs.common.messages import (
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    GenesisDeclared,
+    Mark,
+    Message,
+    OrderApproved,
+    Reconciled,
+)
 from libs.common.money import floor_to_step
 from libs.common.subjects import subject_of
 from libs.runtime.bus import cancelled
@@ -179,11 +188,6 @@ class ExecutionStand:
         """For so long, nothing that happens to an order is told on the user stream."""
         self.venue.faults.add(SocketFault(kind="drop", stream="account", seconds=seconds))
 
-    async def hand(self, action: str, **body: Any) -> None:
-        """Let somebody else do something to the account: `sell`, `cancel`, `liquidate`, `delist`."""
-        async with self.venue.http.post(f"/sim/account/{action}", json=body) as answer:
-            assert answer.status == 200, f"/sim/account/{action}: {await answer.text()}"
-
     def refuse(self, code: int, body: str = "", *, path: str = "/api/v3/*", **more: Any) -> None:
         """Let calls of the venue be answered with this status."""
         self.venue.faults.add(RestFault(kind="status", path=path, code=code, body=body or None, **more))
@@ -303,11 +307,17 @@ class ExecutionStand:
         return sum((each.order_qty - each.cum_qty for each in stops), Decimal(0))
 
     async def position(self, qty: str = "0.01", instrument: str = BTC, **changes: Any) -> str:
-        """A position under its stop, with nothing under way; the intent's id."""
+        """A position under its stop, and the log says so; the intent's id."""
         intent = await self.enter(qty, instrument=instrument, **changes)
         await self.until(lambda: self.covered(instrument), "a stop under the position")
-        await self.reconciled()
+        (stop,) = (each for each in self.venue.account.open_orders(instrument) if each.stop_px is not None)
+        await self.until(lambda: self.status_of(stop.cl_ord_id) == "NEW", "the log to know of the stop")
         return intent
+
+    def status_of(self, cl_ord_id: str) -> str:
+        """Where the log says an order stands; empty: it says nothing."""
+        reports = [each for each in self.log.said(ExecutionReport) if each.cl_ord_id == cl_ord_id]
+        return reports[-1].ord_status if reports else ""
 
     def covered(self, instrument: str = BTC) -> bool:
         """Whether there is a position, and a stop of its size."""

@@ -86,35 +86,40 @@ async def test_a_fee_in_base_leaves_dust_and_no_quarrel(stand: ExecutionStand) -
     await stand.check_books(filled={wish: "0.01001"})
 
 
-@pytest.mark.xfail(strict=False, reason="/sim/account/sell and the recognition of an external close are awaited")
+@pytest.mark.xfail(
+    strict=False, reason="exchange_sim's other hands and the recognition of an external close are awaited"
+)
 async def test_a_position_closed_by_hand_is_closed_in_the_books(stand: ExecutionStand) -> None:
     """Somebody takes the stop back and sells in the web page: the books follow, a person is told, nothing is sold twice."""
     await stand.position()
     (stop,) = stand.venue.account.open_orders(BTC)
-    await stand.hand("cancel", instrument=BTC, cl_ord_id=stop.cl_ord_id)
-    await stand.hand("sell", instrument=BTC, qty="0.00999")
+    hands = stand.venue.server.hands  # both at one instant: a moment later the stop stands again
+    hands.cancel(BTC, stop.cl_ord_id)
+    hands.sell(BTC, Decimal("0.00999"))
     await stand.until(lambda: stand.log.alerts, "somebody to be told")
     await stand.check_books("FOREIGN_FILL", seconds=6)
 
 
-@pytest.mark.xfail(strict=False, reason="/sim/account/liquidate and the recognition of an external close are awaited")
+@pytest.mark.xfail(
+    strict=False, reason="exchange_sim's other hands and the recognition of an external close are awaited"
+)
 async def test_a_liquidation_is_booked_and_told(stand: ExecutionStand) -> None:
     """The venue sells the position itself: the books follow, a person is told, and no stop is tried for what is gone."""
     await stand.position()
-    await stand.hand("liquidate", instrument=BTC)
+    stand.venue.server.hands.liquidate(BTC)
     await stand.until(lambda: stand.log.alerts, "somebody to be told")
     await stand.check_books("FOREIGN_FILL", seconds=6)
 
 
-@pytest.mark.xfail(strict=False, reason="/sim/account/delist and what to do about it are awaited")
+@pytest.mark.xfail(strict=False, reason="exchange_sim's other hands and what to do about it are awaited")
 async def test_a_delisting_with_a_position_is_told_and_not_hammered(stand: ExecutionStand) -> None:
     """Trading ends with a position in the book: a person is told, and the venue is not asked for stops without end."""
     await stand.position()
-    await stand.hand("delist", instrument=BTC, listed=True)
+    stand.venue.server.hands.delist(BTC)
     await stand.until(lambda: stand.log.alerts, "somebody to be told", 5)
     submitted = len(stand.log.said(OrderSubmitting))
     await stand.reconciled(5)
     assert len(stand.log.said(OrderSubmitting)) - submitted <= 3
-    await stand.hand("relist", instrument=BTC)
+    stand.venue.server.hands.relist(BTC)
     await stand.until(lambda: stand.covered() or stand.flat(), "a position under its stop, or none", 8)
     await stand.check_books()

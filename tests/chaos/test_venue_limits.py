@@ -16,17 +16,17 @@ BAD_KEY = '{"code":-2015,"msg":"Invalid API-key, IP, or permissions for action."
 
 
 async def test_429_and_then_418_stop_the_questions_and_no_stop(stand: ExecutionStand) -> None:
-    """Told to wait and then banned: an entry meanwhile is not sent, the stop rests, and afterwards everything goes on."""
+    """Told to wait, an entry is not sent; banned for a cancel, the exit waits; the stop rests, and afterwards everything goes on."""
     await stand.position()
-    stand.refuse(429, retry_after=1, times=1)
-    stand.refuse(418, retry_after=2, times=1)
+    stand.refuse(429, path="/api/v3/account", retry_after=1, times=1)
     await stand.until(lambda: not stand.log.said(AccountRead)[-1].ok, "a reading to be refused")
     wish = await stand.enter("0.02", valid_s=0.5)
-    await stand.until(lambda: stand.log.said(ExecutionReport)[-1].ord_status == "REJECTED", "the entry's end")
+    await stand.until(lambda: stand.status_of(stand.wishes[wish].cl_ord_id) == "REJECTED", "the entry's end")
     assert stand.covered()
+    stand.refuse(418, path="/api/v3/order", method="DELETE", retry_after=2, times=1)
+    await stand.exit("0.00999", valid_s=14.0)
     await stand.until(lambda: not stand.venue.faults.shown()["active"], "the ban")
-    await stand.reconciled()
-    await stand.exit("0.00999")
+    assert stand.covered()
     await stand.until(stand.flat, "the exit")
     await stand.check_books(unsent=(wish,))
 
