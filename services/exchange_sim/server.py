@@ -54,10 +54,11 @@ _log = structlog.get_logger(__name__)
 
 
 class ExchangeServer:
-    """One venue; `start` before `port`, `stop` at the end."""
+    """One venue; `start` before `port`, `stop` at the end. `market`: another one than the settings ask for."""
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: Settings, market: Market | None = None):
         self._settings = settings
+        self._market = market
         self._runner: web.AppRunner | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self.port = 0
@@ -71,7 +72,7 @@ class ExchangeServer:
             OSError: a file or the port is not ours to use.
         """
         settings = self._settings
-        market = market_of(settings)
+        market = self._market or market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
         self.exchange = Exchange(
             market,

@@ -1,4 +1,5 @@
-"""`make chaos`: the long form. Lock-step equality over six hours of market, then free-running kills on two markets."""
+"""`make chaos`: the long form. Lock-step equality over six hours of market, then free-running kills on two markets, then every
+named incident of the execution edge (`--incidents`: those alone)."""
 
 from __future__ import annotations
 
@@ -15,6 +16,7 @@ from pathlib import Path
 from services.cli.stack import RUNNING
 from tests.chaos.books import differences, outcome_of
 from tests.chaos.free import FreeRun
+from tests.chaos.incidents import run_incidents
 from tests.chaos.lockstep import LockStep, everybody
 from tests.chaos.report import replayed
 from tests.chaos.stack import NATS, ChaosStack
@@ -68,13 +70,7 @@ async def free_running(folder: Path, kills: int, server_kills: int, seed: int, *
     return await _proof(run.stack)
 
 
-async def _main() -> int:
-    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
-    parser.add_argument("--minutes", type=int, default=360)
-    parser.add_argument("--kills", type=int, default=10, help="of every service")
-    parser.add_argument("--server-kills", type=int, default=5, help="of nats-server")
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
+async def _drills(given: argparse.Namespace) -> bool:
     held = True
     with tempfile.TemporaryDirectory(prefix="bulkhead-chaos-") as name:
         folder = Path(name)
@@ -87,9 +83,23 @@ async def _main() -> int:
             held &= await free_running(folder / "recorded", given.kills, given.server_kills, given.seed, **recorded)
         else:
             print(f"no recorded frames at {RECORDED}: that run is left out (set BULKHEAD_DATA_DIR)")
+    return held
+
+
+def _main() -> int:
+    parser = argparse.ArgumentParser(prog="make chaos", description=__doc__)
+    parser.add_argument("--minutes", type=int, default=360)
+    parser.add_argument("--kills", type=int, default=10, help="of every service")
+    parser.add_argument("--server-kills", type=int, default=5, help="of nats-server")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--incidents", action="store_true", help="the named incidents only")
+    parser.add_argument("--short", action="store_true", help="the incidents in their short form")
+    given = parser.parse_args()
+    held = given.incidents or asyncio.run(_drills(given))
+    held &= run_incidents(long=not given.short)
     print("everything held" if held else "NOT everything held")
     return 0 if held else 1
 
 
 if __name__ == "__main__":
-    sys.exit(asyncio.run(_main()))
+    sys.exit(_main())
