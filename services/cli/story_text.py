@@ -14,7 +14,11 @@ from libs.common.messages import (
     AgentSignals,
     AlertRaised,
     Answer,
+    BalanceMoved,
     BarRevised,
+    BaselineAccepted,
+    BreakerChanged,
+    CapitalMoved,
     Check,
     EquityChanged,
     EventRejected,
@@ -34,13 +38,18 @@ from libs.common.messages import (
     OrderIntent,
     OrderLookedUp,
     OrderSubmitting,
+    PairAnswered,
     PersonNotified,
     PositionChanged,
     PriceTrustChanged,
+    ProjectionBreakerChanged,
+    ProtectionImprovised,
     Reconciled,
+    ServiceStopping,
     Signal,
     TimerFired,
     TradingStateChanged,
+    VenueChecked,
     VenueFill,
     VenueReported,
 )
@@ -252,6 +261,42 @@ def _fill(fill: VenueFill) -> str:
 
 
 @said.register
+def _(message: PairAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    why = " ".join(part for part in (message.code, message.detail) if part)
+    headline = f"the venue says {message.outcome} to {message.request_id.partition(':')[0]}{': ' + why if why else ''}"
+    return headline, [*(f"order {each.cl_ord_id} is {each.ord_status}" for each in message.orders)]
+
+
+@said.register
+def _(message: ProtectionImprovised, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    order = _order("SELL", message.order_qty, message.instrument)
+    return f"without the log: {message.role} {order}, {message.outcome}", [f"order {message.cl_ord_id}"]
+
+
+@said.register
+def _(message: VenueChecked, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    if not message.ok:
+        return f"checking the venue failed: {message.detail}", ()
+    rights = f"may trade {message.can_trade}, may withdraw {message.can_withdraw}"
+    return f"the key {rights}, bound to an address {message.ip_restricted}", [f"clock {message.clock_drift_ms} ms"]
+
+
+@said.register
+def _(message: BalanceMoved | CapitalMoved, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{_plain(message.amount)} {message.asset} without a trade", ()
+
+
+@said.register
+def _(message: BreakerChanged | ProjectionBreakerChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"breaker {getattr(message, 'name', 'projection')} is {message.state}: {message.reason}", ()
+
+
+@said.register
+def _(message: BaselineAccepted, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.author} takes the venue's balances for the truth: {message.reason}", ()
+
+
+@said.register
 def _(message: AccountRead, instruments: tuple[str, ...]) -> tuple[str, Details]:
     if not message.ok:
         return f"reading the account failed: {message.detail}", ()
@@ -328,6 +373,11 @@ def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Deta
 @said.register
 def _(message: TradingStateChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"trading is {message.state} (was {message.previous}): {message.reason}", [f"by {message.author}"]
+
+
+@said.register
+def _(message: ServiceStopping, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.instance} was told to stop", ()
 
 
 @said.register

@@ -20,6 +20,7 @@ from services.order_executor.reconcile import (
     opening_of,
     watermarks_of,
 )
+from services.order_executor.refusals import kind_of
 from services.order_executor.requests import ReadAccount
 from services.order_executor.state import MS
 from services.order_executor.transitions import Fact
@@ -69,9 +70,11 @@ def answered(turn: Turn, read: AccountRead) -> None:
     breakers.note(turn, breakers.ACCOUNT, REQUEST_ID, ok=read.ok)
     if not read.ok:
         reading.failures += 1
+        _tell_refused_key(turn, read.detail)
         turn.set_timer(TIMER, turn.now + delay_of(turn.policy.retry_delays_ms, reading.failures))
         return
     reading.failures = 0
+    reading.key_told = False
     if not turn.state.opened:
         _open(turn, read)
     _apply(turn, differ(read, turn.state))
@@ -79,6 +82,14 @@ def answered(turn: Turn, read: AccountRead) -> None:
     _conclude(turn, read)
     if reading.again and not reading.asked:
         ask(turn)
+
+
+def _tell_refused_key(turn: Turn, detail: str) -> None:
+    """A key that is refused is told at once: until a person acts, nothing can be read, guarded or sold."""
+    code, _, text = detail.partition(": ")
+    if kind_of(code, text) == "KEY" and not turn.state.reading.key_told:
+        turn.state.reading.key_told = True
+        turn.alert("KEY_REFUSED", "page", f"the venue refuses our key: {detail}")
 
 
 def _open(turn: Turn, read: AccountRead) -> None:

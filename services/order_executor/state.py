@@ -115,6 +115,7 @@ class Reading(msgspec.Struct):
     told: tuple[str, ...] = ()
     unconfirmed: bool = True
     seen: str = ""
+    key_told: bool = False
 
 
 class State(msgspec.Struct):

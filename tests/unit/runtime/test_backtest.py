@@ -6,6 +6,7 @@ import hashlib
 from collections import Counter
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from libs.common.codec import decode_from
@@ -38,14 +39,7 @@ class PaperVenue(VenueEdge):
     def perform(self, asked: Asked, now: int, emit: Emit) -> Answer:  # type: ignore[override]
         self.scheduler.now = now
         self._told = emit
-        request = asked.request
-        act = {
-            "SubmitOrder": self._submit,
-            "CancelOrder": self._cancel,
-            "LookUpOrder": self._look_up,
-            "ReadAccount": self._read,
-        }
-        return self._stamped(act[type(request).__name__](asked.request_id, request))  # type: ignore[operator]
+        return msgspec.structs.replace(self._answer(asked), ts_event=now, ts_init=now)
 
     def updated(self, updates: list[VenueUpdate]) -> None:
         for update in updates:
