@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from libs.common.messages import ProtectionImprovised
 from services.order_executor import account, inquiries
-from services.order_executor.hearing import unheard
+from services.order_executor.hearing import move, unheard
 from services.order_executor.orders import Order
+from services.order_executor.transitions import Fact
 from services.order_executor.turn import Turn
 
 
@@ -39,7 +40,11 @@ def adopt(turn: Turn, event: ProtectionImprovised) -> None:
         f"{event.instrument}: {event.role} of {event.order_qty} was sent without the log ({event.outcome} {event.code})"
     )
     turn.alert("PROTECTION_IMPROVISED", "ticket", text, order)
-    unheard(turn, order, "sent while the log could not be reached")
+    if event.outcome == "CONFIRMED":
+        move(turn, order, Fact.ACCEPTED, "sent while the log could not be reached")
+        inquiries.begin(turn, order, needs_word=True)
+    else:
+        unheard(turn, order, "sent while the log could not be reached")
     inquiries.ask(turn, order)
     turn.state.reconciled = False
     turn.state.reading.unconfirmed = True

@@ -292,8 +292,8 @@ def _reconciled_age(case: Case) -> Finding:
 
 def _breaker_open(case: Case) -> Finding:
     breakers = case.view.breakers
-    named = " ".join(f"{name[:64]} {state}" for name, state in sorted(breakers.items()))
-    return Finding(not breakers, named or "all closed", "all closed")
+    named = " ".join(name[:64] for name in sorted(breakers))
+    return Finding(not breakers, f"open: {named}" if named else "none open", "none open")
 
 
 def _no_risk_state(case: Case) -> Finding:

@@ -43,6 +43,8 @@ from services.risk_gate.limits import Limits
 from services.risk_gate.view import ARITHMETIC, View
 
 AUTHOR = "risk-gate"
+CRASH_LOOP = "crash_loop"
+"""The name of the executor's breaker that counts its starts."""
 STATE_AFTER: dict[str, TradingState] = {"HALT": "HALTED", "REDUCE": "REDUCING", "RESUME": "ACTIVE"}
 
 
@@ -68,6 +70,8 @@ class RiskMachine:
                     return self._on_command(event)
                 case Reconciled():
                     return self._on_reconciled(event)
+                case BreakerChanged():
+                    return self._on_breaker(event)
             self._learn(event, now)
         return []
 
@@ -85,8 +89,6 @@ class RiskMachine:
                 self.state.on_quarantined(event)
             case InstrumentReleased():
                 self.state.on_released(event)
-            case BreakerChanged():
-                self.state.on_breaker(event)
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 
@@ -108,6 +110,13 @@ class RiskMachine:
             return []
         text = f"no report on approvals of {' '.join(each[:64] for each in unanswered)}: they became no order, nothing is reserved for them"
         return [Publish(AlertRaised(code="APPROVAL_UNANSWERED", severity="ticket", text=text[:600]))]
+
+    def _on_breaker(self, event: BreakerChanged) -> list[Effect]:
+        """An executor that crashes again and again halts trading: it must not go on by itself, however well its next start looks."""
+        self.state.on_breaker(event)
+        if event.name != CRASH_LOOP or event.state != "OPEN":
+            return []
+        return self._move_to("HALTED", f"the executor is in a crash loop: {event.reason}", AUTHOR)
 
     # --- trading state ------------------------------------------------------------------------------------------
 

@@ -93,7 +93,8 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
 class View(msgspec.Struct, kw_only=True):
     """Everything a verdict may depend on; what is absent here was never heard, and an entry is denied for it.
 
-    Only `breakers` is the other way round: those that are not CLOSED, by name; an executor that never spoke of one has nothing to say against.
+    Only `breakers` is the other way round: those that are OPEN, with their reason; an executor that never spoke of one has
+    nothing to say against. What is HALF_OPEN wants a probe, and the executor lets exactly one entry be it.
     """
 
     trading_state: TradingState = "ACTIVE"
@@ -194,11 +195,11 @@ class View(msgspec.Struct, kw_only=True):
         return unanswered
 
     def on_breaker(self, event: BreakerChanged) -> None:
-        """One of the executor's breakers moved; a CLOSED one is no longer worth remembering."""
-        if event.state == "CLOSED":
-            self.breakers.pop(event.name, None)
+        """One of the executor's breakers moved; only an OPEN one is worth remembering."""
+        if event.state == "OPEN":
+            self.breakers[event.name] = event.reason
         else:
-            self.breakers[event.name] = event.state
+            self.breakers.pop(event.name, None)
 
     def on_quarantined(self, event: InstrumentQuarantined) -> None:
         """One more order of unknown fate."""

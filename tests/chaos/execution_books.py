@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import msgspec
 
-from libs.common.messages import ExecutionReport, OrderSubmitting, Reconciled
+from libs.common.messages import ExecutionReport, OrderSubmitting, ProtectionImprovised, Reconciled
 from libs.common.money import floor_to_step
 from libs.runtime.core import Core
 from services.ledger.contract import CONTRACT as LEDGER
@@ -53,7 +53,7 @@ def faults_of(
 
 
 def _submitted_once(venue: ScriptedVenue, log: LogTail) -> list[str]:
-    submitted = Counter(each.cl_ord_id for each in log.said(OrderSubmitting))
+    submitted = Counter(each.cl_ord_id for each in [*log.said(OrderSubmitting), *log.said(ProtectionImprovised)])
     return [
         *(f"{name} was submitted {times} times" for name, times in submitted.items() if times > 1),
         *(f"the venue accepted {name} {times} times" for name, times in venue.accepted.items() if times > 1),
@@ -78,7 +78,7 @@ def _as_wished(venue: ScriptedVenue, wishes: dict[str, Wish], wanted: dict[str, 
 
 def _reported_once(venue: ScriptedVenue, log: LogTail) -> list[str]:
     """Each execution of an order of ours, with its money, exactly once; nobody else's."""
-    ours = {each.cl_ord_id for each in log.said(OrderSubmitting)}
+    ours = {each.cl_ord_id for each in [*log.said(OrderSubmitting), *log.said(ProtectionImprovised)]}
     real = Counter(
         (each.instrument, each.exec_id, each.cl_ord_id, each.side, each.qty, each.px, each.commission)
         for each in venue.account.fills()

@@ -70,7 +70,6 @@ async def test_an_entry_that_fills_while_the_bus_is_down_is_protected_when_it_is
     await stand.check_books()
 
 
-@pytest.mark.xfail(strict=False, reason="the local journal without NATS is awaited")
 async def test_an_entry_that_fills_while_the_bus_is_down_is_protected_meanwhile(stand: ExecutionStand) -> None:
     """The stop does not wait for the log: it is placed from the local journal, which is told first when the log is back."""
     await _rests_and_fills_without_a_bus(stand)

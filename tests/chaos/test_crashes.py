@@ -16,7 +16,7 @@ from tests.chaos.nursery import Nursery
 pytestmark = [pytest.mark.timeout(200), pytest.mark.no_cover]
 STRIDE = 4
 EFFECTS_MAX = 30
-TAKEOVER_S_MAX = 5.5
+TAKEOVER_S_MAX = 5.0
 """A lease of five seconds and a look at it; five seconds at most once leases are shorter."""
 ENDS = ("REJECTED", "EXPIRED", "CANCELED")
 

@@ -31,7 +31,6 @@ async def test_a_stop_the_venue_no_longer_takes_leaves_no_naked_position(stand: 
     await stand.check_books("STOP_REJECTED")
 
 
-@pytest.mark.xfail(strict=False, reason="alternative stop types are awaited")
 async def test_a_stop_limit_that_is_gapped_through_does_not_keep_the_position(stand: ExecutionStand) -> None:
     """Where only a stop-limit is to be had, a gap jumps over its limit: the position is sold all the same."""
     await _filled_without_a_stop(stand, 1)
@@ -86,9 +85,6 @@ async def test_a_fee_in_base_leaves_dust_and_no_quarrel(stand: ExecutionStand) -
     await stand.check_books(filled={wish: "0.01001"})
 
 
-@pytest.mark.xfail(
-    strict=False, reason="exchange_sim's other hands and the recognition of an external close are awaited"
-)
 async def test_a_position_closed_by_hand_is_closed_in_the_books(stand: ExecutionStand) -> None:
     """Somebody takes the stop back and sells in the web page: the books follow, a person is told, nothing is sold twice."""
     await stand.position()
@@ -100,9 +96,6 @@ async def test_a_position_closed_by_hand_is_closed_in_the_books(stand: Execution
     await stand.check_books("FOREIGN_FILL", seconds=6)
 
 
-@pytest.mark.xfail(
-    strict=False, reason="exchange_sim's other hands and the recognition of an external close are awaited"
-)
 async def test_a_liquidation_is_booked_and_told(stand: ExecutionStand) -> None:
     """The venue sells the position itself: the books follow, a person is told, and no stop is tried for what is gone."""
     await stand.position()
@@ -111,7 +104,6 @@ async def test_a_liquidation_is_booked_and_told(stand: ExecutionStand) -> None:
     await stand.check_books("FOREIGN_FILL", seconds=6)
 
 
-@pytest.mark.xfail(strict=False, reason="exchange_sim's other hands and what to do about it are awaited")
 async def test_a_delisting_with_a_position_is_told_and_not_hammered(stand: ExecutionStand) -> None:
     """Trading ends with a position in the book: a person is told, and the venue is not asked for stops without end."""
     await stand.position()

@@ -49,7 +49,6 @@ async def test_a_revoked_key_opens_nothing_and_loses_nothing(stand: ExecutionSta
     await stand.check_books(unsent=(wish,))
 
 
-@pytest.mark.xfail(strict=False, reason="breakers and the check of the venue are awaited")
 async def test_a_revoked_key_is_told_to_a_person(stand: ExecutionStand) -> None:
     """Nobody can trade: somebody must know."""
     await stand.position()
@@ -58,7 +57,6 @@ async def test_a_revoked_key_is_told_to_a_person(stand: ExecutionStand) -> None:
     await stand.check_books()
 
 
-@pytest.mark.xfail(strict=False, reason="the correction of our clock's drift is awaited")
 async def test_a_venue_five_seconds_ahead_is_traded_at(tmp_path: Path, nursery: Nursery) -> None:
     """Our clock is five seconds behind the venue's, which refuses every signed request (-1021) until we correct ourselves."""
     async with open_stand(tmp_path / "home", nursery, ahead_s=5.0) as stand:

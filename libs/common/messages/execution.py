@@ -295,10 +295,11 @@ class ProtectionImprovised(Message, frozen=True, kw_only=True, tag="protection_i
 
 
 class BreakerChanged(Message, frozen=True, kw_only=True, tag="breaker_changed.v1"):
-    """A breaker moved. While one of the executor's is not CLOSED, entries wait; exits, cancels and questions never do.
+    """A breaker moved. While one is OPEN, entries wait; exits, cancels and questions never do.
 
-    `name` is what it guards (`submit`, `cancel`, `query`, `account`, `losses`, `crash_loop`, `venue_check`). OPEN until
-    `retry_at`, then HALF_OPEN: the next attempt is the probe. `retry_at` 0: only an operator's RESUME closes it.
+    `name` is what it guards (`submit`, `cancel`, `query`, `account`, `rejects`, `losses`, `crash_loop`, `venue_check`). OPEN
+    until `retry_at`, then HALF_OPEN: the executor lets one attempt be the probe. `retry_at` 0: time alone does not close it, but
+    an operator's RESUME (`crash_loop`), or a check of the venue without findings (`venue_check`).
     """
 
     said_by: ClassVar[str] = "exec"

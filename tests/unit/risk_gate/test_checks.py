@@ -385,21 +385,21 @@ def test_a_comparison_from_the_future_never_passes_for_a_fresh_one() -> None:
     assert failed(entry(), seen) == ["RECONCILED_AGE"]
 
 
-@pytest.mark.parametrize("state", ["OPEN", "HALF_OPEN"])
-def test_a_breaker_that_is_not_closed_stops_entries_and_is_named(state: str) -> None:
-    """Whichever of the executor's it is: no entry until every one is closed again; exits never wait for one."""
+@pytest.mark.parametrize("after", ["CLOSED", "HALF_OPEN"])
+def test_an_open_breaker_stops_entries_and_is_named(after: str) -> None:
+    """Whichever of the executor's it is; exits never wait for one. A HALF_OPEN one wants a probe, and gets its entry."""
     seen = view()
-    seen.on_breaker(breaker(state, "submit"))
+    seen.on_breaker(breaker("OPEN", "submit"))
     seen.on_breaker(breaker("OPEN", "losses"))
     check = judged(entry(), seen)["BREAKER_OPEN"]
-    assert (check.passed, check.value) == (False, f"losses OPEN submit {state}")
+    assert (check.passed, check.value) == (False, "open: losses submit")
     assert failed(entry(), seen) == ["BREAKER_OPEN"]
     seen.positions = {BTC: D("0.02")}
     assert failed(exit_(), seen) == []
     seen.positions = {}
     seen.on_breaker(breaker("CLOSED", "losses"))
     assert failed(entry(), seen) == ["BREAKER_OPEN"]
-    seen.on_breaker(breaker("CLOSED", "submit"))
+    seen.on_breaker(breaker(after, "submit"))
     assert failed(entry(), seen) == []
     assert seen.breakers == {}
 

@@ -476,6 +476,16 @@ def test_an_open_breaker_survives_a_snapshot_and_denies_by_its_name() -> None:
     book.tell(entry("i2")).only(OrderApproved)
 
 
+def test_an_executor_that_keeps_crashing_halts_trading() -> None:
+    """However well its next start looks, only an operator says go on."""
+    book = opened().tell(breaker("OPEN", "crash_loop"))
+    changed = book.only(TradingStateChanged)
+    assert (changed.state, changed.author) == ("HALTED", "risk-gate")
+    assert "crash loop" in changed.reason
+    book.tell(breaker("CLOSED", "crash_loop")).expect()
+    assert "TRADING_STATE" in book.tell(entry("i1")).only(OrderDenied).reasons
+
+
 def test_a_position_closed_by_hand_is_closed_for_the_gate() -> None:
     """Somebody sold at the venue, and the executor adopted the order: no approval of ours stands behind it, and nothing of it remains."""
     book = opened()
