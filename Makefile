@@ -1,13 +1,14 @@
 # Two commands: `make dev` (everything, for real, in paper mode) and `make test`. Both set up what they need in .venv.
 PYTHON ?= python3
 BIN    := .venv/bin
+WORKERS ?= 3
 STAMP  := .venv/.installed
 
 .PHONY: help install dev test lint sim chaos bench bench-feed soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
-	@echo "make test                       the whole test suite, against real servers"
+	@echo "make test [WORKERS=3]           the whole test suite, against real servers, in so many processes"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
 	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
@@ -29,7 +30,7 @@ dev: install
 
 test: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest --cov --cov-report=term:skip-covered --cov-fail-under=90
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -65,6 +65,8 @@ class Gate:
         if status in PAUSE_S:
             pause_s = PAUSE_S[status] if retry_after_s is None else retry_after_s
             until = now + int(min(max(pause_s, 0), PAUSE_S_MAX[status]) * SECOND_NS)
+            if until > now:  # a probe that was refused has its answer: the venue's own pause paces the next one
+                self._probed_at.clear()
             if before is not None and before.until > until:  # a ban outlasts a later, smaller refusal
                 return False
             self.own = Breaker(status, now, until)  # type: ignore[arg-type]

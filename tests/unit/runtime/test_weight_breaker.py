@@ -36,6 +36,15 @@ def test_a_probe_that_is_refused_again_closes_the_way_again() -> None:
     assert gate.opens_at(T + s(2), "data") == T + s(6.1)
 
 
+def test_after_a_refused_probe_the_next_one_goes_when_the_venue_said() -> None:
+    """The venue has answered: nobody waits for an answer that has come."""
+    gate = Gate()
+    gate.told(T, 429, 1.0)
+    assert gate.admits(T + s(1), "data")
+    gate.told(T + s(1.1), 418, 2.0)
+    assert gate.admits(T + s(3.1), "data")
+
+
 def test_a_probe_without_an_answer_is_given_up() -> None:
     """Otherwise one lost connection would silence the data lane for ever."""
     gate = Gate()
