@@ -14,6 +14,7 @@ import msgspec
 from libs.common.messages import Balance, InstrumentSpec, OrdStatus, OrdType, Side, TimeInForce, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
+from libs.trading.venue_flow import Waiting
 from libs.trading.venue_rules import NewOrder
 
 COMMISSION_STEP = Decimal("0.00000001")
@@ -80,7 +81,10 @@ class Holding(msgspec.Struct, kw_only=True):
 
 
 class VenueAccount(msgspec.Struct, kw_only=True):
-    """The full state of the account and of the books it trades against; round-trips through JSON."""
+    """The full state of the account and of the books it trades against; round-trips through JSON.
+
+    `waiting` is there only where a fill model makes orders wait; without one, snapshots do not know the word.
+    """
 
     holdings: dict[str, Holding]
     orders: list[BookedOrder] = []
@@ -88,6 +92,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
     books: dict[str, TopOfBook] = {}
     last_order_id: int = 0
     last_exec_id: int = 0
+    waiting: Waiting | msgspec.UnsetType = msgspec.UNSET
 
     def holding(self, asset: str) -> Holding:
         """The holding of `asset`, created empty when it is new."""
@@ -100,8 +105,8 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             for asset, held in sorted(self.holdings.items())
         )
 
-    def book_order(self, order: NewOrder, spec: InstrumentSpec, now: int) -> BookedOrder:
-        """Enter an order that passed every check, and lock its reserve."""
+    def book_order(self, order: NewOrder, spec: InstrumentSpec, now: int, *, reserves: bool = True) -> BookedOrder:
+        """Enter an order that passed every check, and lock its reserve, unless the other one of its pair `reserves`."""
         self.last_order_id += 1
         booked = BookedOrder(
             cl_ord_id=order.cl_ord_id,
@@ -113,7 +118,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             order_qty=plain(order.order_qty),
             limit_px=order.limit_px if order.limit_px is None else plain(order.limit_px),
             stop_px=order.stop_px if order.stop_px is None else plain(order.stop_px),
-            reserve_px=reserve_px(order),
+            reserve_px=reserve_px(order) if reserves else ZERO,
             ts_created=now,
             ts_event=now,
         )
@@ -160,6 +165,12 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         booked.ord_status = status
         booked.ts_event = now
 
+    def take_reserve(self, booked: BookedOrder, spec: InstrumentSpec) -> None:
+        """Lock for an order what it needs by itself: the other one of its pair, which has ended, may have done so before."""
+        self._move_reserve(booked, spec, -booked.leaves_qty)
+        booked.reserve_px = reserve_px(booked)
+        self._move_reserve(booked, spec, booked.leaves_qty)
+
     def _move_reserve(self, booked: BookedOrder, spec: InstrumentSpec, qty: Decimal) -> None:
         held = self.holding(spec.quote if booked.side == "BUY" else spec.base)
         amount = booked.reserve_px * qty
@@ -167,8 +178,8 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         held.locked += amount
 
 
-def reserve_px(order: NewOrder) -> Decimal:
-    """What one unit of `order` locks, in the asset it pays with."""
+def reserve_px(order: NewOrder | BookedOrder) -> Decimal:
+    """What one unit of `order` locks by itself, in the asset it pays with."""
     if order.ord_type == "MARKET":
         return ZERO
     if order.side == "SELL":
