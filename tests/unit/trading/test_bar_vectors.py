@@ -380,6 +380,14 @@ VECTORS = [
         fills=["a 1@97 T 0.097USDT 1o"],
     ),
     Vector(
+        name="a stop of a pair that triggers without volume has ended its target",
+        orders=[(0, bracket())],
+        bars=[(95, 95, 95, 95, 0), (109, 110, 96, 98)],
+        btc="1",
+        fills=["stop 1@109 T 0.109USDT 1o"],
+        ends={"target": "EXPIRED"},
+    ),
+    Vector(
         name="the rest of an IOC expires, and a FOK that exceeds the share does not begin",
         orders=[
             (0, buy("a", "MARKET", "150", time_in_force="IOC")),
@@ -478,6 +486,24 @@ def test_a_cancelled_entry_takes_its_stop_and_target_with_it() -> None:
     venue.cancel("BTC-USDT", "entry", 1)
     assert venue.on_bar(bar(0, WILD)) == []
     assert venue.open_orders() == []
+    assert b'"held":{}' in venue.snapshot()
+
+
+def test_what_is_left_of_a_target_keeps_its_coins_locked() -> None:
+    """The stop that locked them for both is gone, and nobody else may sell them."""
+    venue = BarVenue({"BTC-USDT": BTC}, {"BTC": D(150)}, TENTH)
+    venue.submit_bracket(bracket(qty="150"), 0)
+    venue.on_bar(bar(0, (100, 109, 99, 100)))
+    held = venue.balances()[0]
+    assert (held.free, held.locked, venue.order("BTC-USDT", "target").cum_qty) == (D(0), D(50), D(100))
+
+
+def test_a_restored_venue_still_knows_which_orders_are_new() -> None:
+    """Also where the fill model is free: a marketable limit takes the open, not its own price."""
+    venue, restored = (BarVenue({"BTC-USDT": BTC}, {"USDT": D(1000)}, AS_QUOTED) for _ in range(2))
+    venue.submit(buy("a", "LIMIT", "1", limit_px="105"), 0)
+    restored.restore(venue.snapshot())
+    assert [update.fill.px for update in restored.on_bar(bar(0, CALM)) if update.fill] == [D(100)]
 
 
 @pytest.mark.parametrize(

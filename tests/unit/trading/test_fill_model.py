@@ -139,6 +139,17 @@ def test_fills_stay_within_the_share_of_what_traded_and_the_rest_waits() -> None
     assert trade(made, 5 * SECOND, 101.0, 99.0) == [("TRADE", "FILLED", "0.2@101", "TAKER")]
 
 
+def test_a_rest_that_can_no_longer_be_paid_expires() -> None:
+    """It waited for volume, and the price went beyond the money: waiting longer would not help."""
+    made = venue(TENTH, usdt="100")
+    trade(made, SECOND, 100.0, 5.0)
+    made.submit(order("BUY", "MARKET", "0.9"), 2 * SECOND)
+    assert trade(made, 3 * SECOND, 200.0, 3.0) == [
+        ("TRADE", "PARTIALLY_FILLED", "0.25@200", "TAKER"),
+        ("EXPIRED", "EXPIRED", "", None),
+    ]
+
+
 def test_the_share_counts_makers_and_forgets_after_a_minute() -> None:
     """A trade of 4 through a limit gives a tenth of it; what a minute ago was traded, or filled, counts no more."""
     made = venue(TENTH)
