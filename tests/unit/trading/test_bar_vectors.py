@@ -382,10 +382,10 @@ VECTORS = [
     Vector(
         name="a stop of a pair that triggers without volume has ended its target",
         orders=[(0, bracket())],
-        bars=[(95, 95, 95, 95, 0), (109, 110, 96, 98)],
+        bars=[(95, 95, 95, 95, 0)],
         btc="1",
-        fills=["stop 1@109 T 0.109USDT 1o"],
-        ends={"target": "EXPIRED"},
+        fills=[],
+        ends={"stop": "NEW", "target": "EXPIRED"},
     ),
     Vector(
         name="the rest of an IOC expires, and a FOK that exceeds the share does not begin",
