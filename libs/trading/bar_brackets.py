@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.trading.venue_account import reserve_px
+from libs.trading.venue_pairs import dearer
 from libs.trading.venue_rules import ORDER_REFUSED, STOP_TYPES, NewOrder, VenueRejected
 
 
@@ -20,7 +20,7 @@ class NewBracket(msgspec.Struct, frozen=True, kw_only=True):
 
     def dearer(self) -> NewOrder:
         """The order that would lock more by itself, and reserves for both."""
-        return self.stop if reserve_px(self.stop) >= reserve_px(self.target) else self.target
+        return dearer(self.stop, self.target)
 
 
 def check_bracket(bracket: NewBracket) -> None:
@@ -47,24 +47,3 @@ def check_bracket(bracket: NewBracket) -> None:
         return  # refused by name when each order is checked
     if (stop.stop_px >= target.limit_px) if stop.side == "SELL" else (stop.stop_px <= target.limit_px):
         raise VenueRejected(ORDER_REFUSED, "The relationship of the prices for the orders is not correct.")
-
-
-class BracketBook(msgspec.Struct, kw_only=True):
-    """By venue order id: brackets whose entry has not filled yet, and for each order of an open pair the other one."""
-
-    held: dict[str, NewBracket] = {}
-    others: dict[str, str] = {}
-
-    def link(self, stop_id: str, target_id: str) -> None:
-        """These two are a pair from now on."""
-        self.others[stop_id], self.others[target_id] = target_id, stop_id
-
-    def other_of(self, venue_order_id: str) -> str | None:
-        """The other order of an open pair; None where there is none."""
-        return self.others.get(venue_order_id)
-
-    def unlink(self, venue_order_id: str) -> None:
-        """The pair of this order is over."""
-        other = self.others.pop(venue_order_id, None)
-        if other is not None:
-            self.others.pop(other, None)

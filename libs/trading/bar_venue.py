@@ -5,6 +5,7 @@ A bar says where the price was, not in which order, so wherever that matters the
 * An order takes part in a bar if it is active (submitted + latency) at the bar's open, and not in a bar that was under way.
 * At the open, oldest order first: MARKET, and new limits that are marketable, take at the open; stops that lie behind the open
   trigger and take at the open, not at their price; resting limits the open went through by a tick fill at their own price.
+  A new LIMIT_MAKER that is marketable expires instead, and the other one of its pair with it.
 * Within the bar all stops come before all limits. A stop triggers on touch and takes at its price; a limit needs the market to
   go through it by a tick, and fills at its own price as a maker. Of a pair, a gap at the open decides, else the stop.
 * Takers pay the costs of `fill_model`. All fills of a bar share `participation_max` of its volume; the rest of a GTC order takes
@@ -23,15 +24,16 @@ from typing import Never
 
 import msgspec
 
-from libs.common.messages import Bar, InstrumentSpec, OrdStatus, VenueFill
+from libs.common.messages import Bar, InstrumentSpec, VenueFill
 from libs.common.money import ZERO, to_decimal
-from libs.trading.bar_brackets import BracketBook, NewBracket, check_bracket
+from libs.trading.bar_brackets import NewBracket, check_bracket
 from libs.trading.fill_model import FillModel, is_marketable, taker_px, went_through
 from libs.trading.venue import SpotVenue, VenueUpdate
 from libs.trading.venue_account import BookedOrder, VenueAccount, reserve_px
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_flow import Waiting
-from libs.trading.venue_rules import ORDER_REFUSED, NewOrder, VenueRejected, check_order
+from libs.trading.venue_matching import ClosedUnfilled, update_of
+from libs.trading.venue_rules import NO_FUNDS, ORDER_REFUSED, NewOrder, VenueRejected, check_order
 
 
 class PlayedBar(msgspec.Struct, frozen=True, kw_only=True):
@@ -46,10 +48,10 @@ class PlayedBar(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class BarAccount(msgspec.Struct, kw_only=True):
-    """What a snapshot holds: the account, the brackets, and up to when bars were played, by instrument (ns)."""
+    """What a snapshot holds: the account, brackets by the id of the entry they wait for, and up to when bars were played (ns)."""
 
     account: VenueAccount
-    brackets: BracketBook
+    held: dict[str, NewBracket]
     played_until: dict[str, int]
 
 
@@ -61,7 +63,7 @@ class BarVenue(SpotVenue):
     """A `SpotVenue` that is told bars instead of quotes and trades; nothing fills between two of them."""
 
     def __init__(self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal], model: FillModel):
-        self._brackets = BracketBook()
+        self._held: dict[str, NewBracket] = {}
         self._played_until: dict[str, int] = {}
         super().__init__(specs, balances, model)
 
@@ -72,35 +74,20 @@ class BarVenue(SpotVenue):
             VenueRejected: those of `submit` for any of the orders, -2010 when they do not fit each other; nothing is entered.
         """
         check_bracket(bracket)
-        spec, book = self._spec(bracket.stop.instrument), self._book(bracket.stop.instrument)
+        spec, book = self._traded(bracket.stop.instrument), self._book(bracket.stop.instrument)
         for order in (bracket.stop, bracket.target):
             check_order(order, spec, None)
             self._check_id(order)
         if bracket.entry is not None:
             updates = self.submit(bracket.entry, now)
-            self._brackets.held[updates[0].order.venue_order_id] = bracket
+            self._held[updates[0].order.venue_order_id] = bracket
             return updates
-        if book.last_px is not None and _reaches(bracket.stop, book.last_px):
-            raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
+        self._check_against(bracket.stop, book)
         self._check_funds(bracket.dearer(), spec, book, now)
         legs = self._enter_pair(bracket, now)
         for booked in legs:
             self._enter(booked, now)
-        return [_update(booked, "NEW") for booked in legs]
-
-    def cancel(
-        self, instrument: str, cl_ord_id: str | None, now: int, *, venue_order_id: str | None = None
-    ) -> list[VenueUpdate]:
-        """Cancel an open order by either id, and with it the other one of its pair, or the stop and target it would have had.
-
-        Raises:
-            VenueRejected: -1121; -2011 when there is no such open order.
-        """
-        updates = super().cancel(instrument, cl_ord_id, now, venue_order_id=venue_order_id)
-        ended = updates[0].order.venue_order_id
-        self._brackets.held.pop(ended, None)
-        other = self._brackets.other_of(ended)
-        return updates if other is None else [*updates, self._end(self._by_id[other], "CANCELED", now)]
+        return [update_of(booked, "NEW") for booked in legs]
 
     def on_bar(self, bar: Bar) -> list[VenueUpdate]:
         """A bar closed: fill and trigger what was active at its open.
@@ -140,9 +127,7 @@ class BarVenue(SpotVenue):
 
     def snapshot(self) -> bytes:
         """The whole account, its brackets and its place in the bars; `restore` makes an equal venue of it."""
-        return _encoder.encode(
-            BarAccount(account=self._account, brackets=self._brackets, played_until=self._played_until)
-        )
+        return _encoder.encode(BarAccount(account=self._account, held=self._held, played_until=self._played_until))
 
     def restore(self, snapshot: bytes) -> None:
         """Become the venue that `snapshot` was taken of; instruments and fill model stay those of the constructor.
@@ -151,7 +136,7 @@ class BarVenue(SpotVenue):
             msgspec.ValidationError: not a snapshot of this version.
         """
         saved = _decoder.decode(snapshot)
-        self._brackets, self._played_until = saved.brackets, saved.played_until
+        self._held, self._played_until = saved.held, saved.played_until
         self._adopt(saved.account)
 
     # --- inside a bar ---------------------------------------------------------------------------------------------
@@ -167,6 +152,8 @@ class BarVenue(SpotVenue):
             if booked.waits_for_trigger:
                 if _reaches(booked, px):
                     updates += self._trigger_at(booked, px, now)
+            elif is_new and booked.ord_type == "LIMIT_MAKER" and is_marketable(booked.side, booked.limit_px, px):
+                updates += self._lapse(booked, now)
             elif is_new or booked.limit_px is None:
                 updates += self._take(booked, px, now)
             elif went_through(booked.side, booked.limit_px, px, tick):
@@ -206,7 +193,7 @@ class BarVenue(SpotVenue):
         booked.triggered = True
         if now == self._bar.ts_close:
             self._barred.add(booked.venue_order_id)  # what rests from here on saw only the rest of the bar
-        return self._alone(booked, now) + self._take(booked, px, now)
+        return self._activate(booked, now) + self._take(booked, px, now)
 
     def _take(self, booked: BookedOrder, at_px: Decimal, now: int) -> list[VenueUpdate]:
         """Pay the market, where it is at `at_px`, for what our share of the bar allows; expire what may not rest."""
@@ -220,14 +207,13 @@ class BarVenue(SpotVenue):
         px = taker_px(at_px, booked.side, spec.px_tick, cost_bps, booked.limit_px)
         affordable = self._affordable(booked, spec, px, qty)
         if affordable > 0:
-            updates += self._alone(booked, now)
+            updates += self._activate(booked, now)
             fill = self._fill(booked, px, affordable, now, maker=False)
-            updates.append(_update(booked, "TRADE", fill))
+            updates.append(update_of(booked, "TRADE", fill))
         may_carry = booked.time_in_force == "GTC"
         if booked.is_open and may_carry and may_fill and affordable == qty:
             self._waiting.carry(booked.venue_order_id)
         elif booked.is_open and (booked.limit_px is None or not may_carry):
-            self._brackets.held.pop(booked.venue_order_id, None)
             updates.append(self._end(booked, "EXPIRED", now))
         return updates + (self._followers(booked, fill, at_px, now) if fill else [])
 
@@ -236,9 +222,9 @@ class BarVenue(SpotVenue):
         qty = min(booked.leaves_qty, self._room(self._spec(booked.instrument)))
         if qty <= 0:
             return []
-        updates = self._alone(booked, now)
+        updates = self._activate(booked, now)
         fill = self._fill(booked, booked.limit_px, qty, now, maker=True)
-        updates.append(_update(booked, "TRADE", fill))
+        updates.append(update_of(booked, "TRADE", fill))
         market_px = self._bar.open if now == self._bar.ts_open else booked.limit_px
         return updates + self._followers(booked, fill, market_px, now)
 
@@ -255,14 +241,14 @@ class BarVenue(SpotVenue):
 
     def _followers(self, entry: BookedOrder, fill: VenueFill, market_px: Decimal, now: int) -> list[VenueUpdate]:
         """Once `entry` has filled whole: enter its stop and target, with the market at `market_px`, and let the stop see it."""
-        bracket = self._brackets.held.get(entry.venue_order_id)
+        bracket = self._held.get(entry.venue_order_id)
         if bracket is None or entry.is_open:
             return []
-        del self._brackets.held[entry.venue_order_id]
+        del self._held[entry.venue_order_id]
         stop, target = self._enter_pair(bracket, now)
         if self._is_overdrawn(stop.instrument):
             return [self._end(booked, "REJECTED", now) for booked in (stop, target)]
-        updates = [_update(stop, "NEW"), _update(target, "NEW")]
+        updates = [update_of(stop, "NEW"), update_of(target, "NEW")]
         if entry.ord_type != "MARKET" or now != self._bar.ts_open:
             self._barred.add(target.venue_order_id)
         if _reaches(stop, market_px):
@@ -272,33 +258,17 @@ class BarVenue(SpotVenue):
         return updates
 
     def _enter_pair(self, bracket: NewBracket, now: int) -> tuple[BookedOrder, BookedOrder]:
-        dearer = bracket.dearer()
-        spec = self._spec(dearer.instrument)
-        stop, target = (
-            self._account.book_order(order, spec, now, reserves=order is dearer)
-            for order in (bracket.stop, bracket.target)
-        )
-        self._index(stop)
-        self._index(target)
-        self._brackets.link(stop.venue_order_id, target.venue_order_id)
-        return stop, target
+        """As a pair of the account, named like its stop."""
+        spec = self._spec(bracket.stop.instrument)
+        legs = self.pairs.book(bracket.stop.cl_ord_id, (bracket.stop, bracket.target), spec, now)
+        for booked in legs:
+            self._index(booked)
+        return legs
 
-    def _alone(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
-        """Before an order fills or triggers: the other one of its pair expires, and the reserve is this one's."""
-        other = self._brackets.other_of(booked.venue_order_id)
-        if other is None:
-            return []
-        self._brackets.unlink(booked.venue_order_id)
-        expired = self._end(self._by_id[other], "EXPIRED", now)
-        self._account.take_reserve(booked, self._spec(booked.instrument))
-        return [expired]
-
-    def _end(self, booked: BookedOrder, status: OrdStatus, now: int) -> VenueUpdate:
-        """End an open order without a fill."""
-        self._account.close_order(booked, self._spec(booked.instrument), status, now)
-        self._forget_open(booked)
-        self._brackets.unlink(booked.venue_order_id)
-        return _update(booked, status)
+    def _end(self, booked: BookedOrder, status: ClosedUnfilled, now: int) -> VenueUpdate:
+        """An entry that ends takes with it the stop and target it would have had."""
+        self._held.pop(booked.venue_order_id, None)
+        return super()._end(booked, status, now)
 
     # --- differences from quotes and trades ------------------------------------------------------------------------
 
@@ -311,11 +281,6 @@ class BarVenue(SpotVenue):
         self._waiting.deferred[booked.venue_order_id] = now + self._model.latency_ns
         return []
 
-    def _check_id(self, order: NewOrder) -> None:
-        newest = self._newest.get((order.instrument, order.cl_ord_id))
-        if newest is not None and newest.is_open:
-            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
-
     def _check_funds(self, order: NewOrder, spec: InstrumentSpec, book: TopOfBook, now: int) -> None:
         """A MARKET buy must be able to pay the last close with the most that a bar may cost on top."""
         buys = order.side == "BUY"
@@ -325,7 +290,7 @@ class BarVenue(SpotVenue):
         elif order.ord_type == "MARKET" and book.last_px is not None:
             needed = order.order_qty * taker_px(book.last_px, "BUY", spec.px_tick, self._model.bar_cost_bps_max())
         if needed > self._account.holding(spec.quote if buys else spec.base).free:
-            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
+            raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
 
     def _is_overdrawn(self, instrument: str) -> bool:
         spec = self._spec(instrument)
@@ -353,7 +318,3 @@ def _played(bar: Bar, played_until: int) -> PlayedBar:
         ts_open=bar.ts_open,
         ts_close=bar.ts_close,
     )
-
-
-def _update(booked: BookedOrder, exec_type: str, fill: VenueFill | None = None) -> VenueUpdate:
-    return VenueUpdate(order=booked.as_order(), fill=fill, exec_type=exec_type)

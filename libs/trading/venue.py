@@ -8,9 +8,11 @@ The rules, in the order they matter to someone who trades against it:
   fill. The quantity that went through is shared out by price, then age, so partial fills happen.
 * A stop triggers when a trade reaches its price or the whole quote lies beyond it, then executes as MARKET (or LIMIT)
   against the market of that moment: a gap fills at the gap.
+* A LIMIT_MAKER that would take is refused. In a pair (`venue_pairs`) whichever order becomes active first ends the other.
 * Our own orders never meet each other, and never move the market.
 * A fill model (`fill_model`) makes it dearer: orders become active only after a latency, takers pay slip and impact on top of
   each level, and all fills together stay within a share of what traded in the last minute; the rest of a GTC order waits.
+  A LIMIT_MAKER that would take on its arrival expires, and the other one of its pair with it.
 
 A client order id is unique among open orders only, as at Binance. Money is conserved to the last digit (`venue_account`).
 """
@@ -21,36 +23,31 @@ from decimal import Decimal
 
 import msgspec
 
-from libs.common.messages import ExecType, InstrumentSpec, VenueFill, VenueOrder
-from libs.common.money import ZERO, floor_to_step, to_decimal
-from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px, went_through
-from libs.trading.venue_account import BookedOrder, Holding, VenueAccount, reserve_px
+from libs.common.messages import InstrumentSpec
+from libs.common.money import ZERO, to_decimal
+from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px
+from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px
 from libs.trading.venue_book import TopOfBook
-from libs.trading.venue_flow import Waiting
+from libs.trading.venue_matching import Matching, VenueUpdate, update_of
+from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, check_pair
 from libs.trading.venue_rules import (
     CANCEL_REFUSED,
+    FILTER_FAILURE,
+    INVALID_SYMBOL,
+    NO_FUNDS,
     ORDER_REFUSED,
     NewOrder,
     VenueRejected,
     check_order,
 )
-from libs.trading.venue_view import AccountView
 
-__all__ = ["BookedOrder", "NewOrder", "SpotVenue", "VenueRejected", "VenueUpdate"]
+__all__ = ["BookedOrder", "NewOrder", "NewPair", "SpotVenue", "VenueRejected", "VenueUpdate"]
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(VenueAccount)
 
 
-class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
-
-    order: VenueOrder
-    fill: VenueFill | None
-    exec_type: ExecType
-
-
-class SpotVenue(AccountView):
+class SpotVenue(Matching):
     """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals."""
 
     def __init__(
@@ -67,42 +64,107 @@ class SpotVenue(AccountView):
         With latency only NEW; the rest happens when the order is active, in `advance` or the market event that follows.
 
         Raises:
-            VenueRejected: -1121, the codes of `check_order`, -2010 (duplicate open id, immediate trigger, no funds).
+            VenueRejected: -1121, -1013 (closed market), the codes of `check_order`, -2010 (duplicate open id, immediate match or
+                trigger, no funds).
         """
-        spec = self._spec(order.instrument)
+        spec = self._traded(order.instrument)
         book = self._book(order.instrument)
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
-        newest = self._newest.get((order.instrument, order.cl_ord_id))
-        if newest is not None and newest.is_open:
-            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
-        if order.stop_px is not None and _reached(order.side, order.stop_px, book):
-            raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
+        self._check_against(order, book)
         self._check_funds(order, spec, book, now)
         booked = self._account.book_order(order, spec, now)
         self._index(booked)
-        return [_update(booked, "NEW"), *self._enter(booked, now)]
+        return [update_of(booked, "NEW"), *self._enter(booked, now)]
+
+    def submit_pair(self, pair: NewPair, now: int) -> list[VenueUpdate]:
+        """Enter a stop and a target of which one ends the other: NEW for each, the stop first. Both or neither.
+
+        Raises:
+            VenueRejected: those of `submit` for either order, -1100 and -2010 of `check_pair`, -2010 for a duplicate open list id.
+        """
+        spec = self._traded(pair.instrument)
+        book = self._book(pair.instrument)
+        legs = (pair.stop(), pair.target())
+        for order in legs:
+            check_order(order, spec, None)
+        check_pair(pair, book)
+        former = self.pairs.find(pair.instrument, pair.list_id)
+        if former is not None and self.pairs.is_open(former):
+            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
+        for order in legs:
+            self._check_against(order, book)
+        self._check_funds(pair.dearer(), spec, book, now)
+        entered = self.pairs.book(pair.list_id, legs, spec, now)
+        for booked in entered:
+            self._index(booked)
+        updates = [update_of(booked, "NEW") for booked in entered]
+        return updates + [update for booked in entered for update in self._enter(booked, now)]
+
+    def cancel_pair(
+        self, instrument: str, list_id: str | None, now: int, *, venue_list_id: str | None = None
+    ) -> list[VenueUpdate]:
+        """Cancel what is open of a pair, by either id.
+
+        Raises:
+            VenueRejected: -1121; -2011 when there is no such open pair.
+        """
+        self._spec(instrument)
+        pair = self.pairs.find(instrument, list_id, venue_list_id)
+        still_open = [] if pair is None else [booked for booked in self.pairs.orders(pair) if booked.is_open]
+        if not still_open:
+            raise VenueRejected(CANCEL_REFUSED, NO_SUCH_PAIR)
+        return [self._end(booked, "CANCELED", now) for booked in still_open]
 
     def cancel(
         self, instrument: str, cl_ord_id: str | None, now: int, *, venue_order_id: str | None = None
     ) -> list[VenueUpdate]:
-        """Cancel an open order by either id.
+        """Cancel an open order by either id, and with it the other one of its pair, in that order.
 
         Raises:
             VenueRejected: -1121; -2011 when there is no such open order.
         """
-        spec = self._spec(instrument)
+        self._spec(instrument)
         booked = self.booked(instrument, cl_ord_id, venue_order_id)
         if booked is None or not booked.is_open:
             raise VenueRejected(CANCEL_REFUSED, "Unknown order sent.")
-        self._account.close_order(booked, spec, "CANCELED", now)
-        self._forget_open(booked)
-        return [_update(booked, "CANCELED")]
+        partner = self.pairs.partner(booked)
+        return [self._end(each, "CANCELED", now) for each in (booked, partner) if each is not None]
+
+    def transfer(self, asset: str, amount: Decimal) -> None:
+        """Money comes into the account, or (less than 0) leaves it.
+
+        Raises:
+            VenueRejected: -2010 when not so much is free.
+        """
+        held = self._account.holding(asset)
+        if held.free + amount < 0:
+            raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
+        held.free += amount
+
+    def set_market(self, instrument: str, status: MarketStatus, now: int) -> list[VenueUpdate]:
+        """Open or close a market; its open orders expire when it closes. It is quoted all the same.
+
+        Raises:
+            VenueRejected: -1121.
+        """
+        self._spec(instrument)
+        self._account.closed_markets.pop(instrument, None)
+        if status == "TRADING":
+            return []
+        self._account.closed_markets[instrument] = status
+        return [self._end(booked, "EXPIRED", now) for booked in list(self._open.get(instrument, {}).values())]
+
+    def market_status(self, instrument: str) -> MarketStatus:
+        """Whether orders of `instrument` are taken."""
+        return self._account.closed_markets.get(instrument, "TRADING")
 
     def advance(self, now: int) -> list[VenueUpdate]:
         """Time passed without news: orders whose latency is over by `now` meet the market as it stands, first come first."""
         updates: list[VenueUpdate] = []
         for at, venue_order_id in self._waiting.due(now):
             booked = self._by_id[venue_order_id]
+            if not booked.is_open:  # the other one of its pair was first
+                continue
             self._waiting.forget(venue_order_id)
             if not booked.waits_for_trigger:
                 updates += self._execute(booked, at)
@@ -159,34 +221,27 @@ class SpotVenue(AccountView):
         """
         self._adopt(_decoder.decode(snapshot))
 
-    def _adopt(self, account: VenueAccount) -> None:
-        if account.waiting is msgspec.UNSET and self._model != AS_QUOTED:
-            account.waiting = Waiting()
-        self._account = account
-        self._waiting = Waiting() if account.waiting is msgspec.UNSET else account.waiting
-        for spec in self._specs.values():
-            account.holding(spec.base)
-            account.holding(spec.quote)
-        self._by_id: dict[str, BookedOrder] = {}
-        self._newest: dict[tuple[str, str], BookedOrder] = {}
-        self._open: dict[str, dict[str, BookedOrder]] = {}
-        for booked in account.orders:
-            self._index(booked)
+    def _traded(self, instrument: str) -> InstrumentSpec:
+        spec = self._spec(instrument)
+        status = self.market_status(instrument)
+        if status == "DELISTED":
+            raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.")
+        if status == "BREAK":
+            raise VenueRejected(FILTER_FAILURE, "Market is closed.")
+        return spec
 
-    def _index(self, booked: BookedOrder) -> None:
-        self._by_id[booked.venue_order_id] = booked
-        self._newest[booked.instrument, booked.cl_ord_id] = booked
-        if booked.is_open:
-            self._open.setdefault(booked.instrument, {})[booked.venue_order_id] = booked
+    def _check_against(self, order: NewOrder, book: TopOfBook) -> None:
+        """What is asked of an order in view of the other orders and the market."""
+        self._check_id(order)
+        if order.ord_type == "LIMIT_MAKER" and book.is_crossed_by(order.side, order.limit_px):
+            raise VenueRejected(ORDER_REFUSED, "Order would immediately match and take.")
+        if order.stop_px is not None and book.has_reached(order.side, order.stop_px):
+            raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
 
-    def _forget_open(self, booked: BookedOrder) -> None:
-        if not booked.is_open:
-            self._open[booked.instrument].pop(booked.venue_order_id, None)
-            self._waiting.forget(booked.venue_order_id)
-
-    def _book(self, instrument: str) -> TopOfBook:
-        self._spec(instrument)
-        return self._account.books.setdefault(instrument, TopOfBook())
+    def _check_id(self, order: NewOrder) -> None:
+        newest = self._newest.get((order.instrument, order.cl_ord_id))
+        if newest is not None and newest.is_open:
+            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
 
     def _check_funds(self, order: NewOrder, spec: InstrumentSpec, book: TopOfBook, now: int) -> None:
         held = self._account.holding(spec.quote if order.side == "BUY" else spec.base)
@@ -200,126 +255,4 @@ class SpotVenue(AccountView):
                 needed += taker_px(px, "BUY", spec.px_tick, cost_bps) * min(left, qty)
                 left -= min(left, qty)
         if needed > held.free:
-            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
-
-    def _enter(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
-        """What a new order does first: nothing while its latency runs, then rest as a stop or take what it can."""
-        if self._model.latency_ms:
-            self._waiting.deferred[booked.venue_order_id] = now + self._model.latency_ns
-            return []
-        return [] if booked.waits_for_trigger else self._execute(booked, now)
-
-    def _execute(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
-        """Take what the market gives an order that is (or has just become) active, and expire what may not rest."""
-        spec = self._spec(booked.instrument)
-        book = self._book(booked.instrument)
-        ladder = list(book.ladder(booked.side, spec, booked.limit_px))
-        offered = min(booked.leaves_qty, sum((qty for _, qty in ladder), ZERO))
-        left = self._allowed(booked.instrument, offered, now)
-        is_capped = left < offered
-        if booked.time_in_force == "FOK" and left < booked.leaves_qty:
-            ladder = []
-        cost_bps = self._cost_bps(booked.instrument, left, now)
-        self._waiting.forget(booked.venue_order_id)
-        updates = []
-        for level_px, level_qty in ladder:
-            px = taker_px(level_px, booked.side, spec.px_tick, cost_bps, booked.limit_px)
-            qty = self._affordable(booked, spec, px, min(level_qty, left))
-            if qty <= 0:
-                break
-            left -= qty
-            fill = self._account.book_fill(booked, spec, px, qty, maker=False, now=now)
-            book.opposite(booked.side).taken += qty
-            self._count_ours(booked.instrument, qty, now)
-            updates.append(_update(booked, "TRADE", fill))
-        if booked.is_open and booked.time_in_force == "GTC" and is_capped and left == 0:
-            self._waiting.carry(booked.venue_order_id)
-        elif booked.is_open and (booked.limit_px is None or booked.time_in_force != "GTC"):
-            self._account.close_order(booked, spec, "EXPIRED", now)
-            updates.append(_update(booked, "EXPIRED"))
-        self._forget_open(booked)
-        return updates
-
-    def _resume(self, instrument: str, now: int) -> list[VenueUpdate]:
-        """The market moved or traded: let carried orders take what their share now allows."""
-        carried = [self._by_id[order_id] for order_id in self._waiting.carried]
-        found = [booked for booked in carried if booked.instrument == instrument]
-        return [update for booked in found for update in self._execute(booked, now)]
-
-    def _allowed(self, instrument: str, qty: Decimal, now: int) -> Decimal:
-        """`qty`, or less where our share of what traded in the last minute ends."""
-        if not self._model.caps:
-            return qty
-        traded, ours = self._waiting.flow(instrument).totals(now)
-        return min(qty, self._model.room(traded, ours, self._spec(instrument).qty_step))
-
-    def _cost_bps(self, instrument: str, qty: Decimal, now: int) -> Decimal:
-        traded = self._waiting.flow(instrument).totals(now)[0] if self._model.impact_bps else ZERO
-        return self._model.quote_cost_bps(qty, traded)
-
-    def _count_ours(self, instrument: str, qty: Decimal, now: int) -> None:
-        if self._model.caps:
-            self._waiting.flow(instrument).count(now, ours=qty)
-
-    def _affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
-        """`qty`, or less where the money is gone: a buy stop that gapped, a MARKET that waited and locked nothing."""
-        if booked.side == "SELL":
-            free = qty if booked.reserve_px else self._account.holding(spec.base).free
-            return min(qty, floor_to_step(free, spec.qty_step))
-        if px <= booked.reserve_px:
-            return qty
-        free = self._account.holding(spec.quote).free + booked.reserve_px * qty
-        return min(qty, floor_to_step(free / px, spec.qty_step))
-
-    def _fill_through(self, instrument: str, side: str, px: Decimal, qty: Decimal, now: int) -> list[VenueUpdate]:
-        """Fill resting limits of `side` that a market at `px` went through, sharing out at most `qty`."""
-        spec = self._spec(instrument)
-        sign = -1 if side == "BUY" else 1
-        resting = [
-            booked
-            for booked in self._open[instrument].values()
-            if booked.side == side and booked.limit_px is not None and not booked.waits_for_trigger
-            if booked.venue_order_id not in self._waiting
-        ]
-        qty = self._allowed(instrument, qty, now)
-        updates = []
-        for booked in sorted(resting, key=lambda found: sign * found.limit_px):  # stable: age decides among equals
-            if not went_through(side, booked.limit_px, px, spec.px_tick):
-                break
-            share = min(booked.leaves_qty, floor_to_step(qty, spec.qty_step))
-            if share <= 0:
-                break
-            qty -= share
-            fill = self._account.book_fill(booked, spec, booked.limit_px, share, maker=True, now=now)
-            self._count_ours(instrument, share, now)
-            updates.append(_update(booked, "TRADE", fill))
-            self._forget_open(booked)
-        return updates
-
-    def _trigger(self, instrument: str, now: int) -> list[VenueUpdate]:
-        """Execute the stops that the market has reached; the one reached first goes first."""
-        book = self._book(instrument)
-        reached = [
-            booked
-            for booked in self._open[instrument].values()
-            if booked.waits_for_trigger and _reached(booked.side, booked.stop_px, book)
-            if booked.venue_order_id not in self._waiting
-        ]
-        updates = []
-        for booked in sorted(reached, key=lambda found: found.stop_px if found.side == "BUY" else -found.stop_px):
-            booked.triggered = True
-            updates += self._execute(booked, now)
-        return updates
-
-
-def _reached(side: str, stop_px: Decimal, book: TopOfBook) -> bool:
-    """Whether the last trade is at or beyond the stop, or the whole quote beyond it."""
-    if side == "BUY":
-        return (book.last_px is not None and book.last_px >= stop_px) or (
-            book.bid.px is not None and book.bid.px > stop_px
-        )
-    return (book.last_px is not None and book.last_px <= stop_px) or (book.ask.px is not None and book.ask.px < stop_px)
-
-
-def _update(booked: BookedOrder, exec_type: ExecType, fill: VenueFill | None = None) -> VenueUpdate:
-    return VenueUpdate(order=booked.as_order(), fill=fill, exec_type=exec_type)
+            raise VenueRejected(ORDER_REFUSED, NO_FUNDS)

@@ -2,20 +2,25 @@
 
 An order reserves `reserve_px` per unit it still may fill, in the asset it would pay with: quote at the limit (or stop) price
 for buys, base one for one for sells, nothing for MARKET orders, which are over before they could rest. A fill first returns the
-reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB.
+reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB. Of a pair of which one order ends the
+other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
 """
 
 from __future__ import annotations
 
 from decimal import ROUND_DOWN, Decimal
+from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Balance, InstrumentSpec, OrdStatus, OrdType, Side, TimeInForce, VenueFill, VenueOrder
+from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_flow import Waiting
-from libs.trading.venue_rules import NewOrder
+from libs.trading.venue_rules import NewOrder, VenueOrdType
+
+MarketStatus = Literal["TRADING", "BREAK", "DELISTED"]
+"""Whether an instrument is traded, listed but closed, or not known any more."""
 
 COMMISSION_STEP = Decimal("0.00000001")
 OPEN_STATUSES = ("NEW", "PARTIALLY_FILLED")
@@ -28,7 +33,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     venue_order_id: str
     instrument: str
     side: Side
-    ord_type: OrdType
+    ord_type: VenueOrdType
     time_in_force: TimeInForce
     order_qty: Decimal
     limit_px: Decimal | None
@@ -40,6 +45,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     cum_qty: Decimal = ZERO
     cum_quote_qty: Decimal = ZERO
     triggered: bool = False
+    venue_list_id: str | None = None
 
     @property
     def is_open(self) -> bool:
@@ -63,7 +69,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             venue_order_id=self.venue_order_id,
             instrument=self.instrument,
             side=self.side,
-            ord_type=self.ord_type,
+            ord_type="LIMIT" if self.ord_type == "LIMIT_MAKER" else self.ord_type,
             ord_status=self.ord_status,
             order_qty=self.order_qty,
             cum_qty=self.cum_qty,
@@ -71,6 +77,17 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             stop_px=self.stop_px,
             ts_event=self.ts_event,
         )
+
+
+class BookedPair(msgspec.Struct, kw_only=True):
+    """Two orders of which one ends the other. `list_id` is the client's name for it; the venue's ids name its orders."""
+
+    list_id: str
+    venue_list_id: str
+    instrument: str
+    stop_order_id: str
+    target_order_id: str
+    ts_created: int
 
 
 class Holding(msgspec.Struct, kw_only=True):
@@ -93,6 +110,8 @@ class VenueAccount(msgspec.Struct, kw_only=True):
     last_order_id: int = 0
     last_exec_id: int = 0
     waiting: Waiting | msgspec.UnsetType = msgspec.UNSET
+    pairs: list[BookedPair] = []
+    closed_markets: dict[str, MarketStatus] = {}
 
     def holding(self, asset: str) -> Holding:
         """The holding of `asset`, created empty when it is new."""
@@ -105,7 +124,15 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             for asset, held in sorted(self.holdings.items())
         )
 
-    def book_order(self, order: NewOrder, spec: InstrumentSpec, now: int, *, reserves: bool = True) -> BookedOrder:
+    def book_order(
+        self,
+        order: NewOrder,
+        spec: InstrumentSpec,
+        now: int,
+        *,
+        venue_list_id: str | None = None,
+        reserves: bool = True,
+    ) -> BookedOrder:
         """Enter an order that passed every check, and lock its reserve, unless the other one of its pair `reserves`."""
         self.last_order_id += 1
         booked = BookedOrder(
@@ -121,6 +148,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             reserve_px=reserve_px(order) if reserves else ZERO,
             ts_created=now,
             ts_event=now,
+            venue_list_id=venue_list_id,
         )
         self.orders.append(booked)
         self._move_reserve(booked, spec, booked.order_qty)

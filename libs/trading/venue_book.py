@@ -44,6 +44,20 @@ class TopOfBook(msgspec.Struct, kw_only=True):
         """Where an order of `side` finds its counterpart."""
         return self.ask if side == "BUY" else self.bid
 
+    def is_crossed_by(self, side: Side, limit_px: Decimal | None) -> bool:
+        """Whether an order of `side` at `limit_px` would meet the best price opposite."""
+        px = self.opposite(side).px
+        if px is None or limit_px is None:
+            return False
+        return limit_px >= px if side == "BUY" else limit_px <= px
+
+    def has_reached(self, side: Side, stop_px: Decimal) -> bool:
+        """Whether the last trade is at or beyond a stop of `side`, or the whole quote beyond it."""
+        last_px = self.last_px
+        if side == "BUY":
+            return (last_px is not None and last_px >= stop_px) or (self.bid.px is not None and self.bid.px > stop_px)
+        return (last_px is not None and last_px <= stop_px) or (self.ask.px is not None and self.ask.px < stop_px)
+
     def traded(self, px: Decimal, qty: Decimal) -> None:
         """A trade printed: remember it, and let it move a quote it contradicts or stand in for one that never came."""
         self.last_px = px

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal
+from typing import Literal
 
 import msgspec
 
-from libs.common.messages import InstrumentSpec, OrdType, Side, TimeInForce
+from libs.common.messages import InstrumentSpec, Side, TimeInForce
 
 ILLEGAL_CHARACTERS = -1100
 MISSING_PARAMETER = -1102
@@ -21,9 +22,13 @@ FILTER_FAILURE = -1013
 ORDER_REFUSED = -2010
 CANCEL_REFUSED = -2011
 NO_SUCH_ORDER = -2013
+NO_FUNDS = "Account has insufficient balance for requested action."
+
+VenueOrdType = Literal["MARKET", "LIMIT", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+"""The venue's own words; the rest of the system calls a LIMIT_MAKER a LIMIT."""
 
 STOP_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT")
-LIMIT_TYPES = ("LIMIT", "STOP_LOSS_LIMIT")
+LIMIT_TYPES = ("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT")
 CL_ORD_ID_PATTERN = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
 
 _CL_ORD_ID = re.compile(CL_ORD_ID_PATTERN)
@@ -44,7 +49,7 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     cl_ord_id: str
     instrument: str
     side: Side
-    ord_type: OrdType
+    ord_type: VenueOrdType
     order_qty: Decimal
     time_in_force: TimeInForce = "GTC"
     limit_px: Decimal | None = None
@@ -59,9 +64,9 @@ def check_order(order: NewOrder, spec: InstrumentSpec, market_px: Decimal | None
     Raises:
         VenueRejected: -1100, -1102, -1106 (parameters), -1013 (PRICE_FILTER, LOT_SIZE, NOTIONAL).
     """
-    if not _CL_ORD_ID.match(order.cl_ord_id):
-        text = f"Illegal characters found in parameter 'newClientOrderId'; legal range is '{CL_ORD_ID_PATTERN}'."
-        raise VenueRejected(ILLEGAL_CHARACTERS, text)
+    check_client_id("newClientOrderId", order.cl_ord_id)
+    if order.ord_type == "LIMIT_MAKER" and order.time_in_force != "GTC":
+        raise VenueRejected(UNWANTED_PARAMETER, "Parameter 'timeInForce' sent when not required.")
     _check_presence("price", order.limit_px, wanted=order.ord_type in LIMIT_TYPES)
     _check_presence("stopPrice", order.stop_px, wanted=order.ord_type in STOP_TYPES)
     for px in (order.limit_px, order.stop_px):
@@ -73,6 +78,17 @@ def check_order(order: NewOrder, spec: InstrumentSpec, market_px: Decimal | None
     value_px = order.limit_px or order.stop_px or market_px
     if value_px is not None and value_px * qty < spec.notional_min:
         raise VenueRejected(FILTER_FAILURE, "Filter failure: NOTIONAL")
+
+
+def check_client_id(name: str, client_id: str) -> None:
+    """Whether `client_id`, sent as the parameter `name`, is one.
+
+    Raises:
+        VenueRejected: -1100.
+    """
+    if not _CL_ORD_ID.match(client_id):
+        text = f"Illegal characters found in parameter '{name}'; legal range is '{CL_ORD_ID_PATTERN}'."
+        raise VenueRejected(ILLEGAL_CHARACTERS, text)
 
 
 def _check_presence(name: str, value: Decimal | None, *, wanted: bool) -> None:

@@ -100,6 +100,7 @@ class Control:
             ],
             "fills": [msgspec.structs.asdict(fill) for fill in venue.fills()],
             "balances": {held.asset: {"free": held.free, "locked": held.locked} for held in venue.balances()},
+            "pairs": [msgspec.structs.asdict(pair) for pair in venue.pairs.all()],
             "seen_cl_ord_ids": self._exchange.seen,
         }
         return reply(body)

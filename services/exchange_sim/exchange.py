@@ -7,12 +7,14 @@ depends on how often the loop came round. Each change of the account is on disk 
 from __future__ import annotations
 
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Protocol
 
 import msgspec
 
 from libs.common.timeframe import MINUTE
-from libs.trading.venue import BookedOrder, NewOrder, SpotVenue, VenueUpdate
+from libs.trading.venue import BookedOrder, NewOrder, NewPair, SpotVenue, VenueUpdate
+from libs.trading.venue_account import BookedPair, MarketStatus
 from services.exchange_sim.account_store import AccountStore, SavedAccount
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook
@@ -27,7 +29,11 @@ class Listener(Protocol):
         ...
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
-        """The account changed at venue time `now`."""
+        """Orders of the account changed at venue time `now`."""
+        ...
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
+        """Money came into the account or left it."""
         ...
 
 
@@ -106,7 +112,7 @@ class Exchange:
         """
         now = self.catch_up()
         updates = self.venue.submit(order, now)
-        self.seen[order.cl_ord_id] = self.seen.get(order.cl_ord_id, 0) + 1
+        self._see(order.cl_ord_id)
         self._account_changed(updates, now)
         return self.venue.require(order.instrument, None, updates[0].order.venue_order_id), updates
 
@@ -121,6 +127,53 @@ class Exchange:
         self._account_changed(updates, now)
         return self.venue.require(instrument, None, updates[0].order.venue_order_id)
 
+    def submit_pair(self, pair: NewPair) -> BookedPair:
+        """Enter a stop and a target of which one ends the other, at venue time.
+
+        Raises:
+            VenueRejected: the venue refuses them.
+        """
+        now = self.catch_up()
+        updates = self.venue.submit_pair(pair, now)
+        self._see(pair.stop_id, pair.target_id)
+        self._account_changed(updates, now)
+        return self.venue.pairs.require(pair.list_id)
+
+    def cancel_pair(self, instrument: str, list_id: str | None, venue_list_id: str | None) -> BookedPair:
+        """Cancel what is open of a pair, at venue time.
+
+        Raises:
+            VenueRejected: there is no such open pair.
+        """
+        now = self.catch_up()
+        updates = self.venue.cancel_pair(instrument, list_id, now, venue_list_id=venue_list_id)
+        self._account_changed(updates, now)
+        cancelled = self.venue.require(instrument, None, updates[0].order.venue_order_id)
+        return self.venue.pairs.require(None, cancelled.venue_list_id)
+
+    def transfer(self, asset: str, amount: Decimal) -> None:
+        """Money comes into the account, or (less than 0) leaves it, at venue time.
+
+        Raises:
+            VenueRejected: not so much is free.
+        """
+        now = self.catch_up()
+        self.venue.transfer(asset, amount)
+        self._save_account()
+        for listener in self.listeners:
+            listener.on_transfer(asset, amount, now)
+
+    def set_market(self, instrument: str, status: MarketStatus) -> list[VenueUpdate]:
+        """Open or close a market at venue time; the orders that expired with it.
+
+        Raises:
+            VenueRejected: -1121.
+        """
+        now = self.catch_up()
+        updates = self.venue.set_market(instrument, status, now)
+        self._account_changed(updates, now)
+        return updates
+
     def save(self, ahead_ns: int = 0) -> None:
         """Write the account, and the time plus `ahead_ns`."""
         self._save_account()
@@ -129,6 +182,10 @@ class Exchange:
     def save_clock(self, ahead_ns: int = 0) -> None:
         """Write the time at which a restart resumes."""
         self._store.save_clock(self.clock.now_ns() + ahead_ns)
+
+    def _see(self, *cl_ord_ids: str) -> None:
+        for cl_ord_id in cl_ord_ids:
+            self.seen[cl_ord_id] = self.seen.get(cl_ord_id, 0) + 1
 
     def _prime(self) -> None:
         """Find the events behind the position, and the quotes, trades and books that stand there."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 import msgspec
 
@@ -15,7 +15,7 @@ from services.exchange_sim.wire import Json
 class Standing:
     """A fault that waits or lasts: strikes left (None: no end), and the wall clock's reading at which it is over (None: never)."""
 
-    def __init__(self, number: int, fault: SocketFault | RestFault | VenueFault, left: int | None, until: float | None):
+    def __init__(self, number: int, fault: Fault, left: int | None, until: float | None):
         self.number = number
         self.fault = fault
         self.left = left
@@ -29,18 +29,18 @@ class Standing:
 
 
 class FaultScript:
-    """Faults of orders strike in their order; of the others, all that fit, first come first."""
+    """Faults of orders strike in their order, but for those of one type, which stand; of all that stand, first come first."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._orders: deque[OrderKind] = deque()
+        self._orders: deque[OrderFault] = deque()
         self._standing: dict[int, Standing] = {}
         self._next_number = 1
 
     def add(self, fault: Fault) -> Standing | None:
-        """Append `fault` to the script; a fault of orders only waits for its turn."""
-        if isinstance(fault, OrderFault):
-            self._orders.extend([fault.kind] * max(0, fault.times))
+        """Append `fault` to the script; a fault of orders of any type only waits for its turn."""
+        if isinstance(fault, OrderFault) and fault.ord_type is None:
+            self._orders.extend([fault] * max(0, 1 if fault.times is None else fault.times))
             return None
         until = None if fault.seconds is None else self._clock() + fault.seconds
         standing = Standing(self._next_number, fault, _strikes(fault), until)
@@ -48,13 +48,22 @@ class FaultScript:
         self._standing[standing.number] = standing
         return standing
 
-    def take(self) -> OrderKind | None:
-        """The fault that strikes this POST order, if any."""
-        return self._orders.popleft() if self._orders else None
+    def take(self, ord_types: Collection[str] = ()) -> OrderFault | None:
+        """The fault that strikes a POST order of these types, if any: one that stands, else the one whose turn it is."""
+        return self.take_standing(ord_types) or (self._orders.popleft() if self._orders else None)
+
+    def take_standing(self, ord_types: Collection[str], kind: OrderKind | None = None) -> OrderFault | None:
+        """The standing fault that strikes an order of these types, if any; with `kind` only one of that kind."""
+        for standing in self._live():
+            fault = standing.fault
+            if isinstance(fault, OrderFault) and fault.ord_type in ord_types and kind in (None, fault.kind):
+                self.strike(standing)
+                return fault
+        return None
 
     def pending(self) -> list[OrderKind]:
-        """What is to come for orders, next first."""
-        return list(self._orders)
+        """What is to come for orders of any type, next first."""
+        return [fault.kind for fault in self._orders]
 
     @property
     def is_quiet(self) -> bool:
@@ -125,8 +134,10 @@ class FaultScript:
         }
 
 
-def _strikes(fault: SocketFault | RestFault | VenueFault) -> int | None:
+def _strikes(fault: Fault) -> int | None:
     """How often it may strike: what lasts, and what is limited by `seconds` alone, has no number."""
+    if isinstance(fault, OrderFault):
+        return fault.times
     if isinstance(fault, VenueFault) or fault.kind in ("freeze", "black_hole"):
         return None
     return fault.times or (1 if fault.seconds is None else None)

@@ -1,7 +1,7 @@
 """What can be made to go wrong at the venue, as data: four scopes, each with its kinds, as JSON for POST /sim/faults and as Python.
 
 - `{"on": "order", "kind": "timeout_after_accept" | "reset_after_accept" | "reset_before_accept" | "http_503" | "reject"}`:
-  what becomes of the next POST order. `on` may be left out.
+  what becomes of the next POST order or orderList/oco, or of those of one `ord_type` as long as it stands. `on` may be left out.
 - `{"on": "socket", "kind": …}`: `reset`, `close`, `inject` strike at once; `freeze` and `black_hole` last; `drop`, `duplicate`,
   `hold`, `mangle` and `refuse_subscribe` wait for what they strike. `stream` says where: a part of a stream's name, or a pattern with
   `*` and `?`; without it, every market socket of `venue`. The user data streams are a stream named `account`.
@@ -24,6 +24,8 @@ from typing import Annotated, Any, Literal, get_args
 import msgspec
 from msgspec import UNSET, Meta, Struct
 
+from libs.trading.venue_rules import VenueOrdType
+
 OrderKind = Literal["timeout_after_accept", "reset_after_accept", "reset_before_accept", "http_503", "reject"]
 SocketKind = Literal[
     "reset", "close", "freeze", "black_hole", "inject", "drop", "duplicate", "hold", "mangle", "refuse_subscribe"
@@ -34,6 +36,7 @@ Times = Annotated[int, Meta(ge=1)]
 Seconds = Annotated[float, Meta(gt=0)]
 
 COUNTED = frozenset({"times", "seconds"})
+PICKING = COUNTED | {"where"}
 LASTING = frozenset({"seconds", "sticky"})
 SOCKET_OPTIONS: dict[SocketKind, frozenset[str]] = {
     "reset": frozenset(),
@@ -41,10 +44,10 @@ SOCKET_OPTIONS: dict[SocketKind, frozenset[str]] = {
     "freeze": LASTING,
     "black_hole": LASTING,
     "inject": frozenset({"text", "base64", "times"}),
-    "drop": COUNTED,
-    "duplicate": COUNTED,
-    "hold": COUNTED,
-    "mangle": COUNTED | {"field", "value", "factor", "offset"},
+    "drop": PICKING,
+    "duplicate": PICKING,
+    "hold": PICKING,
+    "mangle": PICKING | {"field", "value", "factor", "offset"},
     "refuse_subscribe": COUNTED,
 }
 REST_OPTIONS: dict[RestKind, frozenset[str]] = {
@@ -63,12 +66,28 @@ class FaultRefused(Exception):
     """No such fault; the text says what was wanted."""
 
 
-class OrderFault(Struct, frozen=True, forbid_unknown_fields=True):
-    """What becomes of the next `times` POST orders."""
+class OrderFault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What becomes of the next `times` (1) POST orders and POST orderList/oco, one after the other.
+
+    With `ord_type` only those of that type are meant (a pair is of the types of both its orders, and OCO), and without `times` and
+    `seconds` all of them until DELETE. `reject` takes the `code` and the text `msg` of the refusal.
+    """
 
     kind: OrderKind
     on: Literal["order"] = "order"
-    times: int = 1
+    times: int | None = None
+    ord_type: VenueOrdType | Literal["OCO"] | None = None
+    seconds: Seconds | None = None
+    code: int | None = None
+    msg: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind != "reject" and (self.code is not None or self.msg is not None):
+            raise ValueError(f"{self.kind} has no code and no msg")
+        if self.ord_type is None and self.seconds is not None:
+            raise ValueError("seconds want an ord_type")
+        if self.ord_type is not None and self.times is not None and self.times < 1:
+            raise ValueError("times is at least 1")
 
 
 class SocketFault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -79,10 +98,13 @@ class SocketFault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     - `black_hole`: nothing leaves and nothing is read, but TCP stays open until the fault ends, with a reset. A black hole cannot be
       healed: the venue forgets the connection. `sticky`: it also swallows connections made meanwhile, before the handshake.
     - `inject`: `text`, or the binary frame `base64`, is sent as it is, `times` times.
-    - `drop`, `duplicate`: market frames are lost, or sent twice. `hold`: they are sent after the next one of their stream.
+    - `drop`, `duplicate`: frames are lost, or sent twice. `hold`: they are sent after the next one of their stream that is not held.
     - `mangle`: in frames that have it, `field` (`p`, `k.c`, `data.0.price`; also looked for inside `data`) becomes `value`, any JSON;
       or, with `factor` and `offset`, itself times the one plus the other; with none of these it is removed.
     - `refuse_subscribe`: SUBSCRIBE is answered with an error.
+
+    With `where` (`{"x": "TRADE"}`) `drop`, `duplicate`, `hold` and `mangle` strike only frames whose fields have these values. Fields
+    are also looked for inside the `event` of a user data stream.
     """
 
     kind: SocketKind
@@ -99,6 +121,7 @@ class SocketFault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults
     value: Any = UNSET
     factor: float | None = None
     offset: float | None = None
+    where: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         _refuse_foreign_options(self, SOCKET_OPTIONS[self.kind], ("venue", "stream"))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from decimal import Decimal
 
 import msgspec
 
@@ -17,7 +18,8 @@ from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.frames import DaySummary, agg_trade_frame, book_ticker_frame, kline_frame, trade_frame
 from services.exchange_sim.market import INTERVALS, Event, Quote, Trade, bar_between, bar_start
 from services.exchange_sim.sockets import Socket
-from services.exchange_sim.wire import Json, account_events
+from services.exchange_sim.wire import Json, account_events, transfer_events
+from services.exchange_sim.wire_lists import list_event
 
 DEPTH_CHANNELS = ("depth@100ms", "depth")
 ACCOUNT_STREAM = "account"
@@ -87,7 +89,9 @@ class Hub:
         return book
 
     def on_market(self, event: Event) -> None:
-        """A market event was played: tell whoever listens."""
+        """A market event was played: tell whoever listens, unless the market is closed."""
+        if self._exchange.venue.market_status(event.instrument) != "TRADING":
+            return
         symbol = symbol_of(event.instrument).lower()
         if isinstance(event, Trade):
             self._emit_klines(symbol, event)
@@ -105,18 +109,37 @@ class Hub:
             self._emit_depth(symbol, event.raw)
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
-        """The account changed: tell the user data streams, order by order."""
+        """The account changed: tell the user data streams, order by order, then which lists began, lost an order or are done."""
         if not self._users:
             return
         by_order: dict[str, list[VenueUpdate]] = {}
         for update in updates:
             by_order.setdefault(update.order.venue_order_id, []).append(update)
         venue = self._exchange.venue
+        lists: dict[str, None] = {}
         for order_id, told in by_order.items():
             booked = venue.require(told[0].order.instrument, None, order_id)
             for event in account_events(told, booked, venue.balances(), now):
-                for socket, subscription in self._users.items():
-                    socket.send(_text({"subscriptionId": subscription, "event": event}), ACCOUNT_STREAM)
+                self._tell_users(event)
+            if booked.venue_list_id is not None and (not booked.is_open or told[0].exec_type == "NEW"):
+                lists[booked.venue_list_id] = None
+        for list_number in lists:
+            pair = venue.pairs.require(None, list_number)
+            self._tell_users(list_event(pair, venue.pairs.orders(pair), now))
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
+        """Money moved: tell the user data streams."""
+        for event in transfer_events(asset, amount, self._exchange.venue.balances(), now):
+            self._tell_users(event)
+
+    def _tell_users(self, event: Json) -> None:
+        for socket, subscription in self._users.items():
+            socket.send(_text({"subscriptionId": subscription, "event": event}), ACCOUNT_STREAM)
+
+    @property
+    def has_users(self) -> bool:
+        """Whether anybody listens to the account."""
+        return bool(self._users)
 
     @property
     def is_flushed(self) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Iterable
+from decimal import Decimal
 
 import msgspec
 from aiohttp import WSMsgType, web
@@ -100,6 +101,9 @@ class KrakenSockets:
                 self._emit_ticker("bbo", name)
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
+        """There is no account here."""
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
         """There is no account here."""
 
     def _answer(self, socket: Socket, text: str) -> None:

@@ -7,6 +7,7 @@ something happens. Ids of trades (and `sequence`) rise but have gaps, so a misse
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import msgspec
@@ -75,6 +76,9 @@ class KucoinSockets:
             self._streams.emit(f"{TICKER}:{name}", lambda: _text(self._ticker(event)))
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
+        """There is no account here."""
+
+    def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
         """There is no account here."""
 
     def _answer(self, socket: Socket, text: str) -> None:

@@ -1,4 +1,4 @@
-"""A frame with one field that is not what it should be."""
+"""Fields of frames: what they are, and a frame with one that is not what it should be."""
 
 from __future__ import annotations
 
@@ -20,11 +20,31 @@ def mangled(text: str, fault: SocketFault) -> str | None:
     return msgspec.json.encode(frame).decode()
 
 
+def is_where(text: str, where: dict[str, Any] | None) -> bool:
+    """Whether the fields named in `where` have these values; without any, any frame will do."""
+    if not where:
+        return True
+    frame = msgspec.json.decode(text)
+    return all(
+        any(_value(root, path.split(".")) == value for root in _roots(frame, path.split(".")[0]))
+        for path, value in where.items()
+    )
+
+
+def _value(node: Any, path: list[str]) -> Any:
+    for part in path:
+        key = _key(node, part)
+        if key is None:
+            return UNSET
+        node = node[key]
+    return node
+
+
 def _roots(frame: Any, first: str) -> list[Any]:
-    """Where the path may begin: the frame, or what it wraps in `data`."""
-    if not isinstance(frame, dict) or first in frame or "data" not in frame:
+    """Where the path may begin: the frame, or what it wraps in `data` or `event`."""
+    if not isinstance(frame, dict) or first in frame or not frame.keys() & {"data", "event"}:
         return [frame]
-    inner = frame["data"]
+    inner = frame["data"] if "data" in frame else frame["event"]
     return inner if isinstance(inner, list) and not first.isdecimal() else [inner]
 
 

@@ -7,13 +7,14 @@ from typing import get_args
 
 from libs.common.ids import derive_id
 from libs.common.instruments import instrument_of
-from libs.common.messages import OrdType, Side, TimeInForce
+from libs.common.messages import Side, TimeInForce
 from libs.common.money import floor_to_step, to_decimal
 from libs.trading.venue import BookedOrder, NewOrder, VenueRejected
-from libs.trading.venue_rules import INVALID_SYMBOL
+from libs.trading.venue_rules import INVALID_SYMBOL, UNWANTED_PARAMETER, VenueOrdType
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.signing import ApiError, missing
 from services.exchange_sim.wire import Json, order_answered, order_cancelled, order_shown
+from services.exchange_sim.wire_lists import list_cancelled
 
 Params = dict[str, str]
 
@@ -34,7 +35,8 @@ class OrderDesk:
         if not symbol:
             raise missing("symbol")
         instrument = instrument_of(symbol)
-        if instrument is None or instrument not in self._exchange.market.histories:
+        is_known = instrument is not None and instrument in self._exchange.market.histories
+        if instrument is None or not is_known or self._exchange.venue.market_status(instrument) == "DELISTED":
             raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.")
         return instrument
 
@@ -44,10 +46,14 @@ class OrderDesk:
         return order_answered(booked, updates)
 
     def cancel(self, params: Params) -> Json:
-        """order (DELETE), order.cancel."""
+        """order (DELETE), order.cancel; where the order was one of a pair, the answer is that of the pair, as at Binance."""
         instrument, cl_ord_id, venue_order_id = self._reference(params)
         booked = self._exchange.cancel(instrument, cl_ord_id, venue_order_id)
         request_id = params.get("newClientOrderId") or derive_id("cancel", booked.venue_order_id)
+        if booked.venue_list_id is not None:
+            pairs = self._exchange.venue.pairs
+            pair = pairs.require(None, booked.venue_list_id)
+            return list_cancelled(pair, pairs.orders(pair), request_id)
         return order_cancelled(booked, request_id)
 
     def show(self, params: Params) -> Json:
@@ -72,24 +78,26 @@ class OrderDesk:
 
     def _new_order(self, params: Params) -> NewOrder:
         instrument = self.instrument(params)
-        side = _choice(params, "side", get_args(Side), -1117, "Invalid side.")
-        ord_type = _choice(params, "type", get_args(OrdType), -1116, "Invalid orderType.")
+        side = choice(params, "side", get_args(Side), -1117, "Invalid side.")
+        ord_type = choice(params, "type", get_args(VenueOrdType), -1116, "Invalid orderType.")
         if ord_type in ("LIMIT", "STOP_LOSS_LIMIT") and "timeInForce" not in params:
             raise missing("timeInForce")
+        if ord_type == "LIMIT_MAKER" and "timeInForce" in params:
+            raise ApiError(400, UNWANTED_PARAMETER, "Parameter 'timeInForce' sent when not required.")
         given = {"timeInForce": "GTC", **params}
         return NewOrder(
             cl_ord_id=params.get("newClientOrderId") or derive_id("unnamed", len(self._exchange.venue.all_orders())),
             instrument=instrument,
             side=side,
             ord_type=ord_type,
-            time_in_force=_choice(given, "timeInForce", get_args(TimeInForce), -1115, "Invalid timeInForce."),
+            time_in_force=choice(given, "timeInForce", get_args(TimeInForce), -1115, "Invalid timeInForce."),
             order_qty=self._quantity(params, instrument, ord_type),
-            limit_px=_decimal(params, "price"),
-            stop_px=_decimal(params, "stopPrice"),
+            limit_px=decimal_of(params, "price"),
+            stop_px=decimal_of(params, "stopPrice"),
         )
 
     def _quantity(self, params: Params, instrument: str, ord_type: str) -> Decimal:
-        qty, value = _decimal(params, "quantity"), _decimal(params, "quoteOrderQty")
+        qty, value = decimal_of(params, "quantity"), decimal_of(params, "quoteOrderQty")
         if qty is None and value is not None and ord_type == "MARKET":
             self._exchange.catch_up()
             quote = self._exchange.quotes.get(instrument)
@@ -102,7 +110,12 @@ class OrderDesk:
         return qty
 
 
-def _choice(params: Params, name: str, choices: tuple[str, ...], code: int, text: str) -> str:
+def choice(params: Params, name: str, choices: tuple[str, ...], code: int, text: str) -> str:
+    """The parameter `name`, one of `choices`.
+
+    Raises:
+        ApiError: -1102 without it, else `code` with `text`.
+    """
     value = params.get(name)
     if not value:
         raise missing(name)
@@ -111,7 +124,12 @@ def _choice(params: Params, name: str, choices: tuple[str, ...], code: int, text
     return value
 
 
-def _decimal(params: Params, name: str) -> Decimal | None:
+def decimal_of(params: Params, name: str) -> Decimal | None:
+    """The number `name`; None without it.
+
+    Raises:
+        ApiError: -1100.
+    """
     value = params.get(name)
     if value is None:
         return None

@@ -1,20 +1,20 @@
-"""The signed half of /api/v3: the account, its orders and its fills, with the faults that a test may script for POST order."""
+"""The signed half of /api/v3: the account, its orders and its fills, with the faults that a test may script for new orders."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
-from libs.trading.venue import VenueRejected
-from libs.trading.venue_rules import ORDER_REFUSED
 from services.exchange_sim.connections import cut, hang
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_script import FaultScript
+from services.exchange_sim.order_faults import rejection, types_of
+from services.exchange_sim.order_lists import ListDesk
 from services.exchange_sim.orders import OrderDesk, Params, number
 from services.exchange_sim.replies import reply
 from services.exchange_sim.signing import Gate
-from services.exchange_sim.wire import account_shown, fill_shown, millis, order_shown
+from services.exchange_sim.wire import Json, account_shown, fill_shown, millis, order_shown
 
 LIMIT = 500
 LIMIT_MAX = 1000
@@ -24,9 +24,10 @@ UNAVAILABLE = "<html><body><h1>503 Service Temporarily Unavailable</h1></body></
 class AccountRest:
     """Handlers of everything that needs a signature."""
 
-    def __init__(self, exchange: Exchange, desk: OrderDesk, gate: Gate, faults: FaultScript):
+    def __init__(self, exchange: Exchange, desk: OrderDesk, lists: ListDesk, gate: Gate, faults: FaultScript):
         self._exchange = exchange
         self._desk = desk
+        self._lists = lists
         self._gate = gate
         self._faults = faults
 
@@ -39,6 +40,10 @@ class AccountRest:
         yield web.get("/api/v3/openOrders", self.open_orders)
         yield web.get("/api/v3/allOrders", self.all_orders)
         yield web.get("/api/v3/myTrades", self.my_trades)
+        yield web.post("/api/v3/orderList/oco", self.place_list)
+        yield web.get("/api/v3/orderList", self.show_list)
+        yield web.delete("/api/v3/orderList", self.cancel_list)
+        yield web.get("/api/v3/openOrderList", self.open_lists)
 
     async def account(self, request: web.Request) -> web.Response:
         """GET account."""
@@ -51,15 +56,23 @@ class AccountRest:
 
     async def place(self, request: web.Request) -> web.StreamResponse:
         """POST order, with whatever fault is due."""
+        return await self._placed(request, self._desk.place)
+
+    async def place_list(self, request: web.Request) -> web.StreamResponse:
+        """POST orderList/oco, with whatever fault of orders is due."""
+        return await self._placed(request, self._lists.place)
+
+    async def _placed(self, request: web.Request, place: Callable[[Params], Json]) -> web.StreamResponse:
         params = await self._signed(request)
-        fault = self._faults.take()
+        struck = self._faults.take(types_of(params))
+        fault = None if struck is None else struck.kind
         if fault == "http_503":
             return web.Response(text=UNAVAILABLE, status=503, content_type="text/html")
-        if fault == "reject":
-            raise VenueRejected(ORDER_REFUSED, "Account has insufficient balance for requested action.")
+        if struck is not None and fault == "reject":
+            raise rejection(struck)
         if fault == "reset_before_accept":
             return cut(request)
-        answer = self._desk.place(params)
+        answer = place(params)
         if fault == "reset_after_accept":
             return cut(request)
         if fault == "timeout_after_accept":
@@ -73,6 +86,18 @@ class AccountRest:
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE order."""
         return reply(self._desk.cancel(await self._signed(request)))
+
+    async def show_list(self, request: web.Request) -> web.Response:
+        """GET orderList."""
+        return reply(self._lists.show(await self._signed(request)))
+
+    async def cancel_list(self, request: web.Request) -> web.Response:
+        """DELETE orderList."""
+        return reply(self._lists.cancel(await self._signed(request)))
+
+    async def open_lists(self, request: web.Request) -> web.Response:
+        """GET openOrderList."""
+        return reply(self._lists.show_open(await self._signed(request)))
 
     async def open_orders(self, request: web.Request) -> web.Response:
         """GET openOrders, of one symbol or all."""
@@ -109,7 +134,10 @@ class AccountRest:
             for fill in self._exchange.venue.fills(instrument, number(params, "fromId", 0))
             if order_id in (None, fill.venue_order_id) and start <= millis(fill.ts_event) <= end
         ]
-        return reply([fill_shown(fill) for fill in _cut(found, params, "fromId")])
+        order_of = self._exchange.venue.require
+        return reply(
+            [fill_shown(f, order_of(instrument, None, f.venue_order_id)) for f in _cut(found, params, "fromId")]
+        )
 
     async def _signed(self, request: web.Request) -> Params:
         text = request.rel_url.raw_query_string

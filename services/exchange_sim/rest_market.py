@@ -58,8 +58,10 @@ class MarketRest:
 
     async def exchange_info(self, request: web.Request) -> web.Response:
         """GET exchangeInfo."""
-        listings = [history.listing for history in self._exchange.market.histories.values()]
-        return reply(exchange_info(listings, self._exchange.catch_up(), self._weight_limit))
+        exchange = self._exchange
+        listings = [history.listing for history in exchange.market.histories.values()]
+        statuses = {each.spec.instrument: exchange.venue.market_status(each.spec.instrument) for each in listings}
+        return reply(exchange_info(listings, exchange.catch_up(), self._weight_limit, statuses))
 
     async def ticker_day(self, request: web.Request) -> web.Response:
         """GET ticker/24hr."""
@@ -137,7 +139,8 @@ class MarketRest:
         if "symbols" in request.query:
             names = request.query["symbols"].strip("[]").replace('"', "").split(",")
             return [row(self._desk.instrument({"symbol": name})) for name in names]
-        return [row(instrument) for instrument in self._exchange.market.histories]
+        status = self._exchange.venue.market_status
+        return [row(each) for each in self._exchange.market.histories if status(each) != "DELISTED"]
 
     def _trades_asked(self, params: Params) -> list[Trade]:
         now = self._exchange.catch_up()

@@ -25,7 +25,9 @@ from services.exchange_sim.kraken_ws import KrakenSockets
 from services.exchange_sim.kucoin_rest import KucoinRest
 from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
+from services.exchange_sim.order_lists import ListDesk
 from services.exchange_sim.orders import OrderDesk
+from services.exchange_sim.other_hands import OtherHands
 from services.exchange_sim.other_venues import KRAKEN, KUCOIN, OtherVenue
 from services.exchange_sim.recorded import RecordedMarket
 from services.exchange_sim.replies import reply, speak_binance
@@ -79,6 +81,7 @@ class ExchangeServer:
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
         self.faults = FaultDesk()
+        self.hands = OtherHands(self.exchange)
         self.control = Control(self.exchange, self.hub, self.faults)
         self._runner = web.AppRunner(
             self._application(), access_log=None, shutdown_timeout=SHUTDOWN_S, handle_signals=False
@@ -113,15 +116,17 @@ class ExchangeServer:
     def _application(self) -> web.Application:
         gate = Gate(*self._settings.credentials(), self.exchange.clock)
         desk = OrderDesk(self.exchange)
+        lists = ListDesk(self.exchange, desk)
         limit = self._settings.sim_weight_limit
         app = web.Application(middlewares=[self.faults.rest.around, Weights(limit).around, speak_binance])
         app[WATCH] = self.faults.sockets
         for part in (
             MarketRest(self.exchange, self.hub, desk, gate, limit or WEIGHT_LIMIT),
-            AccountRest(self.exchange, desk, gate, self.faults.script),
+            AccountRest(self.exchange, desk, lists, gate, self.faults.script),
             MarketSockets(self.hub),
-            AccountSockets(self.exchange, self.hub, desk, gate),
+            AccountSockets(self.exchange, self.hub, desk, lists, gate, self.faults.script),
             self.control,
+            self.hands,
             *self._other_venues(),
         ):
             app.router.add_routes(part.routes())

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from services.exchange_sim.connections import Hole
 from services.exchange_sim.fault_script import FaultScript, Standing
 from services.exchange_sim.faults import SocketFault, is_stream_like
-from services.exchange_sim.mangle import mangled
+from services.exchange_sim.mangle import is_where, mangled
 from services.exchange_sim.sockets import Socket
 
 
@@ -55,7 +55,7 @@ class SocketFaults:
             return (text,)
         copies = 1
         for standing, fault in self._script.on_sockets():
-            if not _is_of(fault, socket, stream):
+            if not _is_of(fault, socket, stream) or not is_where(text, fault.where):
                 continue
             if fault.kind in ("drop", "hold") or (fault.kind == "freeze" and self._freezes(standing, fault, socket)):
                 self._script.strike(standing)

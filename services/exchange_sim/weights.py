@@ -23,7 +23,8 @@ REFUSALS_BEFORE_BAN = 5
 BAN_S = 120
 BAN_S_MAX = 3 * 86_400
 COUNTED = "/api/v3/"
-ORDER = ("POST", "order")
+ORDERS = {("POST", "order"): 1, ("POST", "orderList/oco"): 2}
+"""How many orders a call enters."""
 TOO_MANY_REQUESTS = -1003
 
 WEIGHTS = {
@@ -42,6 +43,8 @@ WEIGHTS = {
     ("GET", "openOrders"): 6,
     ("GET", "allOrders"): 20,
     ("GET", "myTrades"): 20,
+    ("GET", "orderList"): 4,
+    ("GET", "openOrderList"): 6,
 }
 WEIGHTS_OF_ALL_SYMBOLS = {"ticker/24hr": 80, "ticker/price": 4, "ticker/bookTicker": 4, "openOrders": 80}
 DEPTH_WEIGHTS = ((100, 5), (500, 25), (1000, 50))
@@ -124,10 +127,10 @@ class Weights:
         """What a caller has used this minute."""
         return self._caller(address, self._clock()).used
 
-    def count_order(self) -> int:
-        """One more order was taken; how many in these ten seconds."""
+    def count_orders(self, taken: int) -> int:
+        """So many more orders were taken; how many in these ten seconds."""
         window = int(self._clock() // ORDER_WINDOW_S)
-        count = self._orders[1] + 1 if self._orders[0] == window else 1
+        count = self._orders[1] + taken if self._orders[0] == window else taken
         self._orders = (window, count)
         return count
 
@@ -145,8 +148,9 @@ class Weights:
             answer.headers["Retry-After"] = str(refusal.retry_after_s)
         else:
             answer = await handler(request)
-            if (request.method, request.path.removeprefix(COUNTED)) == ORDER and answer.status == 200:
-                answer.headers["X-MBX-ORDER-COUNT-10S"] = str(self.count_order())
+            taken = ORDERS.get((request.method, request.path.removeprefix(COUNTED)), 0)
+            if taken and answer.status == 200 and not answer.prepared:
+                answer.headers["X-MBX-ORDER-COUNT-10S"] = str(self.count_orders(taken))
         if not answer.prepared:
             used = str(self.used(address))
             answer.headers["X-MBX-USED-WEIGHT"] = used

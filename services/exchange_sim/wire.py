@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -9,6 +10,7 @@ from libs.common.instruments import symbol_of
 from libs.common.messages import Balance, InstrumentSpec, VenueFill
 from libs.common.timeframe import MILLISECOND
 from libs.trading.venue import BookedOrder, VenueUpdate
+from libs.trading.venue_account import MarketStatus
 from services.exchange_sim.listing import Listing
 
 Json = dict[str, Any]
@@ -16,7 +18,7 @@ Json = dict[str, Any]
 NO_LIST = -1
 MAX_QTY = "9000000.00000000"
 MAX_PX = "1000000.00000000"
-ORDER_TYPES = ["LIMIT", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
+ORDER_TYPES = ["LIMIT", "LIMIT_MAKER", "MARKET", "STOP_LOSS", "STOP_LOSS_LIMIT"]
 
 
 def amount(value: Decimal | float | None) -> str:
@@ -29,8 +31,11 @@ def millis(ns: int) -> int:
     return ns // MILLISECOND
 
 
-def exchange_info(listings: list[Listing], now: int, weight_limit: int) -> Json:
-    """The rules of all instruments."""
+def exchange_info(
+    listings: list[Listing], now: int, weight_limit: int, closed: Mapping[str, MarketStatus] | None = None
+) -> Json:
+    """The rules of all instruments; a `closed` one has its status, and one that is delisted is not there."""
+    statuses = closed or {}
     return {
         "timezone": "UTC",
         "serverTime": millis(now),
@@ -39,15 +44,18 @@ def exchange_info(listings: list[Listing], now: int, weight_limit: int) -> Json:
             {"rateLimitType": "ORDERS", "interval": "SECOND", "intervalNum": 10, "limit": 100},
         ],
         "exchangeFilters": [],
-        "symbols": [_symbol(listing) for listing in listings],
+        "symbols": [
+            _symbol(listing.spec, status)
+            for listing in listings
+            if (status := statuses.get(listing.spec.instrument, "TRADING")) != "DELISTED"
+        ],
     }
 
 
-def _symbol(listing: Listing) -> Json:
-    spec = listing.spec
+def _symbol(spec: InstrumentSpec, status: MarketStatus) -> Json:
     return {
         "symbol": symbol_of(spec.instrument),
-        "status": "TRADING",
+        "status": status,
         "baseAsset": spec.base,
         "baseAssetPrecision": 8,
         "quoteAsset": spec.quote,
@@ -57,7 +65,7 @@ def _symbol(listing: Listing) -> Json:
         "quoteCommissionPrecision": 8,
         "orderTypes": ORDER_TYPES,
         "icebergAllowed": False,
-        "ocoAllowed": False,
+        "ocoAllowed": True,
         "otoAllowed": False,
         "quoteOrderQtyMarketAllowed": True,
         "allowTrailingStop": False,
@@ -145,7 +153,7 @@ def _order_core(booked: BookedOrder) -> Json:
     return {
         "symbol": symbol_of(booked.instrument),
         "orderId": int(booked.venue_order_id),
-        "orderListId": NO_LIST,
+        "orderListId": list_number(booked),
         "clientOrderId": booked.cl_ord_id,
         "price": amount(booked.limit_px),
         "origQty": amount(booked.order_qty),
@@ -160,13 +168,18 @@ def _order_core(booked: BookedOrder) -> Json:
     }
 
 
-def fill_shown(fill: VenueFill) -> Json:
-    """A fill as myTrades shows it."""
+def list_number(booked: BookedOrder) -> int:
+    """The venue's number of the list an order is in, or what it shows of one that is in none."""
+    return NO_LIST if booked.venue_list_id is None else int(booked.venue_list_id)
+
+
+def fill_shown(fill: VenueFill, booked: BookedOrder) -> Json:
+    """A fill of the order `booked` as myTrades shows it."""
     return {
         "symbol": symbol_of(fill.instrument),
         "id": int(fill.exec_id),
         "orderId": int(fill.venue_order_id),
-        "orderListId": NO_LIST,
+        "orderListId": list_number(booked),
         "price": amount(fill.px),
         "qty": amount(fill.qty),
         "quoteQty": amount(fill.px * fill.qty),
@@ -219,14 +232,23 @@ def account_events(
         if update.fill is not None:
             quote_so_far -= update.fill.px * update.fill.qty
     events.reverse()
-    touched = booked.instrument.split("-")
+    events.append(_account_position(balances, booked.instrument.split("-"), now))
+    return events
+
+
+def transfer_events(asset: str, moved: Decimal, balances: tuple[Balance, ...], now: int) -> list[Json]:
+    """What the user data stream says of a deposit or (less than 0) a withdrawal."""
+    update = {"e": "balanceUpdate", "E": millis(now), "a": asset, "d": amount(moved), "T": millis(now)}
+    return [update, _account_position(balances, [asset], now)]
+
+
+def _account_position(balances: tuple[Balance, ...], assets: list[str], now: int) -> Json:
     held = [
         {"a": balance.asset, "f": amount(balance.free), "l": amount(balance.locked)}
         for balance in balances
-        if balance.asset in touched
+        if balance.asset in assets
     ]
-    events.append({"e": "outboundAccountPosition", "E": millis(now), "u": millis(now), "B": held})
-    return events
+    return {"e": "outboundAccountPosition", "E": millis(now), "u": millis(now), "B": held}
 
 
 def _execution_report(update: VenueUpdate, booked: BookedOrder, quote_so_far: Decimal, now: int) -> Json:
@@ -237,13 +259,13 @@ def _execution_report(update: VenueUpdate, booked: BookedOrder, quote_so_far: De
         "s": symbol_of(order.instrument),
         "c": order.cl_ord_id,
         "S": order.side,
-        "o": order.ord_type,
+        "o": booked.ord_type,
         "f": booked.time_in_force,
         "q": amount(order.order_qty),
         "p": amount(order.limit_px),
         "P": amount(order.stop_px),
         "F": amount(None),
-        "g": NO_LIST,
+        "g": list_number(booked),
         "C": order.cl_ord_id if update.exec_type == "CANCELED" else "",
         "x": update.exec_type,
         "X": order.ord_status,

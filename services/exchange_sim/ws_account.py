@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -11,21 +11,35 @@ from aiohttp import WSMsgType, web
 
 from libs.trading.venue import VenueRejected
 from services.exchange_sim.exchange import Exchange
+from services.exchange_sim.fault_script import FaultScript
 from services.exchange_sim.hub import Hub
-from services.exchange_sim.orders import OrderDesk
+from services.exchange_sim.order_faults import rejection, types_of
+from services.exchange_sim.order_lists import ListDesk
+from services.exchange_sim.orders import OrderDesk, Params
 from services.exchange_sim.signing import ApiError, Gate
 from services.exchange_sim.sockets import Socket
 from services.exchange_sim.wire import Json, millis
+
+PLACING = ("order.place", "orderList.place.oco")
 
 
 class AccountSockets:
     """Handlers of the WebSocket API."""
 
-    def __init__(self, exchange: Exchange, hub: Hub, desk: OrderDesk, gate: Gate):
+    def __init__(self, exchange: Exchange, hub: Hub, desk: OrderDesk, lists: ListDesk, gate: Gate, faults: FaultScript):
         self._exchange = exchange
         self._hub = hub
         self._gate = gate
-        self._orders = {"order.place": desk.place, "order.cancel": desk.cancel, "order.status": desk.show}
+        self._faults = faults
+        self._orders: dict[str, Callable[[Params], Any]] = {
+            "order.place": desk.place,
+            "order.cancel": desk.cancel,
+            "order.status": desk.show,
+            "orderList.place.oco": lists.place,
+            "orderList.cancel": lists.cancel,
+            "orderList.status": lists.show,
+            "openOrderLists.status": lists.show_open,
+        }
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Where it lives."""
@@ -55,7 +69,7 @@ class AccountSockets:
         except (ApiError, VenueRejected) as error:
             return _failed(request_id, error)
 
-    def _result(self, socket: Socket, method: str, params: dict[str, Any]) -> Json:
+    def _result(self, socket: Socket, method: str, params: dict[str, Any]) -> Any:
         if method == "ping":
             return {}
         if method == "time":
@@ -64,7 +78,11 @@ class AccountSockets:
             self._gate.open_ws(params)
             return {"subscriptionId": self._hub.add_user(socket)}
         if method in self._orders:
-            return self._orders[method](self._gate.open_ws(params))
+            opened = self._gate.open_ws(params)
+            struck = self._faults.take_standing(types_of(opened), "reject") if method in PLACING else None
+            if struck is not None:
+                raise rejection(struck)
+            return self._orders[method](opened)
         raise ApiError(400, -1000, f"Unknown method {method!r}.")
 
 

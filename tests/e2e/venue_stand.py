@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import json
 import os
 import secrets
 import sys
@@ -87,11 +88,16 @@ class VenueStand:
 
     async def signed(self, method: str, path: str, **params: Any) -> tuple[int, Any]:
         """A signed call without ccxt, for what ccxt never sends; `timestamp` may be given."""
+        status, body = await self.signed_text(method, path, **params)
+        return status, json.loads(body)
+
+    async def signed_text(self, method: str, path: str, **params: Any) -> tuple[int, str]:
+        """`signed`, with the answer as it came."""
         params = {"timestamp": self.now // 1_000_000, **params}
         text = urlencode(params)
         text += "&signature=" + hmac.new(self.secret.encode(), text.encode(), hashlib.sha256).hexdigest()
         async with self.http.request(method, f"{path}?{text}", headers={"X-MBX-APIKEY": self.key}) as answer:
-            return answer.status, await answer.json()
+            return answer.status, await answer.text()
 
     async def when(self, watching: Awaitable[T], seconds: float = 1.0) -> T:
         """The result of a watch, with venue time passing until it comes."""

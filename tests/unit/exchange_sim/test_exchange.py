@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from libs.common.timeframe import MINUTE
 from libs.trading.fill_model import AS_QUOTED, FillModel
-from libs.trading.venue import NewOrder, SpotVenue, VenueUpdate
+from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueUpdate
 from services.exchange_sim.account_store import AccountStore, StoreError
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook, drawn_around
@@ -29,6 +29,7 @@ class Heard:
 
     def __init__(self) -> None:
         self.updates: list[VenueUpdate] = []
+        self.transfers: list[tuple[str, D]] = []
         self.events = 0
 
     def on_market(self, event: Event) -> None:
@@ -36,6 +37,9 @@ class Heard:
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
         self.updates += updates
+
+    def on_transfer(self, asset: str, amount: D, now: int) -> None:
+        self.transfers.append((asset, amount))
 
 
 def opened(folder: Path, seed: int = 7, model: FillModel = AS_QUOTED) -> Exchange:
@@ -96,6 +100,40 @@ def test_an_order_with_latency_is_new_at_once_and_filled_when_its_time_has_come(
     assert [update.order.ord_status for update in heard.updates] == ["FILLED"]
     assert heard.updates[0].fill.px > ask
     assert heard.updates[0].fill.ts_event == START + 10_007_000_000
+
+
+@pytest.mark.parametrize("cut_s", [None, 7])
+def test_a_pair_with_latency_arrives_as_one_and_one_order_ends_the_other(tmp_path, cut_s) -> None:
+    """A restart on its way changes nothing: both are there at their moment, and the stop that the market reached ends the target."""
+    exchange = opened(tmp_path, model=FillModel(latency_ms=10_007))
+    exchange.submit(buy("a"))
+    go_to(exchange, START + 11_000_000_000)
+    bid = D(str(exchange.quotes["BTC-USDT"].bid_px))
+    pair = exchange.submit_pair(
+        NewPair(
+            list_id="p",
+            instrument="BTC-USDT",
+            side="SELL",
+            order_qty=D("0.01"),
+            stop_id="s",
+            stop_px=bid - 5,
+            target_id="t",
+            target_px=bid + 5_000,
+        )
+    )
+    assert exchange.venue.next_due == START + 21_007_000_000
+    if cut_s is not None:
+        go_to(exchange, START + (11 + cut_s) * 1_000_000_000)
+        exchange = opened(tmp_path, model=FillModel(latency_ms=10_007))
+        assert exchange.venue.next_due == START + 21_007_000_000
+    exchange.listeners.append(heard := Heard())
+    go_to(exchange, START + 21_006_000_000)
+    assert heard.updates == []
+    assert exchange.venue.pairs.is_open(pair)
+    go_to(exchange, START + 300 * MINUTE)
+    assert exchange.venue.next_due is None
+    assert [(u.order.cl_ord_id, u.order.ord_status) for u in heard.updates] == [("t", "EXPIRED"), ("s", "FILLED")]
+    assert heard.updates[1].order.ts_event >= START + 21_007_000_000
 
 
 @pytest.mark.parametrize("cut_s", [0, 1, 61, 1234, 7000])

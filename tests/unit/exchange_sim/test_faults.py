@@ -6,8 +6,16 @@ import msgspec
 import pytest
 
 from services.exchange_sim.fault_script import FaultScript
-from services.exchange_sim.faults import OrderFault, RestFault, SocketFault, VenueFault, fault_of, is_stream_like
-from services.exchange_sim.mangle import mangled
+from services.exchange_sim.faults import (
+    FaultRefused,
+    OrderFault,
+    RestFault,
+    SocketFault,
+    VenueFault,
+    fault_of,
+    is_stream_like,
+)
+from services.exchange_sim.mangle import is_where, mangled
 from services.exchange_sim.rest_faults import venue_of
 from services.exchange_sim.weights import BAN_S, REFUSALS_BEFORE_BAN, Refusal, Weights, weight_of
 
@@ -29,10 +37,52 @@ def test_faults_of_orders_strike_in_their_order_and_then_no_more() -> None:
     script.add(OrderFault(kind="http_503"))
     script.add(OrderFault(kind="http_503", times=-1))
     assert script.pending() == ["reject", "reject", "http_503"]
-    assert [script.take() for _ in range(4)] == ["reject", "reject", "http_503", None]
+    assert taken(script, 4) == ["reject", "reject", "http_503", None]
     script.add(OrderFault(kind="reject"))
     assert script.end() == []
     assert script.take() is None
+
+
+def taken(script: FaultScript, orders: int, *ord_types: str) -> list[str | None]:
+    """What becomes of so many orders."""
+    return [found.kind if (found := script.take(ord_types)) else None for _ in range(orders)]
+
+
+def test_a_fault_of_one_type_of_order_stands_until_it_is_ended() -> None:
+    """Other types pass, and what is scripted for any order waits for its turn among them."""
+    wall = Wall()
+    script = FaultScript(wall)
+    standing = script.add(OrderFault(kind="reject", ord_type="STOP_LOSS"))
+    script.add(OrderFault(kind="http_503"))
+    assert script.pending() == ["http_503"]
+    assert taken(script, 3, "STOP_LOSS", "LIMIT_MAKER", "OCO") == ["reject"] * 3
+    assert taken(script, 2, "MARKET") == ["http_503", None]
+    assert script.shown()["active"][0]["struck"] == 3
+    assert script.take_standing(("STOP_LOSS",), "http_503") is None
+    script.end(standing.number)
+    assert taken(script, 1, "STOP_LOSS") == [None]
+    script.add(OrderFault(kind="http_503", ord_type="OCO", times=2))
+    assert taken(script, 3, "OCO") == ["http_503", "http_503", None]
+    script.add(OrderFault(kind="reject", ord_type="OCO", seconds=5))
+    assert taken(script, 2, "OCO") == ["reject", "reject"]
+    wall.seconds += 5
+    assert taken(script, 1, "OCO") == [None]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"kind":"http_503","code":-1013}',
+        '{"kind":"reject","seconds":3}',
+        '{"kind":"reject","ord_type":"STOP_LOSS","times":0}',
+        '{"kind":"reject","ord_type":"ICEBERG"}',
+        '{"on":"socket","kind":"freeze","where":{"x":"TRADE"}}',
+    ],
+)
+def test_what_would_mean_nothing_is_not_taken(text) -> None:
+    """Rather than taken and never struck."""
+    with pytest.raises(FaultRefused, match="wanted"):
+        fault_of(text.encode())
 
 
 def test_a_fault_leaves_with_its_last_strike_or_with_its_time() -> None:
@@ -141,6 +191,22 @@ def test_a_field_is_changed_where_there_is_one(frame, change, after) -> None:
     assert mangled(frame, SocketFault(kind="mangle", **change)) == after
 
 
+@pytest.mark.parametrize(
+    ("where", "fits"),
+    [
+        (None, True),
+        ({}, True),
+        ({"x": "TRADE"}, True),
+        ({"event.x": "TRADE", "i": 7}, True),
+        ({"x": "NEW"}, False),
+        ({"x": "TRADE", "nothing": 1}, False),
+    ],
+)
+def test_a_frame_is_picked_by_what_its_fields_say(where, fits) -> None:
+    """All of them, inside `event` too."""
+    assert is_where('{"subscriptionId":0,"event":{"x":"TRADE","i":7}}', where) is fits
+
+
 def test_a_path_tells_the_venue() -> None:
     """Two venues have a prefix, the third has the rest."""
     assert [venue_of(path) for path in ("/kraken/0/public/Time", "/kucoin/api/v1/timestamp", "/api/v3/time", "")] == [
@@ -169,6 +235,10 @@ def test_a_path_tells_the_venue() -> None:
         ("GET", "order", {}, 4),
         ("POST", "order", {}, 1),
         ("DELETE", "order", {}, 1),
+        ("POST", "orderList/oco", {}, 1),
+        ("DELETE", "orderList", {}, 1),
+        ("GET", "orderList", {}, 4),
+        ("GET", "openOrderList", {}, 6),
     ],
 )
 def test_calls_weigh_what_they_weigh_at_binance(method, call, query, weight) -> None:
@@ -212,7 +282,7 @@ def test_orders_are_counted_in_tens_of_seconds() -> None:
     """A new count with each window."""
     wall = Wall()
     weights = Weights(0, wall)
-    assert [weights.count_order(), weights.count_order()] == [1, 2]
+    assert [weights.count_orders(1), weights.count_orders(2)] == [1, 3]
     wall.seconds += 10
-    assert weights.count_order() == 1
+    assert weights.count_orders(1) == 1
     assert refusal(weights, 10**9) is None

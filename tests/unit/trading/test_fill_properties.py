@@ -12,10 +12,10 @@ from libs.common.timeframe import MINUTE
 from libs.trading.bar_brackets import NewBracket
 from libs.trading.bar_venue import BarVenue
 from libs.trading.fill_model import FillModel
-from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
+from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueRejected, VenueUpdate
 from tests.unit.trading.test_bar_vectors import bar
 from tests.unit.trading.test_venue import BTC, order
-from tests.unit.trading.test_venue_money import expected_holdings, new_orders, play, prices, steps
+from tests.unit.trading.test_venue_money import expected_holdings, new_orders, new_pairs, play, prices, steps
 
 SECOND = 1_000_000_000
 START = {"BTC": D("1.5"), "USDT": D("300")}
@@ -51,7 +51,9 @@ brackets = st.builds(
     prices,
     prices,
 )
-bar_steps = st.one_of(new_orders, brackets, bars, bars, st.tuples(st.just("cancel"), st.sampled_from("abcdefst")))
+bar_steps = st.one_of(
+    new_orders, brackets, new_pairs, bars, bars, st.tuples(st.just("cancel"), st.sampled_from("abcdefst"))
+)
 
 
 def _shaped(ordered: list[D], rises: bool) -> tuple[float, ...]:
@@ -63,6 +65,8 @@ def _act(made: BarVenue, step: object, now: int) -> list[VenueUpdate]:
     try:
         if isinstance(step, NewBracket):
             return made.submit_bracket(step, now)
+        if isinstance(step, NewPair):
+            return made.submit_pair(step, now)
         if isinstance(step, NewOrder):
             return made.submit(step, now)
         if step[0] == "cancel":
@@ -94,6 +98,10 @@ def _check_money(made: SpotVenue) -> None:
         if booked.is_open:
             locked["USDT" if booked.side == "BUY" else "BTC"] += booked.reserve_px * booked.leaves_qty
     assert {asset: one.locked for asset, one in held.items()} == locked
+    for pair in made.pairs.all():
+        stop, target = made.pairs.orders(pair)
+        assert not (stop.cum_qty and target.cum_qty), "one order of a pair ends the other before it pays"
+        assert stop.is_open == target.is_open or stop.triggered or target.cum_qty
 
 
 @settings(max_examples=200, deadline=None)
