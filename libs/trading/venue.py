@@ -10,6 +10,9 @@ The rules, in the order they matter to someone who trades against it:
   against the market of that moment: a gap fills at the gap.
 * A LIMIT_MAKER that would take is refused. In a pair (`venue_pairs`) whichever order becomes active first ends the other.
 * Our own orders never meet each other, and never move the market.
+* A fill model (`fill_model`) makes it dearer: orders become active only after a latency, takers pay slip and impact on top of
+  each level, and all fills together stay within a share of what traded in the last minute; the rest of a GTC order waits.
+  A LIMIT_MAKER that would take on its arrival expires, and the other one of its pair with it.
 
 A client order id is unique among open orders only, as at Binance. Money is conserved to the last digit (`venue_account`).
 """
@@ -17,23 +20,22 @@ A client order id is unique among open orders only, as at Binance. Money is cons
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Balance, ExecType, InstrumentSpec, VenueFill, VenueOrder
-from libs.common.money import ZERO, floor_to_step, to_decimal
+from libs.common.messages import InstrumentSpec
+from libs.common.money import ZERO, to_decimal
+from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px
 from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px
 from libs.trading.venue_book import TopOfBook
-from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, PairBook, check_pair
+from libs.trading.venue_matching import Matching, VenueUpdate, update_of
+from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, check_pair
 from libs.trading.venue_rules import (
     CANCEL_REFUSED,
     FILTER_FAILURE,
     INVALID_SYMBOL,
     NO_FUNDS,
-    NO_SUCH_ORDER,
     ORDER_REFUSED,
-    STOP_TYPES,
     NewOrder,
     VenueRejected,
     check_order,
@@ -45,24 +47,21 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(VenueAccount)
 
 
-class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
-
-    order: VenueOrder
-    fill: VenueFill | None
-    exec_type: ExecType
-
-
-class SpotVenue:
+class SpotVenue(Matching):
     """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals."""
 
-    def __init__(self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal]):
+    def __init__(
+        self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal], model: FillModel = AS_QUOTED
+    ) -> None:
         self._specs = dict(specs)
+        self._model = model
         holdings = {asset: Holding(free=to_decimal(free)) for asset, free in balances.items()}
         self._adopt(VenueAccount(holdings=holdings))
 
     def submit(self, order: NewOrder, now: int) -> list[VenueUpdate]:
         """Enter `order`: NEW first, then its immediate fills, then EXPIRED where nothing may rest.
+
+        With latency only NEW; the rest happens when the order is active, in `advance` or the market event that follows.
 
         Raises:
             VenueRejected: -1121, -1013 (closed market), the codes of `check_order`, -2010 (duplicate open id, immediate match or
@@ -72,13 +71,10 @@ class SpotVenue:
         book = self._book(order.instrument)
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
         self._check_against(order, book)
-        self._check_funds(order, spec, book)
+        self._check_funds(order, spec, book, now)
         booked = self._account.book_order(order, spec, now)
         self._index(booked)
-        updates = [_update(booked, "NEW")]
-        if order.ord_type not in STOP_TYPES:
-            updates += self._execute(booked, now)
-        return updates
+        return [update_of(booked, "NEW"), *self._enter(booked, now)]
 
     def submit_pair(self, pair: NewPair, now: int) -> list[VenueUpdate]:
         """Enter a stop and a target of which one ends the other: NEW for each, the stop first. Both or neither.
@@ -97,11 +93,12 @@ class SpotVenue:
             raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
         for order in legs:
             self._check_against(order, book)
-        self._check_funds(pair.dearer(), spec, book)
-        entered = self.pairs.book(pair, spec, now)
+        self._check_funds(pair.dearer(), spec, book, now)
+        entered = self.pairs.book(pair.list_id, legs, spec, now)
         for booked in entered:
             self._index(booked)
-        return [_update(booked, "NEW") for booked in entered]
+        updates = [update_of(booked, "NEW") for booked in entered]
+        return updates + [update for booked in entered for update in self._enter(booked, now)]
 
     def cancel_pair(
         self, instrument: str, list_id: str | None, now: int, *, venue_list_id: str | None = None
@@ -161,81 +158,56 @@ class SpotVenue:
         """Whether orders of `instrument` are taken."""
         return self._account.closed_markets.get(instrument, "TRADING")
 
+    def advance(self, now: int) -> list[VenueUpdate]:
+        """Time passed without news: orders whose latency is over by `now` meet the market as it stands, first come first."""
+        updates: list[VenueUpdate] = []
+        for at, venue_order_id in self._waiting.due(now):
+            booked = self._by_id[venue_order_id]
+            if not booked.is_open:  # the other one of its pair was first
+                continue
+            self._waiting.forget(venue_order_id)
+            if not booked.waits_for_trigger:
+                updates += self._execute(booked, at)
+            else:
+                updates += self._trigger(booked.instrument, at)
+        return updates
+
+    @property
+    def next_due(self) -> int | None:
+        """When the next deferred order becomes active (ns); None when none is."""
+        return min(self._waiting.deferred.values(), default=None)
+
     def on_quote(
         self, instrument: str, bid_px: float, bid_qty: float, ask_px: float, ask_qty: float, now: int
     ) -> list[VenueUpdate]:
         """The best quote changed: fill resting orders it goes through, then trigger stops that lie wholly behind it."""
-        book = self._book(instrument)
+        book, updates = self._book(instrument), self.advance(now)
         book.bid.quoted(to_decimal(bid_px), to_decimal(bid_qty))
         book.ask.quoted(to_decimal(ask_px), to_decimal(ask_qty))
         if not self._open.get(instrument):
-            return []
-        updates: list[VenueUpdate] = []
+            return updates
         for side in ("BUY", "SELL"):
             quote = book.opposite(side)
             if quote.px is not None:
                 filled = self._fill_through(instrument, side, quote.px, quote.qty, now)
                 quote.taken += sum((update.fill.qty for update in filled if update.fill), ZERO)
                 updates += filled
-        return updates + self._trigger(instrument, now)
+        return updates + self._resume(instrument, now) + self._trigger(instrument, now)
 
     def on_trade(self, instrument: str, px: float, qty: float, now: int) -> list[VenueUpdate]:
         """A trade printed: fill resting orders it went through, up to its quantity, then trigger the stops it reached."""
-        book = self._book(instrument)
+        book, updates = self._book(instrument), self.advance(now)
         traded_px, left = to_decimal(px), to_decimal(qty)
         book.traded(traded_px, left)
+        if self._model.caps or self._model.impact_bps:
+            self._waiting.flow(instrument).count(now, traded=left)
         if not self._open.get(instrument):
-            return []
-        updates: list[VenueUpdate] = []
+            return updates
         for side in ("BUY", "SELL"):
             filled = self._fill_through(instrument, side, traded_px, left, now)
             left -= sum((update.fill.qty for update in filled if update.fill), ZERO)
             updates += filled
-        return updates + self._trigger(instrument, now)
-
-    def order(self, instrument: str, cl_ord_id: str) -> VenueOrder | None:
-        """The newest order that ever had this client id, open or not; None when there was none."""
-        booked = self._newest.get((instrument, cl_ord_id))
-        return None if booked is None else booked.as_order()
-
-    def booked(
-        self, instrument: str, cl_ord_id: str | None = None, venue_order_id: str | None = None
-    ) -> BookedOrder | None:
-        """The full record of an order by either id (the venue's wins), for those who show all of it."""
-        if venue_order_id is not None:
-            found = self._by_id.get(venue_order_id)
-            return found if found is not None and found.instrument == instrument else None
-        return self._newest.get((instrument, cl_ord_id or ""))
-
-    def require(self, instrument: str, cl_ord_id: str | None = None, venue_order_id: str | None = None) -> BookedOrder:
-        """`booked`, or the venue's own refusal.
-
-        Raises:
-            VenueRejected: -1121, -2013.
-        """
-        self._spec(instrument)
-        found = self.booked(instrument, cl_ord_id, venue_order_id)
-        if found is None:
-            raise VenueRejected(NO_SUCH_ORDER, "Order does not exist.")
-        return found
-
-    def open_orders(self, instrument: str | None = None) -> list[VenueOrder]:
-        """All orders that can still fill, oldest first."""
-        found = (booked for booked in self._account.orders if booked.is_open)
-        return [booked.as_order() for booked in found if instrument in (None, booked.instrument)]
-
-    def all_orders(self) -> tuple[BookedOrder, ...]:
-        """Every order there ever was, oldest first."""
-        return tuple(self._account.orders)
-
-    def fills(self, instrument: str | None = None, from_id: int = 0) -> list[VenueFill]:
-        """Fills of `instrument` (None: of all) whose exec id is at least `from_id`, oldest first."""
-        first = max(0, from_id - 1)  # exec ids count from 1 without gaps
-        return [fill for fill in self._account.fills[first:] if instrument in (None, fill.instrument)]
-
-    def balances(self) -> tuple[Balance, ...]:
-        """What the account owns, by asset name."""
-        return self._account.balances()
+        return updates + self._resume(instrument, now) + self._trigger(instrument, now)
 
     def snapshot(self) -> bytes:
         """The whole account and the market it last saw; `restore` makes an equal venue of it."""
@@ -249,49 +221,6 @@ class SpotVenue:
         """
         self._adopt(_decoder.decode(snapshot))
 
-    def _adopt(self, account: VenueAccount) -> None:
-        self._account = account
-        for spec in self._specs.values():
-            account.holding(spec.base)
-            account.holding(spec.quote)
-        self._by_id: dict[str, BookedOrder] = {}
-        self._newest: dict[tuple[str, str], BookedOrder] = {}
-        self._open: dict[str, dict[str, BookedOrder]] = {}
-        for booked in account.orders:
-            self._index(booked)
-        self.pairs = PairBook(account, self._by_id)
-
-    def _index(self, booked: BookedOrder) -> None:
-        self._by_id[booked.venue_order_id] = booked
-        self._newest[booked.instrument, booked.cl_ord_id] = booked
-        if booked.is_open:
-            self._open.setdefault(booked.instrument, {})[booked.venue_order_id] = booked
-
-    def _forget_open(self, booked: BookedOrder) -> None:
-        if not booked.is_open:
-            self._open[booked.instrument].pop(booked.venue_order_id, None)
-
-    def _end(self, booked: BookedOrder, status: Literal["CANCELED", "EXPIRED"], now: int) -> VenueUpdate:
-        """End an open order without a fill."""
-        self._account.close_order(booked, self._spec(booked.instrument), status, now)
-        self._forget_open(booked)
-        return _update(booked, status)
-
-    def _activate(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
-        """Before an order fills or triggers: the other one of its pair expires, and the reserve is this one's."""
-        partner = self.pairs.partner(booked)
-        if partner is None:
-            return []
-        expired = self._end(partner, "EXPIRED", now)
-        self._account.take_reserve(booked, self._spec(booked.instrument))
-        return [expired]
-
-    def _spec(self, instrument: str) -> InstrumentSpec:
-        try:
-            return self._specs[instrument]
-        except KeyError:
-            raise VenueRejected(INVALID_SYMBOL, "Invalid symbol.") from None
-
     def _traded(self, instrument: str) -> InstrumentSpec:
         spec = self._spec(instrument)
         status = self.market_status(instrument)
@@ -301,99 +230,29 @@ class SpotVenue:
             raise VenueRejected(FILTER_FAILURE, "Market is closed.")
         return spec
 
-    def _book(self, instrument: str) -> TopOfBook:
-        self._spec(instrument)
-        return self._account.books.setdefault(instrument, TopOfBook())
-
     def _check_against(self, order: NewOrder, book: TopOfBook) -> None:
         """What is asked of an order in view of the other orders and the market."""
-        newest = self._newest.get((order.instrument, order.cl_ord_id))
-        if newest is not None and newest.is_open:
-            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
+        self._check_id(order)
         if order.ord_type == "LIMIT_MAKER" and book.is_crossed_by(order.side, order.limit_px):
             raise VenueRejected(ORDER_REFUSED, "Order would immediately match and take.")
         if order.stop_px is not None and book.has_reached(order.side, order.stop_px):
             raise VenueRejected(ORDER_REFUSED, "Stop price would trigger immediately.")
 
-    def _check_funds(self, order: NewOrder, spec: InstrumentSpec, book: TopOfBook) -> None:
+    def _check_id(self, order: NewOrder) -> None:
+        newest = self._newest.get((order.instrument, order.cl_ord_id))
+        if newest is not None and newest.is_open:
+            raise VenueRejected(ORDER_REFUSED, "Duplicate order sent.")
+
+    def _check_funds(self, order: NewOrder, spec: InstrumentSpec, book: TopOfBook, now: int) -> None:
         held = self._account.holding(spec.quote if order.side == "BUY" else spec.base)
         needed = reserve_px(order) * order.order_qty
         if order.ord_type == "MARKET" and order.side == "SELL":
             needed = order.order_qty
         elif order.ord_type == "MARKET":
             left = order.order_qty
+            cost_bps = self._cost_bps(order.instrument, left, now)
             for px, qty in book.ladder("BUY", spec, None):
-                needed += px * min(left, qty)
+                needed += taker_px(px, "BUY", spec.px_tick, cost_bps) * min(left, qty)
                 left -= min(left, qty)
         if needed > held.free:
             raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
-
-    def _execute(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
-        """Take what the market gives an order that is (or has just become) active, and expire what may not rest."""
-        spec = self._spec(booked.instrument)
-        book = self._book(booked.instrument)
-        ladder = list(book.ladder(booked.side, spec, booked.limit_px))
-        if booked.time_in_force == "FOK" and sum((qty for _, qty in ladder), ZERO) < booked.leaves_qty:
-            ladder = []
-        updates = []
-        for px, level_qty in ladder:
-            qty = self._affordable(booked, spec, px, min(level_qty, booked.leaves_qty))
-            if qty <= 0:
-                break
-            fill = self._account.book_fill(booked, spec, px, qty, maker=False, now=now)
-            book.opposite(booked.side).taken += qty
-            updates.append(_update(booked, "TRADE", fill))
-        may_rest = booked.limit_px is not None and booked.time_in_force == "GTC"
-        if booked.is_open and not may_rest:
-            updates.append(self._end(booked, "EXPIRED", now))
-        self._forget_open(booked)
-        return updates
-
-    def _affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
-        """`qty`, or less where a triggered buy stop gapped beyond the money there is."""
-        if booked.side == "SELL" or px <= booked.reserve_px:
-            return qty
-        free = self._account.holding(spec.quote).free + booked.reserve_px * qty
-        return min(qty, floor_to_step(free / px, spec.qty_step))
-
-    def _fill_through(self, instrument: str, side: str, px: Decimal, qty: Decimal, now: int) -> list[VenueUpdate]:
-        """Fill resting limits of `side` that a market at `px` went through, sharing out at most `qty`."""
-        spec = self._spec(instrument)
-        sign = 1 if side == "BUY" else -1
-        resting = [
-            booked
-            for booked in self._open[instrument].values()
-            if booked.side == side and booked.limit_px is not None and not booked.waits_for_trigger
-        ]
-        updates = []
-        for booked in sorted(resting, key=lambda found: -sign * found.limit_px):  # stable: age decides among equals
-            if sign * (booked.limit_px - px) < spec.px_tick:
-                break
-            share = min(booked.leaves_qty, floor_to_step(qty, spec.qty_step))
-            if share <= 0:
-                break
-            qty -= share
-            updates += self._activate(booked, now)
-            fill = self._account.book_fill(booked, spec, booked.limit_px, share, maker=True, now=now)
-            updates.append(_update(booked, "TRADE", fill))
-            self._forget_open(booked)
-        return updates
-
-    def _trigger(self, instrument: str, now: int) -> list[VenueUpdate]:
-        """Execute the stops that the market has reached; the one reached first goes first."""
-        book = self._book(instrument)
-        reached = [
-            booked
-            for booked in self._open[instrument].values()
-            if booked.waits_for_trigger and book.has_reached(booked.side, booked.stop_px)
-        ]
-        updates = []
-        for booked in sorted(reached, key=lambda found: found.stop_px if found.side == "BUY" else -found.stop_px):
-            booked.triggered = True
-            updates += self._activate(booked, now)
-            updates += self._execute(booked, now)
-        return updates
-
-
-def _update(booked: BookedOrder, exec_type: ExecType, fill: VenueFill | None = None) -> VenueUpdate:
-    return VenueUpdate(order=booked.as_order(), fill=fill, exec_type=exec_type)

@@ -16,6 +16,7 @@ import msgspec
 from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
+from libs.trading.venue_flow import Waiting
 from libs.trading.venue_rules import NewOrder, VenueOrdType
 
 MarketStatus = Literal["TRADING", "BREAK", "DELISTED"]
@@ -97,7 +98,10 @@ class Holding(msgspec.Struct, kw_only=True):
 
 
 class VenueAccount(msgspec.Struct, kw_only=True):
-    """The full state of the account and of the books it trades against; round-trips through JSON."""
+    """The full state of the account and of the books it trades against; round-trips through JSON.
+
+    `waiting` is there only where a fill model makes orders wait; without one, snapshots do not know the word.
+    """
 
     holdings: dict[str, Holding]
     orders: list[BookedOrder] = []
@@ -105,6 +109,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
     books: dict[str, TopOfBook] = {}
     last_order_id: int = 0
     last_exec_id: int = 0
+    waiting: Waiting | msgspec.UnsetType = msgspec.UNSET
     pairs: list[BookedPair] = []
     closed_markets: dict[str, MarketStatus] = {}
 

@@ -61,8 +61,12 @@ class NewPair(msgspec.Struct, frozen=True, kw_only=True):
 
     def dearer(self) -> NewOrder:
         """The order that would lock more by itself, and reserves for both."""
-        stop, target = self.stop(), self.target()
-        return stop if reserve_px(stop) >= reserve_px(target) else target
+        return dearer(self.stop(), self.target())
+
+
+def dearer(stop: NewOrder, target: NewOrder) -> NewOrder:
+    """The one that would lock more by itself, and reserves for both."""
+    return stop if reserve_px(stop) >= reserve_px(target) else target
 
 
 def check_pair(pair: NewPair, book: TopOfBook) -> None:
@@ -137,18 +141,20 @@ class PairBook:
         """Every pair there ever was, oldest first."""
         return tuple(self._account.pairs)
 
-    def book(self, pair: NewPair, spec: InstrumentSpec, now: int) -> tuple[BookedOrder, BookedOrder]:
-        """Enter a pair that passed every check, with one reserve for both orders: the stop first, as at Binance."""
+    def book(
+        self, list_id: str, legs: tuple[NewOrder, NewOrder], spec: InstrumentSpec, now: int
+    ) -> tuple[BookedOrder, BookedOrder]:
+        """Enter a stop and a target that passed every check, with one reserve for both: the stop first, as at Binance."""
         venue_list_id = str(len(self._account.pairs) + 1)
-        dearer = pair.dearer()
+        reserving = dearer(*legs)
         stop, target = (
-            self._account.book_order(order, spec, now, venue_list_id=venue_list_id, reserves=order == dearer)
-            for order in (pair.stop(), pair.target())
+            self._account.book_order(order, spec, now, venue_list_id=venue_list_id, reserves=order is reserving)
+            for order in legs
         )
         booked = BookedPair(
-            list_id=pair.list_id,
+            list_id=list_id,
             venue_list_id=venue_list_id,
-            instrument=pair.instrument,
+            instrument=stop.instrument,
             stop_order_id=stop.venue_order_id,
             target_order_id=target.venue_order_id,
             ts_created=now,

@@ -20,8 +20,6 @@ from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook
 from services.exchange_sim.market import Event, Key, Market, Quote, Trade
 
-_ALL_RANKS = 1 << 62
-
 
 class Listener(Protocol):
     """Who is told what happens."""
@@ -68,17 +66,22 @@ class Exchange:
         self.save()
 
     def play(self, until: int) -> None:
-        """Play every market event that is due at or before `until`."""
-        while (self._next.ts, self._next.rank) <= (until, _ALL_RANKS):
+        """Play everything that is due at or before `until`."""
+        while self.next_ts <= until:
             self.play_next()
 
     @property
     def next_ts(self) -> int:
-        """When the next market event is due."""
-        return self._next.ts
+        """When something is due next: a market event, or an order whose latency is over."""
+        due = self.venue.next_due
+        return self._next.ts if due is None else min(due, self._next.ts)
 
     def play_next(self) -> None:
-        """Play one market event, whatever the clock says."""
+        """Play what is due next, whatever the clock says."""
+        due = self.venue.next_due
+        if due is not None and due <= self._next.ts:
+            self._account_changed(self.venue.advance(due), due)
+            return
         event = self._next
         self._next = next(self._events)
         self._position = (event.ts, event.rank)

@@ -76,7 +76,7 @@ class ExchangeServer:
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
         self.exchange = Exchange(
             market,
-            SpotVenue(specs, settings.balances()),
+            SpotVenue(specs, settings.balances(), settings.fill_model()),
             AccountStore(settings.folder),
             lambda now: VenueClock(now, settings.speed),
         )

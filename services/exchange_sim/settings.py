@@ -10,6 +10,7 @@ from typing import Literal
 from pydantic import Field, field_validator
 
 from libs.runtime.settings import ServiceSettings, SettingsError
+from libs.trading.fill_model import FillModel
 from services.exchange_sim.listing import Listing, listing_of
 from services.exchange_sim.signing import KeyRights
 
@@ -47,6 +48,24 @@ class Settings(ServiceSettings):
         default="USDT=10000",
         pattern=r"^[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?(,[A-Z0-9]{2,12}=[0-9]+(\.[0-9]+)?)*$",
         description="what the account owns when it is opened, separated by commas",
+    )
+    sim_latency_ms: int = Field(
+        default=0, ge=0, le=60_000, description="venue milliseconds from accepting an order to its being active"
+    )
+    sim_slip_bps: Decimal = Field(
+        default=Decimal(0), ge=0, lt=5000, description="basis points a taker pays on top of every price it takes"
+    )
+    sim_impact_bps: Decimal = Field(
+        default=Decimal(0),
+        ge=0,
+        lt=5000,
+        description="basis points a taker of all the volume of a minute would pay; less by the square root",
+    )
+    sim_participation_max: Decimal = Field(
+        default=Decimal(1),
+        gt=0,
+        le=1,
+        description="share of the volume of the last minute that orders may fill; 1: any",
     )
     sim_weight_limit: int = Field(
         default=WEIGHT_LIMIT, ge=0, description="request weight a caller may use in a wall minute before 429; 0: any"
@@ -92,6 +111,15 @@ class Settings(ServiceSettings):
         """What a new account owns."""
         pairs = (entry.split("=") for entry in self.sim_balances.split(","))
         return {asset: Decimal(amount) for asset, amount in pairs}
+
+    def fill_model(self) -> FillModel:
+        """How much worse than its market the venue fills (docs/paper-venue.md)."""
+        return FillModel(
+            latency_ms=self.sim_latency_ms,
+            slip_bps=self.sim_slip_bps,
+            impact_bps=self.sim_impact_bps,
+            participation_max=self.sim_participation_max,
+        )
 
     def credentials(self) -> tuple[str, str]:
         """Key and secret; empty strings when no files are named.

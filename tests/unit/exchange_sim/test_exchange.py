@@ -9,7 +9,8 @@ import pytest
 from pydantic import ValidationError
 
 from libs.common.timeframe import MINUTE
-from libs.trading.venue import NewOrder, SpotVenue, VenueUpdate
+from libs.trading.fill_model import AS_QUOTED, FillModel
+from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueUpdate
 from services.exchange_sim.account_store import AccountStore, StoreError
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook, drawn_around
@@ -41,8 +42,8 @@ class Heard:
         self.transfers.append((asset, amount))
 
 
-def opened(folder: Path, seed: int = 7) -> Exchange:
-    venue = SpotVenue({name: listing.spec for name, listing in LISTINGS.items()}, {"USDT": D(10_000)})
+def opened(folder: Path, seed: int = 7, model: FillModel = AS_QUOTED) -> Exchange:
+    venue = SpotVenue({name: listing.spec for name, listing in LISTINGS.items()}, {"USDT": D(10_000)}, model)
     market = GeneratedMarket(seed, LISTINGS, START)
     return Exchange(market, venue, AccountStore(folder), lambda now: VenueClock(now, 0.0))
 
@@ -79,6 +80,60 @@ def test_the_market_reaches_the_account(tmp_path) -> None:
     assert heard.events == 300 * 36 * 2
     assert [update.exec_type for update in heard.updates] == ["NEW", "TRADE", "NEW", "TRADE"]
     assert START < heard.updates[-1].order.ts_event <= START + 300 * MINUTE
+
+
+@pytest.mark.parametrize("cut_s", [None, 7])
+def test_an_order_with_latency_is_new_at_once_and_filled_when_its_time_has_come(tmp_path, cut_s) -> None:
+    """Its moment lies between two market events, and a restart on its way changes nothing."""
+    settings = Settings(sim_latency_ms=10_007, sim_slip_bps=1, sim_impact_bps=5, sim_participation_max=1)
+    exchange = opened(tmp_path, model=settings.fill_model())
+    _, updates = exchange.submit(buy("a"))
+    assert [update.exec_type for update in updates] == ["NEW"]
+    if cut_s is not None:
+        go_to(exchange, START + cut_s * 1_000_000_000)
+        exchange = opened(tmp_path, model=settings.fill_model())
+    exchange.listeners.append(heard := Heard())
+    go_to(exchange, START + 10_006_000_000)
+    assert heard.updates == []
+    go_to(exchange, START + 10_007_000_000)
+    ask = D(str(exchange.quotes["BTC-USDT"].ask_px))
+    assert [update.order.ord_status for update in heard.updates] == ["FILLED"]
+    assert heard.updates[0].fill.px > ask
+    assert heard.updates[0].fill.ts_event == START + 10_007_000_000
+
+
+@pytest.mark.parametrize("cut_s", [None, 7])
+def test_a_pair_with_latency_arrives_as_one_and_one_order_ends_the_other(tmp_path, cut_s) -> None:
+    """A restart on its way changes nothing: both are there at their moment, and the stop that the market reached ends the target."""
+    exchange = opened(tmp_path, model=FillModel(latency_ms=10_007))
+    exchange.submit(buy("a"))
+    go_to(exchange, START + 11_000_000_000)
+    bid = D(str(exchange.quotes["BTC-USDT"].bid_px))
+    pair = exchange.submit_pair(
+        NewPair(
+            list_id="p",
+            instrument="BTC-USDT",
+            side="SELL",
+            order_qty=D("0.01"),
+            stop_id="s",
+            stop_px=bid - 5,
+            target_id="t",
+            target_px=bid + 5_000,
+        )
+    )
+    assert exchange.venue.next_due == START + 21_007_000_000
+    if cut_s is not None:
+        go_to(exchange, START + (11 + cut_s) * 1_000_000_000)
+        exchange = opened(tmp_path, model=FillModel(latency_ms=10_007))
+        assert exchange.venue.next_due == START + 21_007_000_000
+    exchange.listeners.append(heard := Heard())
+    go_to(exchange, START + 21_006_000_000)
+    assert heard.updates == []
+    assert exchange.venue.pairs.is_open(pair)
+    go_to(exchange, START + 300 * MINUTE)
+    assert exchange.venue.next_due is None
+    assert [(u.order.cl_ord_id, u.order.ord_status) for u in heard.updates] == [("t", "EXPIRED"), ("s", "FILLED")]
+    assert heard.updates[1].order.ts_event >= START + 21_007_000_000
 
 
 @pytest.mark.parametrize("cut_s", [0, 1, 61, 1234, 7000])
