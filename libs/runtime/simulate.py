@@ -25,6 +25,7 @@ from libs.runtime.simulated_log import MILLISECOND, Faults, Scheduler, Simulated
 from libs.runtime.snapshots import Snapshot, snapshot_of
 
 STREAM = "TRADING_0001"
+FROZEN_LOOK_MS = 500.0
 
 
 class Edge(Protocol):
@@ -258,6 +259,8 @@ class _Incarnation:
 
     def _acknowledged(self, seq: int) -> None:
         if not self._usable:
+            if self.is_alive:  # frozen: what the server said waits for whoever wakes up
+                self.node.scheduler.after_ms(FROZEN_LOOK_MS, lambda: self._acknowledged(seq))
             return
         self._in_flight = False
         self.engine.appended(seq)
