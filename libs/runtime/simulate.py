@@ -130,6 +130,7 @@ class _Incarnation:
         self.is_frozen = False
         self.running = 0
         self._pulling = False
+        self._filters = node.member.contract.filters
         self._timer_at: int | None = None
         past = _now(self._read_past())
         node.restores += past.used_snapshot
@@ -194,7 +195,7 @@ class _Incarnation:
         self._pulling = False
         if not self._usable or not self.node.log.is_reachable:
             return
-        entries, filters = self.node.log.entries, self.node.member.contract.filters
+        entries, filters = self.node.log.entries, self._filters
         for _ in range(self.node.scheduler.random.randint(1, 32)):
             if self._next_seq > len(entries) or self.engine.is_full:
                 break

@@ -60,7 +60,7 @@ class Cover:
             live = state.live_orders(instrument)
             if holding.forced:
                 self._forced[instrument] = now
-            else:
+            elif now - self.world.incidents.meddled.get(instrument, 0) > EXCUSED:
                 yield from _sold_twice(instrument, holding, live)
             if not self._is_naked(state, instrument, live) or self.world.incidents.blinds(instrument, now, RETRY_PACE):
                 self._naked.pop(instrument, None)
