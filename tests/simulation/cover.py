@@ -20,7 +20,7 @@ from tests.simulation.market import spec
 from tests.simulation.world import INSTRUMENTS, World
 
 LOOK_EVERY = 200 * MILLISECOND
-SLACK_MS = 4_000
+SLACK_MS = 1_500
 RETRY_PACE = 31 * SECOND
 """After an incident, the next attempt comes within the longest pause between attempts."""
 EXCUSED = 120 * SECOND
