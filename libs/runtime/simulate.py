@@ -25,6 +25,7 @@ from libs.runtime.simulated_log import MILLISECOND, Faults, Scheduler, Simulated
 from libs.runtime.snapshots import Snapshot, snapshot_of
 
 STREAM = "TRADING_0001"
+FROZEN_LOOK_MS = 500.0
 
 
 class Edge(Protocol):
@@ -129,6 +130,7 @@ class _Incarnation:
         self.is_frozen = False
         self.running = 0
         self._pulling = False
+        self._filters = node.member.contract.filters
         self._timer_at: int | None = None
         past = _now(self._read_past())
         node.restores += past.used_snapshot
@@ -193,7 +195,7 @@ class _Incarnation:
         self._pulling = False
         if not self._usable or not self.node.log.is_reachable:
             return
-        entries, filters = self.node.log.entries, self.node.member.contract.filters
+        entries, filters = self.node.log.entries, self._filters
         for _ in range(self.node.scheduler.random.randint(1, 32)):
             if self._next_seq > len(entries) or self.engine.is_full:
                 break
@@ -258,6 +260,8 @@ class _Incarnation:
 
     def _acknowledged(self, seq: int) -> None:
         if not self._usable:
+            if self.is_alive:  # frozen: what the server said waits for whoever wakes up
+                self.node.scheduler.after_ms(FROZEN_LOOK_MS, lambda: self._acknowledged(seq))
             return
         self._in_flight = False
         self.engine.appended(seq)

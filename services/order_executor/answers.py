@@ -40,6 +40,7 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
     both = [stop, *turn.state.pair_of(stop)]
     _note(turn, breakers.SUBMIT if kind == "pair" else breakers.CANCEL, answer)
     if kind == "unpair":
+        turn.touched[stop.instrument] = None  # whoever is forced to sell waits for this, however it ended
         for order in both:
             order.cancel_asked = False
             order.taken_back_at = turn.now
@@ -75,6 +76,7 @@ def _note(turn: Turn, name: str, answer: OrderAnswered | PairAnswered) -> None:
 def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     """The venue's answer to a cancel; whatever is not a clear CANCELED is looked up."""
     _note(turn, breakers.CANCEL, answer)
+    turn.touched[order.instrument] = None
     order.cancel_asked = False
     order.taken_back_at = turn.now
     if answer.outcome == "CONFIRMED" and answer.order is not None:

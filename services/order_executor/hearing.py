@@ -144,8 +144,8 @@ def _meet(turn: Turn, order: Order, seen: VenueOrder) -> None:
     order.venue_order_id = order.venue_order_id or seen.venue_order_id
     if seen.ord_status == "REJECTED":
         move(turn, order, Fact.REFUSED, "the venue shows it as rejected")
-    else:
-        move(turn, order, Fact.ACCEPTED)
+    elif move(turn, order, Fact.ACCEPTED):
+        turn.state.holding(order.instrument).market_closed = False  # what the venue takes, it trades
 
 
 def _is_news(turn: Turn, order: Order, fill: VenueFill) -> bool:

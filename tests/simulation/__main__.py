@@ -37,6 +37,7 @@ def main() -> int:
     seeds = [given.seed] if given.seed is not None else list(range(given.first, given.first + given.seeds))
     began = time.monotonic()
     totals: Counter[str] = Counter()
+    longest_ms = 0
     failures: list[Outcome] = []
     with multiprocessing.Pool(min(given.workers, len(seeds))) as pool:
         for done, outcome in enumerate(pool.imap_unordered(_attempt, [(seed, given.bug) for seed in seeds]), 1):
@@ -46,6 +47,7 @@ def main() -> int:
                 bug = f" BUG={given.bug}" if given.bug else ""
                 print(f"seed {seed} failed; replay it with: make sim SEED={seed}{bug}\n{text}", flush=True)
             else:
+                longest_ms = max(longest_ms, counts.pop("uncovered_ms", 0))
                 totals += counts
             if done % 50 == 0:
                 print(
@@ -59,9 +61,17 @@ def main() -> int:
         "OrderApproved",
         "OrderDenied",
         "InstrumentQuarantined",
+        "PairAnswered",
+        "BreakerChanged",
+        "CapitalMoved",
         "verified",
     )
     print(", ".join(f"{name} {totals[name]}" for name in facts))
+    incidents = sorted(name for name in totals if name.startswith("incident "))
+    print(", ".join(f"{name.removeprefix('incident ')} {totals[name]}" for name in incidents))
+    print(
+        f"positions sold by hand or by the venue {totals['hands']}; longest time without cover while it could be had: {longest_ms} ms"
+    )
     print(f"{len(seeds) - len(failures)} of {len(seeds)} seeds held, {time.monotonic() - began:.0f} s")
     return 1 if failures else 0
 

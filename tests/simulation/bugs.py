@@ -7,19 +7,31 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 from unittest import mock
 
 import msgspec
 
-from libs.common.messages import ExecutionReport, Message, OrderAnswered
+from libs.common.messages import (
+    AccountRead,
+    AlertRaised,
+    ExecutionReport,
+    Message,
+    OrderAnswered,
+    OrderLookedUp,
+    VenueOrder,
+)
 from libs.runtime import recovery
 from libs.runtime.core import Asked
 from libs.runtime.engine import Engine, Position
-from libs.runtime.machine import Effect, Publish
+from libs.runtime.machine import Effect, Perform, Publish
 from services.ledger.machine import LedgerMachine
-from services.order_executor import approvals
+from services.order_executor import approvals, protection
 from services.order_executor.machine import OrderExecutorMachine
+from services.order_executor.orders import Order
+from services.order_executor.requests import SubmitOrder
+from services.order_executor.turn import Turn
 
 Planting = Callable[[], contextlib.AbstractContextManager[Any]]
 
@@ -93,7 +105,62 @@ def resend_after_crash() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(Engine, "_has_not_left", lambda self, asked: isinstance(asked, Asked))
 
 
+def resubmit_on_timeout() -> contextlib.AbstractContextManager[Any]:
+    """A submission without an answer is sent again: surely the first one is lost."""
+    handle = OrderExecutorMachine.handle
+
+    def sends_again(self: OrderExecutorMachine, event: Message, now: int) -> list[Effect]:
+        single = isinstance(event, OrderAnswered) and event.request_id.startswith("submit:")
+        order = self.state.orders.get(event.cl_ord_id) if single else None
+        if order is None or event.outcome != "UNKNOWN":  # type: ignore[attr-defined]
+            return handle(self, event, now)
+        wanted = {name: getattr(order, name) for name in SubmitOrder.__struct_fields__ if name != "valid_until"}
+        again = Perform(f"submit:{order.cl_ord_id}", SubmitOrder(valid_until=now + 10**10, **wanted))
+        return [Publish(AlertRaised(code="SENT_AGAIN", severity="note", text="no answer: sent again")), again]
+
+    return mock.patch.object(OrderExecutorMachine, "handle", sends_again)
+
+
+def stop_sized_by_order() -> contextlib.AbstractContextManager[Any]:
+    """A stop has the size of the order that bought, not of the position that is held."""
+    stop_order = protection.stop_order
+
+    def sized_by_order(turn: Turn, owner: Order, qty: Decimal, stop_px: Decimal, rung: int) -> Order:
+        return stop_order(turn, owner, owner.order_qty, stop_px, rung)
+
+    return mock.patch.object(protection, "stop_order", sized_by_order)
+
+
+def not_found_is_canceled() -> contextlib.AbstractContextManager[Any]:
+    """A look-up that does not find the order is read as its end, however early it was asked."""
+    handle = OrderExecutorMachine.handle
+
+    def believes(self: OrderExecutorMachine, event: Message, now: int) -> list[Effect]:
+        order = self.state.orders.get(event.cl_ord_id) if isinstance(event, OrderLookedUp) else None
+        if order is not None and isinstance(event, OrderLookedUp) and event.outcome == "NOT_FOUND":
+            named = {name: getattr(order, name) for name in VenueOrder.__struct_fields__ if hasattr(order, name)}
+            ended = VenueOrder(**named, ord_status="CANCELED", ts_event=now)
+            event = msgspec.structs.replace(event, outcome="FOUND", order=ended)
+        return handle(self, event, now)
+
+    return mock.patch.object(OrderExecutorMachine, "handle", believes)
+
+
+def trusts_failed_reading() -> contextlib.AbstractContextManager[Any]:
+    """An account reading that failed is taken for one of an empty account."""
+    handle = OrderExecutorMachine.handle
+
+    def trusts(self: OrderExecutorMachine, event: Message, now: int) -> list[Effect]:
+        return handle(self, msgspec.structs.replace(event, ok=True) if isinstance(event, AccountRead) else event, now)
+
+    return mock.patch.object(OrderExecutorMachine, "handle", trusts)
+
+
 BUGS: dict[str, Planting] = {
+    "resubmit_on_timeout": resubmit_on_timeout,
+    "stop_sized_by_order": stop_sized_by_order,
+    "not_found_is_canceled": not_found_is_canceled,
+    "trusts_failed_reading": trusts_failed_reading,
     "double_booking": double_booking,
     "ledger_posts_twice": ledger_posts_twice,
     "lost_output_after_crash": lost_output_after_crash,

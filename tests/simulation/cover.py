@@ -20,7 +20,7 @@ from tests.simulation.market import spec
 from tests.simulation.world import INSTRUMENTS, World
 
 LOOK_EVERY = 200 * MILLISECOND
-SLACK_MS = 4_000
+SLACK_MS = 1_500
 RETRY_PACE = 31 * SECOND
 """After an incident, the next attempt comes within the longest pause between attempts."""
 EXCUSED = 120 * SECOND
@@ -60,7 +60,7 @@ class Cover:
             live = state.live_orders(instrument)
             if holding.forced:
                 self._forced[instrument] = now
-            else:
+            elif now - self.world.incidents.meddled.get(instrument, 0) > EXCUSED:
                 yield from _sold_twice(instrument, holding, live)
             if not self._is_naked(state, instrument, live) or self.world.incidents.blinds(instrument, now, RETRY_PACE):
                 self._naked.pop(instrument, None)

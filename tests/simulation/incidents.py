@@ -23,6 +23,9 @@ from tests.simulation.venue_edge import KEY_REVOKED, LOOK_UPS_FAIL, RATE_LIMITED
 FIRST = 6 * MINUTE
 """Positions exist from about then on."""
 LASTS_MIN, LASTS_MAX = 20 * SECOND, 240 * SECOND
+WAITS_MAX = 900 * SECOND
+"""Incidents that are about a position wait for one so long."""
+WAITS_LOOK = 3 * SECOND
 VENUE_WIDE = ("key_revoked", "rate_limited", "silence", "look_ups_fail", "bus_outage")
 OF_AN_INSTRUMENT = (
     "stops_refused",
@@ -34,6 +37,7 @@ OF_AN_INSTRUMENT = (
     "delisted",
     "gap",
 )
+WAITING = ("stop_limit_gap", "sold_by_hand", "liquidated", "gap")
 BLINDING = ("key_revoked", "rate_limited", "silence", "bus_outage")
 """While one of these lasts, nobody can protect anything."""
 _TROUBLES = {
@@ -60,12 +64,13 @@ def draw(seed: int, count: int, instruments: tuple[str, ...], begin: int, end: i
     drawn = []
     for _ in range(count):
         begins = random.randint(begin + FIRST, max(begin + FIRST, end - LASTS_MAX))
+        kind = random.choice((*VENUE_WIDE, *OF_AN_INSTRUMENT, *OF_AN_INSTRUMENT))
         drawn.append(
             Incident(
-                kind=random.choice((*VENUE_WIDE, *OF_AN_INSTRUMENT, *OF_AN_INSTRUMENT)),
+                kind=kind,
                 instrument=random.choice(instruments),
                 begins=begins,
-                ends=min(end, begins + random.randint(LASTS_MIN, LASTS_MAX)),
+                ends=min(end, begins + random.randint(LASTS_MIN, WAITS_MAX if kind in WAITING else LASTS_MAX)),
                 size=random.random(),
             )
         )
@@ -75,7 +80,7 @@ def draw(seed: int, count: int, instruments: tuple[str, ...], begin: int, end: i
 class Incidents:
     """Makes them happen. `happened` counts them, `transfers` are what came in less what went out, `hands` the ids of foreign orders.
 
-    `known_qty` says how much of an instrument the executor knows to hold.
+    `known_qty` says how much of an instrument the executor knows to hold, `resting_types` which kinds of its orders rest there.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class Incidents:
         venue_edge: VenueEdge,
         feed_edge: FeedEdge,
         known_qty: Callable[[str], Decimal],
+        resting_types: Callable[[str], set[str]],
     ):
         self.planned = planned
         self.happened: Counter[str] = Counter()
@@ -99,6 +105,7 @@ class Incidents:
         self._venue_edge = venue_edge
         self._feed_edge = feed_edge
         self._known_qty = known_qty
+        self._resting_types = resting_types
         for incident in planned:
             scheduler.at(incident.begins, self._beginner(incident))
             scheduler.at(incident.ends, self._ender(incident))
@@ -126,17 +133,18 @@ class Incidents:
         match incident.kind:
             case "bus_outage":
                 self._log.is_reachable = False
-            case "stops_refused" | "stop_limit_gap":
+            case "stops_refused":
                 self._venue_edge.refused_types.update(_refused(incident))
-            case "sold_by_hand" | "liquidated":
-                self._sell_by_hand(incident)
+            case "stop_limit_gap":
+                self._venue_edge.refused_types.update(_refused(incident))
+                self._wait(incident)
+            case "sold_by_hand" | "liquidated" | "gap":
+                self._wait(incident)
             case "deposit" | "withdrawal":
                 self._transfer(incident)
             case "delisted":
                 status = "DELISTED" if incident.size < 0.5 else "BREAK"
                 self._venue_edge.updated(self._venue.set_market(incident.instrument, status, self._scheduler.now))
-            case "gap":
-                self._gap(incident, 0.02 + 0.06 * incident.size)
             case _:
                 self._venue_edge.troubles[_TROUBLES[incident.kind]] += 1
                 if incident.kind in ("key_revoked", "silence"):
@@ -152,31 +160,45 @@ class Incidents:
                     self._log.come_back()
             case "stops_refused" | "stop_limit_gap":
                 self._venue_edge.refused_types.subtract(_refused(incident))
-                if incident.kind == "stop_limit_gap":  # at the end: the guards are stop limits by now
-                    self._gap(incident, 0.05)
             case "delisted":
                 self._venue.set_market(incident.instrument, "TRADING", self._scheduler.now)
             case kind if kind in _TROUBLES:
                 self._venue_edge.troubles[_TROUBLES[kind]] -= 1
+
+    def _wait(self, incident: Incident) -> None:
+        """Strike once what is to be struck is there, if it comes in time."""
+        name, done = incident.instrument, False
+        if incident.kind == "stop_limit_gap":
+            if done := "STOP_LOSS_LIMIT" in self._resting_types(name):
+                self._gap(incident, 0.05)
+        elif incident.kind == "gap":
+            if done := self._known_qty(name) > 0 and bool(self._resting_types(name)):
+                self._gap(incident, 0.02 + 0.06 * incident.size)
+        else:
+            done = self._sell_by_hand(incident)
+        if done:
+            self.happened[f"{incident.kind} struck"] += 1
+        elif self._scheduler.now + WAITS_LOOK < incident.ends:
+            self._scheduler.at(self._scheduler.now + WAITS_LOOK, lambda: self._wait(incident))
 
     def _gap(self, incident: Incident, share: float) -> None:
         """The price jumps at once: mostly down, where the stops are."""
         up = incident.kind == "gap" and incident.size > 0.8
         self._feed_edge.paths[incident.instrument].gap(self._scheduler.now, 1 + share if up else 1 - share)
 
-    def _sell_by_hand(self, incident: Incident) -> None:
+    def _sell_by_hand(self, incident: Incident) -> bool:
         """Somebody takes our orders away and sells what they held, or the venue does."""
         name, now, rules = incident.instrument, self._scheduler.now, spec(incident.instrument)
         known = floor_to_step(self._known_qty(name), rules.qty_step)
         held = sum((each.free + each.locked for each in self._venue.balances() if each.asset == rules.base), Decimal(0))
         if known != floor_to_step(held - self.given(rules.base), rules.qty_step):
-            return
+            return False
         part = 1 if incident.size < 0.6 else Decimal("0.5")
         qty = floor_to_step(known * part, rules.qty_step)
         if qty * Decimal(str(self._feed_edge.px(name))) < rules.notional_min * 2:
-            return
+            return False
         if self._venue.market_status(name) != "TRADING":
-            return
+            return False
         for each in self._venue.open_orders(name):
             if self._venue.booked(name, None, each.venue_order_id).is_open:  # type: ignore[union-attr]
                 cancelled = self._venue.cancel(name, None, now, venue_order_id=each.venue_order_id)
@@ -188,6 +210,7 @@ class Incidents:
         self.hands[order.cl_ord_id] = name
         self.meddled[name] = now
         self._venue_edge.updated(self._venue.submit(order, now))
+        return True
 
     def _transfer(self, incident: Incident) -> None:
         """Quote currency, or coins that are nobody's position; only what came in goes out again."""

@@ -95,7 +95,14 @@ class World:
         self.ledger = next(node for node in self.nodes if node.member.contract is LEDGER)
         planned = draw(seed, self.plan.incidents, INSTRUMENTS, BEGIN, BEGIN + self.plan.storm_minutes * MINUTE)
         self.incidents = Incidents(
-            planned, self.scheduler, self.log, self.venue, self.venue_edge, self.feed_edge, self._known_qty
+            planned,
+            self.scheduler,
+            self.log,
+            self.venue,
+            self.venue_edge,
+            self.feed_edge,
+            self._known_qty,
+            lambda instrument: {each.ord_type for each in self.venue.open_orders(instrument)},
         )
         self._operator_tail = 0
 

@@ -1,0 +1,37 @@
+"""How long a position may stand without cover, and what ends that: told as conversations."""
+
+from __future__ import annotations
+
+from decimal import Decimal as D
+
+from libs.common.messages import OrderSubmitting
+from tests.unit.order_executor.desk import BTC, Desk, order
+
+RECV_AND_MARGIN_S = 6
+
+
+def uncertain_stop() -> Desk:
+    """A position whose stop nobody has answered for, ten seconds later: it is to be sold."""
+    desk = Desk().bought()
+    desk.answer(order("STOP"), "UNKNOWN", code="TIMEOUT")
+    desk.after(RECV_AND_MARGIN_S + 5).fire(f"cover:{BTC}")
+    return desk
+
+
+def test_a_forced_sale_leaves_as_soon_as_the_uncertain_stop_is_taken_back() -> None:
+    """The cancel's answer, whatever it says, is what the sale waits for: nothing else has to happen first."""
+    desk = uncertain_stop()
+    assert f"cancel:{order('STOP')}" in desk.asked()
+    desk.answer(order("STOP"), "REJECTED", kind="cancel", code="-2011")
+    sent = desk.published(OrderSubmitting)
+    assert [(each.role, each.ord_type, each.order_qty) for each in sent] == [("EXIT", "MARKET", D("0.01"))]
+
+
+def test_a_market_that_takes_a_stop_again_is_open() -> None:
+    """After a halt of trading the deadline of uncovered parts counts again, without waiting for the next check of the venue."""
+    desk = Desk().bought()
+    desk.answer(order("STOP"), "REJECTED", code="-1121")
+    assert desk.state.holdings[BTC].market_closed
+    desk.answer(order("STOP", attempt=1), "REJECTED", code="-1121").fire(f"protect:{BTC}")
+    desk.confirm(order("STOP", attempt=2))
+    assert not desk.state.holdings[BTC].market_closed
