@@ -1,4 +1,4 @@
-"""Writes what the code knows about its events: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools.
+"""Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's life.
 
 Run by `make docs`. The pages are committed, and a test fails when they are not what the code says.
 """
@@ -10,16 +10,18 @@ import re
 import runpy
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import msgspec
 from msgspec import inspect
 
 from libs.common.codec import PAYLOAD_BYTES_MAX
-from libs.common.messages import ALL, Answer, Message
+from libs.common.messages import ALL, Answer, Message, OrdStatus
 from libs.common.subjects import filter_of, may_say, subject_matches
 from libs.runtime.contract import Contract
 from libs.runtime.registry import contracts
+from services.order_executor.orders import CLOSED
+from services.order_executor.transitions import TRANSITIONS, Fact
 
 HERE = Path(__file__).parent
 NANOSECONDS = re.compile(r"ts(_.*)?|.*_ts|as_of|due|valid_until")
@@ -263,6 +265,59 @@ def _operations() -> Iterator[tuple[str, dict[str, Any]]]:
                 )
 
 
+# --- orders.md ------------------------------------------------------------------------------------------------------
+
+
+def orders_page() -> str:
+    """The text of `docs/orders.md`."""
+    blocks = [
+        "# The life of an order",
+        WRITTEN_BY,
+        "Every order of the executor moves by this one table, whatever the source of the news (an answer, the user stream, a "
+        "look-up, an account reading). Two dashes: the fact cannot happen to such an order; it is told to a person and changes "
+        "nothing. A number leads to a note.",
+        "## In a picture",
+        "Facts that change nothing are left out; all of them are in the table.",
+        _lives(),
+        "## In full",
+        *_order_table(),
+        "## Where it is used",
+        "The table is `services/order_executor/transitions.py`; `hearing.py` is the only one who moves an order by it. "
+        "The events are in [events.md](events.md).",
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _lives() -> str:
+    """The rows that lead somewhere else, those between the same two statuses on one arrow."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for (old, fact), row in TRANSITIONS.items():
+        if row.status != old:
+            arrows.setdefault((old, row.status), []).append(fact.value)
+    lines = ["```mermaid", "stateDiagram-v2", "    [*] --> PENDING_NEW: submitted"]
+    lines += [f"    {old} --> {new}: {', '.join(facts)}" for (old, new), facts in arrows.items()]
+    lines += [f"    {status} --> [*]" for status in CLOSED]
+    return "\n".join([*lines, "```"])
+
+
+def _order_table() -> list[str]:
+    """One line a fact, one column a status; then the notes."""
+    statuses: tuple[OrdStatus, ...] = get_args(OrdStatus)
+    notes: list[str] = []
+    lines = ["| fact | " + " | ".join(f"is {status}" for status in statuses) + " |", "|---" * (len(statuses) + 1) + "|"]
+    for fact in Fact:
+        cells = []
+        for status in statuses:
+            row = TRANSITIONS.get((status, fact))
+            cell = "--" if row is None else row.status if row.status != status else "stays"
+            if row is not None and row.note:
+                notes.append(f"{len(notes) + 1}. {status}, then {fact.value}: {row.note}.")
+                cell += f" ({len(notes)})"
+            cells.append(cell)
+        lines.append(f"| `{fact.value}` | " + " | ".join(cells) + " |")
+    return ["\n".join(lines), "\n".join(notes)]
+
+
 def _environment() -> str:
     """The text of .env.example; `environment.py` stands beside this file, which is also run by path."""
     text: str = runpy.run_path(str(HERE / "environment.py"))["env_example"]()
@@ -274,6 +329,7 @@ def pages() -> dict[Path, str]:
     return {
         HERE.parent / ".env.example": _environment(),
         HERE / "events.md": events_page(),
+        HERE / "orders.md": orders_page(),
         HERE / "asyncapi.json": json.dumps(asyncapi_document(), indent=1, ensure_ascii=False, sort_keys=False) + "\n",
     }
 

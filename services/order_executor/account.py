@@ -75,8 +75,8 @@ def answered(turn: Turn, read: AccountRead) -> None:
         return
     reading.failures = 0
     reading.key_told = False
-    if not turn.state.opened:
-        _open(turn, read)
+    if not turn.state.opened and not _open(turn, read):
+        return
     _apply(turn, differ(read, turn.state))
     turn.state.watermarks = watermarks_of(read, turn.state.watermarks)
     _conclude(turn, read)
@@ -92,13 +92,19 @@ def _tell_refused_key(turn: Turn, detail: str) -> None:
         turn.alert("KEY_REFUSED", "page", f"the venue refuses our key: {detail}")
 
 
-def _open(turn: Turn, read: AccountRead) -> None:
-    """The first good reading: its balances are the opening, and executions before it are history, not ours."""
-    turn.state.opening = opening_of(read.balances)
-    turn.state.opened = True
+def _open(turn: Turn, read: AccountRead) -> bool:
+    """The second of two equal readings opens the book: its balances are the opening, and executions before it are history."""
     for fill in read.fills:
         if turn.state.find(fill.cl_ord_id, fill.venue_order_id) is None:
             turn.state.foreign[exec_key(fill)] = "before genesis"
+    if turn.state.reading.seen == digest_of(read):
+        turn.state.opening = opening_of(read.balances)
+        turn.state.opened = True
+        return True
+    turn.state.reading.seen = digest_of(read)
+    turn.state.watermarks = watermarks_of(read, turn.state.watermarks)
+    _reread(turn)
+    return False
 
 
 def _apply(turn: Turn, difference: Difference) -> None:

@@ -23,6 +23,7 @@ def submit_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     """The venue's answer to a submission."""
     _note(turn, breakers.SUBMIT, answer)
     if answer.outcome == "CONFIRMED" and answer.order is not None:
+        turn.state.holding(order.instrument).market_closed = False
         if order.role == "ENTRY":
             breakers.note_acceptance(turn)
         hear(turn, order, answer.order, answer.fills)
@@ -45,6 +46,8 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
             order.cancel_asked = False
             order.taken_back_at = turn.now
     if answer.outcome == "CONFIRMED":
+        if kind == "pair":
+            turn.state.holding(stop.instrument).market_closed = False
         for order in both:
             fills = tuple(fill for fill in answer.fills if fill.cl_ord_id == order.cl_ord_id)
             hear(turn, order, next((each for each in answer.orders if each.cl_ord_id == order.cl_ord_id), None), fills)

@@ -45,6 +45,12 @@ def note_refusal(turn: Turn, entry: Order, kind: Kind) -> None:
     _tell(turn, REJECTS, _breaker(turn, REJECTS).note(_limits(turn, REJECTS), turn.now, ok=False, latency_ns=0))
 
 
+def never_left(turn: Turn) -> None:
+    """An entry was too old when its turn came: if it was the probe, it proves nothing."""
+    for name in PROBED_BY_ENTRIES:
+        _breaker(turn, name).give_back()
+
+
 def trip_for_losses(turn: Turn, reason: str) -> None:
     """Too many positions in a row lost money."""
     _tell(turn, LOSSES, _breaker(turn, LOSSES).trip(_limits(turn, LOSSES), turn.now, reason))
@@ -107,7 +113,11 @@ def blocking(turn: Turn) -> str:
     shut = [name for name, each in states if each.state == "OPEN"]
     shut += [name for name, each in states if each.state == "HALF_OPEN" and name not in PROBED_BY_ENTRIES]
     if not shut:
-        shut = [name for name in PROBED_BY_ENTRIES if not _breaker(turn, name).allows(_limits(turn, name), turn.now)]
+        allowed = {name: _breaker(turn, name).allows(_limits(turn, name), turn.now) for name in PROBED_BY_ENTRIES}
+        shut = [name for name, may_leave in allowed.items() if not may_leave]
+        for name in PROBED_BY_ENTRIES:
+            if shut and allowed[name]:
+                _breaker(turn, name).give_back()
     return f"open: {', '.join(shut)}" if shut else ""
 
 

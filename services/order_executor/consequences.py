@@ -42,7 +42,9 @@ def position_ended(turn: Turn, instrument: str, holding: Holding) -> None:
 
 
 def _entry_ended(turn: Turn, ended: Ended) -> None:
-    if ended.fact == Fact.REFUSED:
+    if ended.fact == Fact.LAPSED:
+        breakers.never_left(turn)
+    elif ended.fact == Fact.REFUSED:
         breakers.note_refusal(turn, ended.order, kind_of(ended.code, ended.reason))
 
 

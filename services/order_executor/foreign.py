@@ -13,9 +13,9 @@ from libs.common.ids import derive_id
 from libs.common.messages import VenueFill, VenueOrder
 from libs.common.money import ZERO
 from services.order_executor.hearing import hear
-from services.order_executor.orders import OPEN, Order, exec_key
+from services.order_executor.orders import OPEN, Order, base_of, exec_key
 from services.order_executor.sending import cancel
-from services.order_executor.state import keep_last
+from services.order_executor.state import Holding, keep_last
 from services.order_executor.turn import Turn
 
 LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose", "liquidation-")
@@ -27,7 +27,7 @@ def hear_fill(turn: Turn, fill: VenueFill) -> None:
     holding = turn.state.holdings.get(fill.instrument)
     if exec_key(fill) in turn.state.booked or exec_key(fill) in turn.state.foreign:
         return
-    if holding is not None and fill.side == "SELL" and ZERO < fill.qty <= holding.qty and holding.owner:
+    if holding is not None and holding.owner and fill.side == "SELL" and _sells_ours(turn, fill, holding):
         _take_over_exit(turn, fill)
     elif _is_news(turn, exec_key(fill)):
         text = (
@@ -59,6 +59,13 @@ def hear_order(turn: Turn, shown: VenueOrder) -> None:
             cancel(turn, order)
         case _:
             turn.alert("FOREIGN_ORDER", "ticket", text, instrument=shown.instrument)
+
+
+def _sells_ours(turn: Turn, fill: VenueFill, holding: Holding) -> bool:
+    """Whether a stranger's sale took coins of our position, rather than others that the account holds beside it."""
+    base = base_of(fill.instrument)
+    left = turn.state.opening.get(base, ZERO) + turn.state.flows.get(base, ZERO) - fill.qty
+    return ZERO < fill.qty <= holding.qty and left < holding.qty
 
 
 def _take_over_exit(turn: Turn, fill: VenueFill) -> None:

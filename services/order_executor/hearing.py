@@ -1,18 +1,19 @@
 """What we hear of our orders, from whatever source, booked once and in any order.
 
 Answers, the user stream, look-ups and account readings all end here: `hear` takes what the venue shows of an order and its
-executions. Executions are booked by exec_id, once; statuses move by `orders.TRANSITIONS`; every movement is reported.
+executions. Executions are booked by exec_id, once; statuses move by `transitions.TRANSITIONS`; every movement is reported.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
 
 from libs.common.messages import ExecType, InstrumentQuarantined, InstrumentReleased, VenueFill, VenueOrder
 from libs.common.money import ZERO
 from services.order_executor import inquiries
 from services.order_executor.orders import CLOSED, OPEN, Order, base_of, exec_key, quote_of
-from services.order_executor.state import keep_last
+from services.order_executor.state import Holding, keep_last
 from services.order_executor.transitions import Fact, led_to
 from services.order_executor.turn import Ended, Turn
 
@@ -202,6 +203,11 @@ def _book_holding(turn: Turn, order: Order, fill: VenueFill) -> None:
     """Quantity after fees in base; an entry's fill makes it the owner, and the tightest stop of all entries holds."""
     holding = turn.state.holding(order.instrument)
     sign = 1 if fill.side == "BUY" else -1
+    if order.role == "ENTRY" and not order.foreign and _is_remainder(turn, order, holding, fill.px):
+        holding.stop_px = holding.target_px = None
+        holding.rung = holding.breached_since = 0
+        holding.high_px = ZERO
+        holding.owner = ""
     if not holding.owner:
         holding.cash = ZERO
     holding.qty += sign * fill.qty
@@ -219,3 +225,11 @@ def _book_holding(turn: Turn, order: Order, fill: VenueFill) -> None:
         holding.closed_by = None
     else:
         holding.closed_by = order.role
+
+
+def _is_remainder(turn: Turn, entry: Order, holding: Holding, px: Decimal) -> bool:
+    """Whether what an earlier position left is too little to be sold, so that its stop and its story say nothing of the next."""
+    spec = turn.state.specs.get(entry.instrument)
+    if spec is None or holding.owner == entry.cl_ord_id or len(turn.state.live_orders(entry.instrument)) > 1:
+        return False
+    return holding.qty < spec.qty_min or holding.qty * px < spec.notional_min

@@ -266,9 +266,9 @@ def _ask_what_stands(turn: Turn) -> None:
 
 
 def _stop(turn: Turn) -> None:
-    """The last turn of this life: no more entries; guards stay where they are, or everything is sold, by policy."""
+    """The last turn of this life: no more entries, those that rest are taken back; guards stay, or everything is sold, by policy."""
     turn.state.stopping = True
+    turn.touched.update(dict.fromkeys(turn.state.holdings))
     if turn.policy.flatten_on_stop:
-        for instrument, holding in turn.state.holdings.items():
+        for holding in turn.state.holdings.values():
             holding.flatten = holding.flatten or bool(holding.owner)
-            turn.touched[instrument] = None

@@ -45,7 +45,7 @@ def plan(turn: Turn, instrument: str) -> None:
     holding = turn.state.holding(instrument)
     live = turn.state.live_orders(instrument)
     _end_stale_wishes(turn, holding)
-    _cancel_stale_entries(turn, live)
+    _cancel_stale_entries(turn, holding, live)
     sells = [order for order in live if order.side == "SELL"]
     exits = [order for order in sells if order.role == "EXIT"]
     guards = guards_of(sells)
@@ -109,6 +109,7 @@ def _end_flat(turn: Turn, instrument: str, holding: Holding, live: list[Order]) 
             position_ended(turn, instrument, holding)
         holding.stop_px = holding.target_px = None
         holding.high_px = ZERO
+        holding.breached_since = 0
         holding.rung = PAIR_RUNG
         holding.owner = ""
 
@@ -157,7 +158,9 @@ def _fit(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], liv
     """Make the guards cover exactly `left`."""
     misfit = next((guard for guard in guards if not _fits(turn, instrument, holding, guard)), None)
     gap = left - sum((guard.covers_qty for guard in guards), ZERO)
-    if misfit is not None:
+    if misfit is not None and _may_add(turn, instrument, holding, guards, left):
+        _place(turn, instrument, holding, guards, live, left - sum((guard.locked_qty for guard in guards), ZERO))
+    elif misfit is not None:
         _cancel_if_due(turn, misfit)
     elif gap < ZERO:
         _cancel_if_due(turn, guards[-1])
@@ -172,8 +175,17 @@ def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
     return guard.target is None or guard.target.limit_px == wanted_target_px(turn, instrument, holding)
 
 
+def _may_add(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], left: Decimal) -> bool:
+    """Whether a part that no guard locks can have one of its own before the others are replaced, so that it need not wait."""
+    free = left - sum((guard.locked_qty for guard in guards), ZERO)
+    stop_px = wanted_stop_px(turn, instrument, holding)
+    if free <= ZERO or stop_px is None or turn.now < holding.retry_at or len(guards) >= turn.policy.guards_max:
+        return False
+    return is_sellable(turn, instrument, free, stop_limit_px(turn, instrument, stop_px))
+
+
 def _place(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], gap: Decimal) -> None:
-    """Place a guard of `gap` beside the others; where that cannot be, one of everything replaces them."""
+    """Place a guard of `gap` beside the others; where that cannot be, it and the newest are replaced by one of both."""
     owner = turn.state.orders.get(holding.owner)
     stop_px = wanted_stop_px(turn, instrument, holding)
     if owner is None:
@@ -182,12 +194,12 @@ def _place(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], l
     assert stop_px is not None, f"{instrument}: an entry was filled that had no stop"
     if not is_sellable(turn, instrument, gap, stop_limit_px(turn, instrument, stop_px)):
         if guards:
-            _cancel_guards(turn, [] if _is_filling(live) else guards)
+            _cancel_guards(turn, [] if _is_filling(live) else guards[-1:])
         elif not _is_filling(live):  # while an entry is live, more may come
             _tell_dust(turn, instrument, holding, gap, f"{instrument}: {gap} is too little for a stop at {stop_px}")
         return
     if len(guards) >= turn.policy.guards_max:
-        _cancel_guards(turn, guards)
+        _cancel_guards(turn, guards[-1:])
         return
     stop = stop_order(turn, owner, gap, stop_px, holding.rung)
     target_px = wanted_target_px(turn, instrument, holding)
@@ -218,9 +230,10 @@ def _end_stale_wishes(turn: Turn, holding: Holding) -> None:
         turn.report(wish, "EXPIRED", "waited beyond its valid_until for the stop to leave: never sent")
 
 
-def _cancel_stale_entries(turn: Turn, live: list[Order]) -> None:
-    """A resting entry is a wish of its time: it is taken back after its `valid_until`."""
+def _cancel_stale_entries(turn: Turn, holding: Holding, live: list[Order]) -> None:
+    """A resting entry is a wish of its time: it is taken back after its `valid_until`, or when nothing is to be bought any more."""
+    unwanted = holding.flatten or turn.state.stopping
     for order in live:
         resting = order.role == "ENTRY" and order.ord_type != "MARKET" and not order.is_unsettled
-        if resting and turn.now > order.valid_until and turn.now >= order.cancel_not_before:
+        if resting and (unwanted or turn.now > order.valid_until) and turn.now >= order.cancel_not_before:
             cancel(turn, order)

@@ -75,7 +75,7 @@ class Holding(msgspec.Struct):
     position was opened. `owner` is the entry in whose story stops are placed. `exits` are approved exits that wait for their
     quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `flatten` asks for a market exit,
     `forced` does not wait for stops of unknown fate. `naked_since` and `breached_since` (ns; 0: not) are since when a part
-    has no cover, and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
+    has no cover (`naked_at_qty`: how much was held then), and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
     """
 
     qty: Decimal = ZERO
@@ -86,6 +86,7 @@ class Holding(msgspec.Struct):
     rung: int = 0
     forced: bool = False
     naked_since: int = 0
+    naked_at_qty: Decimal = ZERO
     breached_since: int = 0
     market_closed: bool = False
     owner: str = ""

@@ -57,14 +57,16 @@ def look(turn: Turn, instrument: str, holding: Holding) -> None:
 
 
 def watch_cover(turn: Turn, instrument: str) -> None:
-    """Start or end the deadline of a part without cover."""
+    """Start or end the deadline of a part without cover; once all that was held when it began is covered, a younger part's begins."""
     holding = turn.state.holding(instrument)
     naked = _is_naked(turn, instrument, holding)
-    if naked and not holding.naked_since:
-        holding.naked_since = turn.now
+    held = sellable_qty(turn.state, instrument)
+    caught_up = held - uncovered(turn.state).get(instrument, ZERO) >= holding.naked_at_qty
+    if naked and (caught_up or not holding.naked_since):
+        holding.naked_since, holding.naked_at_qty = turn.now, held
         turn.set_timer(f"{COVER_TIMER}:{instrument}", turn.now + turn.policy.cover_ms_max * MS)
     elif not naked and holding.naked_since:
-        holding.naked_since = 0
+        holding.naked_since, holding.naked_at_qty = 0, ZERO
         turn.cancel_timer(f"{COVER_TIMER}:{instrument}")
 
 

@@ -39,10 +39,15 @@ def foreign(desk: Desk) -> VenueOrder:
     )
 
 
-def test_genesis_reads_the_account_and_takes_its_balances_as_the_opening():
-    """Genesis reads the account and takes its balances as the opening."""
+def test_genesis_takes_the_balances_of_two_equal_readings_as_the_opening():
+    """Genesis reads the account until two readings in a row show the same, and opens the book with those balances."""
     desk = Desk(opened=False).tell(GENESIS)
     assert desk.request(ReadAccount).instruments == (BTC, ETH)
+    for usdt in ("900", "1000"):
+        desk.account(usdt=usdt, btc="2")
+        assert desk.published(Reconciled) == []
+        assert not desk.state.opened
+        desk.fire("reconcile")
     desk.account(usdt="1000", btc="2")
     said = desk.only(Reconciled)
     assert (said.clean, said.mismatches) == (True, ())
@@ -57,11 +62,19 @@ def test_before_genesis_a_start_reads_nothing():
 
 
 def test_every_start_reads_the_account_and_every_minute_does():
-    """Every start reads the account and every minute does."""
+    """Every start reads the account twice before books and venue agree, and every minute once."""
     desk = Desk().tell(STARTED)
-    desk.expect(SetTimer("reconcile", desk.now + 60 * SECOND), desk.effects[1])
-    assert desk.asked() == ["account"]
+    desk.expect(
+        SetTimer("reconcile", desk.now + 60 * SECOND),
+        desk.effects[1],
+        SetTimer("check", desk.now + 3_600 * SECOND),
+        desk.effects[3],
+    )
+    assert desk.asked() == ["account", "check"]
     desk.account()
+    assert desk.published(Reconciled) == []
+    assert not desk.state.reconciled
+    desk.fire("reconcile").account()
     assert desk.only(Reconciled).clean
     assert desk.fire("reconcile").asked() == ["account"]
 
@@ -185,8 +198,7 @@ def test_nothing_is_compared_while_an_order_is_under_way():
 
 def test_what_moved_during_the_reading_is_not_compared():
     """What moved during the reading is not compared."""
-    desk = Desk().tell(STARTED)
-    desk.bought().confirm(STOP).account()
+    desk = Desk().tell(UserStreamChanged(connected=True, reason="")).bought().confirm(STOP).account()
     assert desk.published(Reconciled) == []
     assert f"look:{STOP}" not in desk.timers
 
@@ -246,5 +258,5 @@ def test_a_second_genesis_does_not_move_the_opening():
 
 def test_rejecting_approvals_is_no_activity():
     """Rejecting approvals is no activity."""
-    desk = Desk().tell(STARTED)
+    desk = Desk().fire("reconcile")
     assert desk.tell(approval(valid_until=1)).account().only(Reconciled).clean

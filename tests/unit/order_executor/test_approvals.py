@@ -7,7 +7,7 @@ from decimal import Decimal as D
 import msgspec
 import pytest
 
-from libs.common.messages import ExecutionReport, FeedMarks, FeedStatus, OrderSubmitting
+from libs.common.messages import ExecutionReport, FeedMarks, FeedStatus, GenesisDeclared, OrderSubmitting
 from libs.runtime.machine import Perform, Publish, Reject
 from services.order_executor.requests import SubmitOrder
 from tests.playbook import START, like
@@ -129,11 +129,16 @@ def test_an_exit_must_make_sense_too(changes, reason):
 def test_nothing_is_bought_before_books_and_venue_were_seen_to_agree():
     """Nothing is bought before books and venue were seen to agree."""
     desk = Desk(opened=False)
-    desk.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS)).tell(
-        marks()
-    ).tell(approval())
+    desk.tell(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS)).tell(marks())
+    desk.tell(approval("before genesis"))
     desk.expect(like(ExecutionReport, exec_type="REJECTED", ord_status="REJECTED"))
-    assert "NOT_RECONCILED" in desk.only(ExecutionReport).reason
+    assert "NOT_CHECKED" in desk.only(ExecutionReport).reason
+    desk.tell(GenesisDeclared(book="main", mode="paper", author="me", producer="ops.cli")).checked()
+    assert "NOT_RECONCILED" in desk.tell(approval("checked")).only(ExecutionReport).reason
+    desk.account()
+    assert "NOT_RECONCILED" in desk.tell(approval("read once")).only(ExecutionReport).reason
+    desk.fire("reconcile").account().tell(approval("read twice"))
+    assert desk.asked() == [f"submit:{order('ENTRY', 'read twice')}"]
 
 
 def test_nothing_is_bought_without_a_recent_mark():

@@ -9,7 +9,7 @@ import pytest
 from libs.common.messages import ExecutionReport, InstrumentQuarantined, OrderSubmitting, ServiceStarted
 from libs.runtime.machine import CancelTimer
 from services.order_executor.guards import uncovered
-from services.order_executor.requests import NEVER_SENT, CancelOrder, SubmitOrder
+from services.order_executor.requests import NEVER_SENT, SubmitOrder
 from tests.playbook import START, like
 from tests.unit.order_executor.desk import BTC, SECOND, Desk, approval, exit_approval, fill, order
 
@@ -46,31 +46,37 @@ def test_the_stop_price_is_put_on_the_tick():
     assert desk.request(SubmitOrder).stop_px == D("49000.01")
 
 
-def test_when_more_fills_come_the_stop_is_replaced_by_one_of_the_full_size():
-    """When more fills come the stop is replaced by one of the full size."""
+def test_when_more_fills_come_a_second_stop_of_the_difference_stands_beside_the_first():
+    """When more fills come a second stop of the difference is placed, and the first stays where it is."""
     desk = Desk().tell(approval()).confirm(ENTRY, fill("1", ENTRY, "0.004"), status="PARTIALLY_FILLED")
     assert desk.request(SubmitOrder).order_qty == D("0.004")
     desk.stream(desk.shown(ENTRY, "FILLED", "0.01"), fill("2", ENTRY, "0.006"))
     assert desk.asked() == []  # its stop is still on the way
     desk.confirm(STOP)
-    assert desk.reports() == [("STOP", "NEW", "NEW"), ("STOP", "PENDING_CANCEL", "PENDING_CANCEL")]
-    assert desk.request(CancelOrder).cl_ord_id == STOP
-    desk.canceled(STOP)
-    assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=1)
-    assert desk.request(SubmitOrder).order_qty == D("0.01")
+    assert desk.reports() == [("STOP", "NEW", "NEW")]
+    assert desk.asked() == [f"submit:{order('STOP', attempt=1)}"]
+    assert desk.request(SubmitOrder).order_qty == D("0.006")
+    desk.confirm(order("STOP", attempt=1))
+    assert desk.asked() == []
+    assert uncovered(desk.state) == {}
 
 
-def test_a_second_entry_shares_one_stop_at_the_tighter_price():
-    """A second entry shares one stop at the tighter price."""
+def test_a_second_entry_is_guarded_first_and_then_the_first_stop_follows_to_the_tighter_price():
+    """What a second entry adds gets its own stop at the tighter price before the first stop is moved there."""
     desk = Desk().covered().tell(approval("a2", stop_px=D(49_500)))
-    desk.confirm(order("ENTRY", "a2"), fill("2", order("ENTRY", "a2"), "0.01"), status="FILLED").canceled(STOP)
+    desk.confirm(order("ENTRY", "a2"), fill("2", order("ENTRY", "a2"), "0.01"), status="FILLED")
     sent = desk.request(SubmitOrder)
-    assert (sent.cl_ord_id, sent.order_qty, sent.stop_px) == (order("STOP", "a2"), D("0.02"), D(49_500))
+    assert (sent.cl_ord_id, sent.order_qty, sent.stop_px) == (order("STOP", "a2"), D("0.01"), D(49_500))
+    assert desk.confirm(order("STOP", "a2")).asked() == [f"cancel:{STOP}"]
+    sent = desk.canceled(STOP).request(SubmitOrder)
+    assert (sent.cl_ord_id, sent.order_qty, sent.stop_px) == (order("STOP", "a2", 1), D("0.01"), D(49_500))
 
 
-def test_a_refused_stop_pages_and_the_position_is_sold_at_market():
-    """A refused stop pages and the position is sold at market."""
+def test_when_every_kind_of_stop_is_refused_the_position_is_sold_at_market():
+    """When the venue refuses a stop and a stop limit, a person is paged and the position is sold at market."""
     desk = Desk().bought().answer(STOP, "REJECTED", code="-2010")
+    assert desk.alerts() == [("STOP_REJECTED", "page")]
+    desk.answer(order("STOP", attempt=1), "REJECTED", code="-2010")
     assert desk.alerts() == [("STOP_REJECTED", "page")]
     sent = desk.request(SubmitOrder)
     assert (sent.cl_ord_id, sent.ord_type, sent.order_qty) == (order("EXIT"), "MARKET", D("0.01"))
@@ -91,15 +97,15 @@ def test_a_stop_that_could_not_be_delivered_is_tried_again_instead_of_selling(co
 def test_failing_stops_and_exits_are_paced():
     """Failing stops and exits are paced."""
     desk = Desk().bought()
-    desk.answer(STOP, "REJECTED", code="-2010").answer(order("EXIT"), "REJECTED", code="-2010")
+    for name in (STOP, order("STOP", attempt=1), order("EXIT")):
+        desk.answer(name, "REJECTED", code="-2010")
     assert ("EXIT_REJECTED", "page") in desk.alerts()
-    assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=1)  # the first time at once
-    desk.answer(order("STOP", attempt=1), "REJECTED", code="-2010").answer(
-        order("EXIT", attempt=1), "REJECTED", code="-2010"
-    )
+    assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=2)  # the first time at once
+    for name in (order("STOP", attempt=2), order("EXIT", attempt=1)):
+        desk.answer(name, "REJECTED", code="-2010")
     assert desk.asked() == []
     assert desk.timers[f"protect:{BTC}"] == desk.now + SECOND
-    assert desk.fire(f"protect:{BTC}").request(SubmitOrder).cl_ord_id == order("STOP", attempt=2)
+    assert desk.fire(f"protect:{BTC}").request(SubmitOrder).cl_ord_id == order("STOP", attempt=3)
 
 
 def test_a_quiet_minute_forgives_earlier_failures():
@@ -147,13 +153,15 @@ def test_an_unknown_stop_that_never_arrived_is_placed_anew():
     assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=1)
 
 
-def test_a_stop_that_surfaces_beside_its_successor_is_canceled():
-    """A stop that surfaces beside its successor is canceled."""
+def test_when_a_stop_surfaces_beside_its_successor_one_of_the_two_is_canceled():
+    """When a stop surfaces beside its successor the newer of the two is canceled and the older one stays."""
     desk = Desk().bought().answer(STOP, "REJECTED", code=NEVER_SENT).confirm(order("STOP", attempt=1))
     desk.stream(desk.shown(STOP))
     assert ("ORDER_SURFACED", "page") in desk.alerts()
     desk.fire(f"look:{STOP}").look(STOP, "FOUND")
-    assert desk.asked() == [f"cancel:{STOP}"]
+    assert desk.asked() == [f"cancel:{order('STOP', attempt=1)}"]
+    assert desk.canceled(order("STOP", attempt=1)).asked() == []
+    assert uncovered(desk.state) == {}
 
 
 def test_dust_gets_a_ticket_once_and_no_stop():
@@ -230,13 +238,15 @@ def test_an_exit_first_takes_the_stop_away_and_sells_only_when_that_is_certain()
     assert desk.asked() == []
 
 
-def test_a_partial_exit_puts_a_smaller_stop_back():
-    """A partial exit puts a smaller stop back."""
+def test_a_partial_exit_leaves_with_the_guard_of_the_rest():
+    """The rest of a partial exit gets its guard in the same turn as the exit leaves, not after it."""
     desk = Desk().covered().tell(exit_approval(order_qty=D("0.004"))).canceled(STOP)
-    assert desk.request(SubmitOrder).order_qty == D("0.004")
-    desk.confirm(EXIT, desk.sold("s", EXIT, "0.004"), status="FILLED")
-    assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=1)
-    assert desk.request(SubmitOrder).order_qty == D("0.006")
+    rest = order("STOP", attempt=1)
+    assert desk.asked() == [f"submit:{EXIT}", f"submit:{rest}"]
+    assert (desk.state.orders[EXIT].order_qty, desk.state.orders[rest].order_qty) == (D("0.004"), D("0.006"))
+    desk.confirm(rest).confirm(EXIT, desk.sold("s", EXIT, "0.004"), status="FILLED")
+    assert desk.asked() == []
+    assert uncovered(desk.state) == {}
 
 
 def test_an_exit_sells_no_more_than_is_held():

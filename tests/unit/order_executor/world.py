@@ -92,7 +92,7 @@ class World(Desk):
         held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
         sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
         selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
-        fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id), ZERO)
+        fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id and not each.taken_back_at), ZERO)
         if fresh and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
             assert fresh + selling <= held, "more on its way out than is held"
 
