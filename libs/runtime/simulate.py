@@ -26,6 +26,8 @@ from libs.runtime.snapshots import Snapshot, snapshot_of
 
 STREAM = "TRADING_0001"
 FROZEN_LOOK_MS = 500.0
+RECOVERING_CRASHES = 0.2
+"""How much rarer than others a process crashes that still reads the past: a long past would never be read to its end."""
 
 
 class Edge(Protocol):
@@ -318,7 +320,8 @@ class _Incarnation:
 
     def _might_crash(self) -> bool:
         random, faults = self.node.scheduler.random, self.node.faults
-        if self.is_zombie or random.random() >= faults.crash_per_step:
+        likely = faults.crash_per_step * (RECOVERING_CRASHES if self.engine.recovering else 1)
+        if self.is_zombie or random.random() >= likely:
             return False
         self.node.crash(freeze=random.random() < faults.freeze_share)
         return True

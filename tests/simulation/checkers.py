@@ -33,7 +33,7 @@ LIMIT_SLACK = Decimal("1.05")
 """Prices move between the gate's verdict and the fill."""
 
 
-STEPS_MAX = 300_000
+STEPS_MAX = 150_000
 STARTS_MAX = 1_500
 """Several times what the worst healthy seed needs."""
 
@@ -71,12 +71,12 @@ class Checkers:
         starts = sum(node.starts for node in self.world.nodes)
         _hold(starts < STARTS_MAX, f"{starts} starts: services end as fast as they begin")
         self._remember_balances()
-        self._take_acceptances()
         entries = self.world.log.entries
         while self._read < len(entries):
             entry = entries[self._read]
             self._read += 1
             self._take(decode_from(entry.subject, entry.payload))
+        self._take_acceptances()
         fills = self.world.venue.fills()
         if len(fills) > self._fills_seen:
             self._check_money()
@@ -85,10 +85,11 @@ class Checkers:
             raise Broken(complaint)
 
     def _take_acceptances(self) -> None:
-        """Each order reaches the venue once, and none that was given up for lost."""
+        """Each order is in the log before the venue gets it, once, and none that was given up for lost."""
         accepted = self.world.venue_edge.accepted
         for cl_ord_id in accepted[self._acceptances_read :]:
             _hold(cl_ord_id not in self._accepted, f"the venue accepted {cl_ord_id} twice")
+            _hold(cl_ord_id in self._cl_ord_ids, f"the venue got {cl_ord_id}, which the log does not know")
             status = self._status.get(cl_ord_id, "")
             _hold(status not in NOT_THERE, f"{cl_ord_id} was called {status}, and then the venue got it")
             self._accepted.add(cl_ord_id)

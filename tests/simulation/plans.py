@@ -33,7 +33,7 @@ HARSH = Plan(
     ),
     venue_faults=VenueFaults(
         request_lost=0.02,
-        request_late=0.05,
+        request_late=0.15,
         answer_lost=0.08,
         answer_garbled=0.04,
         query_fails=0.05,
