@@ -27,7 +27,10 @@ def hear_fill(turn: Turn, fill: VenueFill) -> None:
     holding = turn.state.holdings.get(fill.instrument)
     if exec_key(fill) in turn.state.booked or exec_key(fill) in turn.state.foreign:
         return
-    if holding is not None and holding.owner and fill.side == "SELL" and _sells_ours(turn, fill, holding):
+    known = turn.state.find(fill.cl_ord_id, fill.venue_order_id)
+    if known is not None:  # taken over a moment ago, for another execution of the same reading
+        hear(turn, known, None, (fill,))
+    elif holding is not None and holding.owner and fill.side == "SELL" and _sells_ours(turn, fill, holding):
         _take_over_exit(turn, fill)
     elif _is_news(turn, exec_key(fill)):
         text = (
@@ -38,6 +41,10 @@ def hear_fill(turn: Turn, fill: VenueFill) -> None:
 
 def hear_order(turn: Turn, shown: VenueOrder) -> None:
     """An open order that is not ours: by policy it is left, taken over, or cancelled; a person is told once."""
+    known = turn.state.find(shown.cl_ord_id, shown.venue_order_id)
+    if known is not None:
+        hear(turn, known, shown)
+        return
     if shown.ord_status not in OPEN or not _is_news(turn, f"order:{shown.instrument}:{shown.venue_order_id}"):
         return
     text = (
