@@ -8,9 +8,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.messages import VenueFill, VenueOrder
+from libs.common.messages import UserStreamChanged, VenueFill, VenueOrder
 from services.order_executor.guards import uncovered
-from tests.unit.order_executor.desk import BTC, START, Desk, fill, order
+from tests.unit.order_executor.desk import BTC, START, Desk, approval, fill, order
 
 STOP, STOP1 = order("STOP"), order("STOP", attempt=1)
 
@@ -85,11 +85,23 @@ def test_a_sale_in_several_executions_that_one_reading_tells_of_is_one_order():
     assert desk.state.holdings[BTC].qty == D("0.005")
 
 
+def test_a_sale_heard_before_the_purchase_it_sells_waits_for_a_reading():
+    """A sale by hand of what we have not yet heard to have bought is decided by a reading, which tells of our purchase too."""
+    desk = Desk().tell(approval()).stream(None, sale("0.01"))
+    assert desk.alerts() == []
+    assert desk.asked() == ["account"]
+    desk.account(fill("e", order("ENTRY"), "0.01"), sale("0.01"))
+    assert ("POSITION_CLOSED_OUTSIDE", "page") in desk.alerts()
+    assert desk.state.holdings[BTC].qty == 0
+
+
 def test_a_sale_of_coins_beside_our_position_is_not_a_sale_of_ours():
     """Where the account holds coins beside our position, a stranger who sells those leaves our position and its stop alone."""
     desk = Desk()
     desk.state.opening["BTC"] = D(1)
     desk.covered().stream(None, sale("0.01"))
+    assert desk.asked() == ["account"]
+    desk.account(sale("0.01"), usdt="999500", btc="1", orders=(desk.shown(STOP),))
     assert desk.alerts() == [("FOREIGN_FILL", "ticket")]
     assert desk.asked() == []
     assert desk.state.holdings[BTC].qty == D("0.01")
@@ -99,7 +111,8 @@ def test_a_sale_of_coins_beside_our_position_is_not_a_sale_of_ours():
 def test_what_cannot_be_a_sale_of_ours_is_told_and_not_booked(changes):
     """A purchase, or a sale of more than we hold, is told once and not booked."""
     told = msgspec.structs.replace(sale("0.01"), **changes)
-    desk = Desk().covered().stream(None, told)
+    desk = Desk().covered().tell(UserStreamChanged(connected=True, reason=""))
+    desk.account(told, usdt="999500", btc="0.01", orders=(desk.shown(STOP),))
     assert desk.alerts() == [("FOREIGN_FILL", "ticket")]
     assert desk.state.holdings[BTC].qty == D("0.01")
     assert desk.stream(None, told).alerts() == []
