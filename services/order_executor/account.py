@@ -119,7 +119,7 @@ def _apply(turn: Turn, difference: Difference) -> None:
     for cl_ord_id in difference.verdicts:
         _execute_verdict(turn, orders[cl_ord_id])
     for fill in difference.foreign_fills:
-        foreign.hear_fill(turn, fill)
+        foreign.hear_fill(turn, fill, read=True)
     for shown in difference.foreign_orders:
         foreign.hear_order(turn, shown)
 

@@ -40,6 +40,7 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
         return
     both = [stop, *turn.state.pair_of(stop)]
     _note(turn, breakers.SUBMIT if kind == "pair" else breakers.CANCEL, answer)
+    turn.touched[stop.instrument] = None
     if kind == "unpair":
         turn.touched[stop.instrument] = None  # whoever is forced to sell waits for this, however it ended
         for order in both:
@@ -82,6 +83,7 @@ def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     turn.touched[order.instrument] = None
     order.cancel_asked = False
     order.taken_back_at = turn.now
+    turn.touched[order.instrument] = None
     if answer.outcome == "CONFIRMED" and answer.order is not None:
         hear(turn, order, answer.order, answer.fills)
     if not order.is_closed and not order.closing:

@@ -117,7 +117,7 @@ def _market_closed(turn: Turn, order: Order, reason: str) -> None:
         holding.market_closed = True
         held = f"{holding.qty} {order.instrument}" if holding.qty else order.instrument
         turn.alert("MARKET_CLOSED", "page", f"the venue does not trade {held} any more: {reason}", order)
-    holding.failures = len(turn.policy.retry_delays_ms)
+    holding.failures, holding.failed_at = len(turn.policy.retry_delays_ms), turn.now
     turn.back_off(order.instrument)
 
 
@@ -128,6 +128,7 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
     if order.status == "REJECTED" and kind_of(ended.code, ended.reason) == "MARKET_CLOSED":
         holding.flatten = holding.forced = False
         _market_closed(turn, order, ended.reason)
+        holding.exit_retry_at = holding.retry_at
     elif order.status == "REJECTED":
         holding.flatten = holding.forced = False
         text = f"{order.instrument}: exit {order.cl_ord_id} was refused ({ended.reason}); the guard is put back"
@@ -135,7 +136,9 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
         if kind_of(ended.code, ended.reason) == "FUNDS":
             account.ask(turn)
         turn.back_off(order.instrument)
+        holding.exit_retry_at = holding.retry_at
     elif order.status == "FILLED":
         holding.market_closed = False
     elif ended.fact != Fact.LAPSED:
         turn.back_off(order.instrument)
+        holding.exit_retry_at = holding.retry_at

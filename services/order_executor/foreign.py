@@ -22,22 +22,36 @@ LIQUIDATION_PREFIXES = ("autoclose-", "adl_autoclose", "liquidation-")
 """How client ids of orders begin by which a venue closes positions itself (Binance names its own so)."""
 
 
-def hear_fill(turn: Turn, fill: VenueFill) -> None:
-    """An execution of an order that is not ours."""
+def hear_fill(turn: Turn, fill: VenueFill, *, read: bool) -> bool:
+    """An execution of an order that is not ours; False if a reading has to decide.
+
+    The user stream alone cannot tell whose coins were sold while our own executions may be on their way; an account reading
+    (`read`) tells of those first.
+    """
     holding = turn.state.holdings.get(fill.instrument)
     if exec_key(fill) in turn.state.booked or exec_key(fill) in turn.state.foreign:
-        return
-    if holding is not None and holding.owner and fill.side == "SELL" and _sells_ours(turn, fill, holding):
+        return True
+    known = turn.state.find(fill.cl_ord_id, fill.venue_order_id)
+    if known is not None:  # taken over a moment ago, for another execution of the same reading
+        hear(turn, known, None, (fill,))
+    elif holding is not None and holding.owner and fill.side == "SELL" and _sells_ours(turn, fill, holding):
         _take_over_exit(turn, fill)
+    elif fill.side == "SELL" and not read:
+        return False
     elif _is_news(turn, exec_key(fill)):
         text = (
             f"execution {fill.exec_id} at the venue is not ours: {fill.side} {fill.qty} {fill.instrument} at {fill.px}"
         )
         turn.alert("FOREIGN_FILL", "ticket", text, instrument=fill.instrument)
+    return True
 
 
 def hear_order(turn: Turn, shown: VenueOrder) -> None:
     """An open order that is not ours: by policy it is left, taken over, or cancelled; a person is told once."""
+    known = turn.state.find(shown.cl_ord_id, shown.venue_order_id)
+    if known is not None:
+        hear(turn, known, shown)
+        return
     if shown.ord_status not in OPEN or not _is_news(turn, f"order:{shown.instrument}:{shown.venue_order_id}"):
         return
     text = (

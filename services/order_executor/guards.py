@@ -12,7 +12,7 @@ import msgspec
 
 from libs.common.ids import cl_ord_id_of
 from libs.common.messages import OrderRole, OrdType
-from libs.common.money import ZERO, floor_to_step, plain, round_px
+from libs.common.money import ZERO, floor_to_step, plain, round_px, to_decimal
 from services.order_executor.approvals import BPS
 from services.order_executor.orders import OPEN, Order
 from services.order_executor.state import MS, Holding, State
@@ -86,6 +86,12 @@ def is_sellable(turn: Turn, instrument: str, qty: Decimal, px: Decimal) -> bool:
     """Whether the venue takes an order of so much at this price."""
     spec = turn.state.specs[instrument]
     return qty >= spec.qty_min and qty * px >= spec.notional_min
+
+
+def is_worth_selling(turn: Turn, instrument: str) -> bool:
+    """Whether the venue would take a sale of all that is held at the present price, as far as we know that."""
+    held, mark = sellable_qty(turn.state, instrument), turn.state.marks.get(instrument)
+    return held > ZERO and (mark is None or is_sellable(turn, instrument, held, to_decimal(mark.protective_px)))
 
 
 def wanted_stop_px(turn: Turn, instrument: str, holding: Holding) -> Decimal | None:

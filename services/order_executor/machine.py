@@ -215,7 +215,8 @@ def _take_report(turn: Turn, report: VenueReported) -> None:
         hear(turn, order, shown, () if fill is None else (fill,))
     elif turn.state.opened:
         if fill is not None:
-            foreign.hear_fill(turn, fill)
+            if not foreign.hear_fill(turn, fill, read=False):
+                account.ask(turn)
         elif shown is not None:
             foreign.hear_order(turn, shown)
 

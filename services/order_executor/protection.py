@@ -27,6 +27,7 @@ from services.order_executor.guards import (
     Guard,
     guards_of,
     is_sellable,
+    is_worth_selling,
     sellable_qty,
     selling_order,
     stop_limit_px,
@@ -123,7 +124,11 @@ def _sell_out(
         return
     owner = turn.state.orders.get(holding.owner)
     qty = held - sum((order.leaves_qty for order in exits), ZERO)
-    if qty <= ZERO or turn.now < holding.retry_at:
+    if qty <= ZERO or turn.now < holding.exit_retry_at:
+        return
+    if not is_worth_selling(turn, instrument):
+        holding.flatten = holding.forced = False
+        _tell_dust(turn, instrument, holding, held, f"{instrument}: {held} is too little to be sold")
         return
     if owner is None:
         _tell_dust(turn, instrument, holding, held, f"{instrument}: {held} is held, and no entry of ours explains it")
@@ -235,5 +240,6 @@ def _cancel_stale_entries(turn: Turn, holding: Holding, live: list[Order]) -> No
     unwanted = holding.flatten or turn.state.stopping
     for order in live:
         resting = order.role == "ENTRY" and order.ord_type != "MARKET" and not order.is_unsettled
-        if resting and (unwanted or turn.now > order.valid_until) and turn.now >= order.cancel_not_before:
+        due = turn.now > order.valid_until and turn.now >= order.cancel_not_before
+        if resting and (due or (unwanted and not order.cancel_fails)):
             cancel(turn, order)

@@ -73,9 +73,10 @@ class Holding(msgspec.Struct):
 
     `qty` is the net base quantity of our fills after fees in base, `cash` the net quote amount of the same fills since the
     position was opened. `owner` is the entry in whose story stops are placed. `exits` are approved exits that wait for their
-    quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `flatten` asks for a market exit,
-    `forced` does not wait for stops of unknown fate. `naked_since` and `breached_since` (ns; 0: not) are since when a part
-    has no cover (`naked_at_qty`: how much was held then), and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
+    quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `flatten` asks for a market
+    exit, `forced` does not wait for stops of unknown fate. `retry_at` paces guards that fail, `exit_retry_at` exits that do.
+    `naked_since` and `breached_since` (ns; 0: not) are since when a part has no cover (`naked_at_qty`: how much was held
+    then), and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
     """
 
     qty: Decimal = ZERO
@@ -95,6 +96,7 @@ class Holding(msgspec.Struct):
     failures: int = 0
     failed_at: int = 0
     retry_at: int = 0
+    exit_retry_at: int = 0
     closed_by: OrderRole | None = None
     dust_told: Decimal = ZERO
     quarantined_by: str = ""

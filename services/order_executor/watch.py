@@ -15,7 +15,7 @@ from decimal import Decimal
 from libs.common.messages import FeedMarks, Mark
 from libs.common.money import ZERO, to_decimal
 from services.order_executor.approvals import BPS
-from services.order_executor.guards import guards_of, sellable_qty, uncovered
+from services.order_executor.guards import guards_of, is_worth_selling, sellable_qty, uncovered
 from services.order_executor.state import MS, Holding
 from services.order_executor.turn import Turn
 
@@ -101,7 +101,7 @@ def _breached(turn: Turn, instrument: str, holding: Holding, mark: Mark) -> None
     guarded = any(guard.stop is not None for guard in guards_of(live))
     selling = any(order.role == "EXIT" for order in live)
     waited = turn.now - holding.breached_since >= turn.policy.soft_stop_ms * MS
-    if sellable_qty(turn.state, instrument) > ZERO and not selling and (waited or not guarded):
+    if is_worth_selling(turn, instrument) and not selling and (waited or not guarded):
         why = "its stop has not sold" if guarded else "no stop rests at the venue"
         text = f"{instrument}: {mark.protective_px} is at or below the stop {holding.stop_px}, and {why}: selling"
         _flatten(turn, instrument, holding, "SOFTWARE_STOP", "page", text)

@@ -23,8 +23,10 @@ from libs.common.messages import (
     OrderAnswered,
     OrderApproved,
     OrderLookedUp,
+    PairAnswered,
     RequestExpired,
     RequestInterrupted,
+    ServiceStarted,
     VenueChecked,
     VenueFill,
     VenueOrder,
@@ -99,10 +101,18 @@ def order(role: str, intent: str = "a1", attempt: int = 0) -> str:
     return cl_ord_id_of(intent, role, attempt)
 
 
-def marks(px: float = 50_000.0, instrument: str = BTC, ts: int = START) -> FeedMarks:
-    """A price."""
+def marks(
+    px: float = 50_000.0, instrument: str = BTC, ts: int = START, *, protective: float = 0.0, trust: str = "TRUSTED"
+) -> FeedMarks:
+    """A price; the protective one is the same unless said otherwise."""
     mark = Mark(
-        instrument=instrument, bid_px=px - 1, ask_px=px + 1, last_px=px, protective_px=px, trust="TRUSTED", ts=ts
+        instrument=instrument,
+        bid_px=px - 1,
+        ask_px=px + 1,
+        last_px=px,
+        protective_px=protective or px,
+        trust=trust,  # type: ignore[arg-type]
+        ts=ts,
     )
     return FeedMarks(venue="binance", as_of=ts, marks=(mark,), alive=())
 
@@ -207,6 +217,7 @@ class Desk(Playbook):
         cum: str = "",
         kind: str = "submit",
         code: str = "",
+        detail: str = "as the test wants",
     ) -> Desk:
         """The venue's answer to a submission (or a cancel)."""
         total = cum or str(sum((each.qty for each in fills), D(0)))
@@ -220,7 +231,36 @@ class Desk(Playbook):
                 order=shown,
                 fills=fills,
                 code=code,
-                detail="as the test wants",
+                detail=detail,
+            )
+        )
+
+    def pair(
+        self,
+        stop: str,
+        outcome: str = "CONFIRMED",
+        *fills: VenueFill,
+        kind: str = "pair",
+        statuses: tuple[str, str] = ("NEW", "NEW"),
+        code: str = "",
+        detail: str = "as the test wants",
+    ) -> Desk:
+        """The venue's answer to a pair (kind "pair") or to its cancel ("unpair"); `statuses` of the stop and the target."""
+        both = [each for each in self.state.orders.values() if each.pair == stop]
+        shown = tuple(
+            self.shown(each.cl_ord_id, status, str(sum((f.qty for f in fills if f.cl_ord_id == each.cl_ord_id), D(0))))
+            for each, status in zip(both, statuses, strict=True)
+        )
+        return self.tell(
+            PairAnswered(
+                request_id=f"{kind}:{stop}",
+                instrument=both[0].instrument,
+                list_id=stop,
+                outcome=outcome,  # type: ignore[arg-type]
+                orders=shown if outcome == "CONFIRMED" else (),
+                fills=fills,
+                code=code,
+                detail=detail,
             )
         )
 
@@ -297,6 +337,20 @@ class Desk(Playbook):
         """A position under its stop."""
         self.bought(qty, intent).confirm(order("STOP", intent))
         return self
+
+    def targeted(self, qty: str = "0.01") -> Desk:
+        """A position under a pair: a stop at 49,000 and a target at 52,000."""
+        self.tell(approval(order_qty=D(qty), target_px=D(52_000)))
+        self.confirm(order("ENTRY"), fill("e-a1", order("ENTRY"), qty), status="FILLED")
+        return self.pair(order("STOP"))
+
+    def price(self, px: float, **changes: Any) -> Desk:
+        """The price of BTC is this now."""
+        return self.tell(marks(float(px), ts=self.now, **changes))
+
+    def started(self) -> Desk:
+        """The process begins anew."""
+        return self.tell(ServiceStarted(instance="i", code_version="c", settings={}, state_digest="d"))
 
     def uncertain(self) -> Desk:
         """An entry nobody has answered for, quarantined."""

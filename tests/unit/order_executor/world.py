@@ -7,6 +7,8 @@ from decimal import Decimal as D
 from libs.common.messages import (
     AccountRead,
     Answer,
+    BalanceMoved,
+    BaselineAccepted,
     FeedStatus,
     GenesisDeclared,
     Message,
@@ -15,13 +17,14 @@ from libs.common.messages import (
     OrderSubmitting,
     PairAnswered,
     ServiceStarted,
+    ServiceStopping,
     TimerFired,
     UserStreamChanged,
     VenueFill,
     VenueOrder,
     VenueReported,
 )
-from libs.common.money import ZERO
+from libs.common.money import ZERO, floor_to_step
 from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
 from libs.trading.venue_pairs import NewPair
 from services.order_executor.guards import uncovered
@@ -51,6 +54,10 @@ STEPS = (
     "crash",
     "wait",
     "stale",
+    "hand",
+    "deposit",
+    "halt",
+    "refuse",
 )
 
 
@@ -62,7 +69,10 @@ class World(Desk):
             opened=False, price_band_bps=5_000, notional_max=D(100_000), mark_age_ms_max=3_600_000, orders_kept=10_000
         )
         self.venue = SpotVenue({spec.instrument: spec for spec in SPECS}, {"USDT": D(1_000_000)})
-        self.waiting: list[VenueReported] = []
+        self.waiting: list[VenueReported | BalanceMoved] = []
+        self.hands = 0
+        self.explained = False
+        self.refusing_until = 0
         self.names: dict[str, None] = {}
         self.count = 0
         self.px = 50_000.0
@@ -93,7 +103,8 @@ class World(Desk):
         sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
         selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
         fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id and not each.taken_back_at), ZERO)
-        if fresh and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
+        sending = [each for each in self.published(OrderSubmitting) if each.side == "SELL"]
+        if sending and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
             assert fresh + selling <= held, "more on its way out than is held"
 
     def settle(self) -> None:
@@ -108,11 +119,14 @@ class World(Desk):
             else:
                 break
         self.hear(ServiceStarted(instance="i", code_version="c", settings={}, state_digest="d"))
-        for _ in range(50):
+        for round_ in range(100):
             while self.requests:
                 self._answer(0)
             if self.state.reconciled and not self._under_way():
                 break
+            if round_ == 50 and not self.state.reconciled:  # what was lost of others' doings, a person has to explain
+                self.explained = True
+                self.hear(BaselineAccepted(reason="looked at it", author="me", producer="ops.cli"))
             self._timer(0)
 
     def _under_way(self) -> bool:
@@ -208,6 +222,35 @@ class World(Desk):
         for request_id in lost:
             self.interrupt(request_id)
 
+    def _hand(self, number: int) -> None:
+        """A person cancels what is in his way and sells a part of what the account holds."""
+        free, locked = next((each.free, each.locked) for each in self.venue.balances() if each.asset == "BTC")
+        qty = floor_to_step((free + locked) * (number + 1) / 8, SPECS[0].qty_step)
+        if qty * D(str(self.px)) < 10 * SPECS[0].notional_min:
+            return
+        self.hands += 1
+        for shown in self.venue.open_orders(BTC):
+            held = self.venue.booked(BTC, shown.cl_ord_id)
+            if shown.side == "SELL" and held is not None and held.is_open:
+                self._moved(self.venue.cancel(BTC, shown.cl_ord_id, self.now))
+        sale = NewOrder(cl_ord_id=f"web{self.hands}", instrument=BTC, side="SELL", ord_type="MARKET", order_qty=qty)
+        self._moved(self.venue.submit(sale, self.now))
+
+    def _deposit(self, number: int) -> None:
+        """Money comes in or goes out; the news of it takes its way like all others."""
+        amount = D((number - 4) * 100 + 50)
+        self.venue.transfer("USDT", amount)
+        self.waiting.append(BalanceMoved(asset="USDT", amount=amount))
+
+    def _halt(self, number: int) -> None:
+        """A planned stop, and a start after it."""
+        self.hear(ServiceStopping(instance="i"))
+        self._crash(number)
+
+    def _refuse(self, number: int) -> None:
+        """For a while the venue takes no stops."""
+        self.refusing_until = self.now + number * 3 * SECOND
+
     def _wait(self, number: int) -> None:
         self.now += number * 4 * SECOND
 
@@ -236,7 +279,7 @@ class World(Desk):
         except VenueRejected as rejected:
             code, detail = str(rejected.code), rejected.message
             sells = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.side == "SELL")
-            if sells and "balance" in detail and not self.state.holdings[BTC].forced:
+            if sells and "balance" in detail and not self.state.holdings[BTC].forced and not self.hands:
                 self.oversold.append(request_id)
         self._moved(updates)
         if isinstance(request, SubmitPair | CancelPair):
@@ -263,6 +306,9 @@ class World(Desk):
         )
 
     def _act(self, request: SubmitOrder | CancelOrder | SubmitPair | CancelPair) -> list[VenueUpdate]:
+        is_guard = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.stop_px is not None)
+        if is_guard and self.now < self.refusing_until:
+            raise VenueRejected(-1013, "Filter failure: no stops today")
         match request:
             case SubmitOrder():
                 wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
