@@ -4,7 +4,7 @@ BIN    := .venv/bin
 WORKERS ?= 3
 STAMP  := .venv/.installed
 
-.PHONY: help install dev test lint sim chaos bench bench-feed soak-feed docs lock clean
+.PHONY: help install dev test lint sim chaos bench bench-feed bench-exec soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
@@ -13,6 +13,7 @@ help:
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
 	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
+	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -61,3 +62,6 @@ bench-feed: install
 	@$(BIN)/python -m benchmarks.feed
 	@$(BIN)/python -m benchmarks.mark_latency
 	@$(BIN)/python -m benchmarks.mark_latency --speed 20 --seconds 60
+
+bench-exec: install
+	@$(BIN)/python -m benchmarks.execution

@@ -17,9 +17,10 @@ import msgspec
 import nkeys
 import pytest
 
-from libs.common.messages import AlertRaised, TradePrinted
-from libs.runtime import live, market_outlet, process, snapshots
+from libs.common.messages import AlertRaised, Answer, TradePrinted
+from libs.runtime import live, live_appends, market_outlet, process, snapshots
 from libs.runtime.bus import AppendUnknown, BusError, Fenced, cancelled
+from libs.runtime.core import Asked
 from libs.runtime.lease import LeaseLost
 from libs.runtime.live import PortTaken
 from libs.runtime.nats_config import ensure_keys, key_file
@@ -315,6 +316,27 @@ async def test_requests_are_made_once_and_answers_survive_a_kill(
     await log.until("notify.notice", 4)
     assert await again.stop() is None, "an answer that does not come must not hold up a stop"
     assert (await log.proof([ASKER])).mismatches == []
+
+
+async def test_a_line_about_an_append_waits_for_what_follows_from_it(
+    bus: NatsStack, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request leaves as soon as what is written ahead of it is in the log; only then a line is spent on that, and never lost."""
+    monkeypatch.setattr(live_appends, "NOTE_AFTER_S", 60.0)
+    written: list[str] = []
+
+    class Witness(World):
+        async def perform(self, asked: Asked) -> Answer:
+            written.append(capsys.readouterr().out)
+            return await super().perform(asked)
+
+    log, feed = await Log.of(bus), await Pen.of(bus, "market-feed")
+    life = await Life(bus, msgspec.structs.replace(ASKER, adapter=Witness)).live()
+    await feed.say(mark(1))
+    await log.until("notify.sent")
+    assert ["notify.notice" in each for each in written] == [False]
+    assert await life.stop() is None
+    assert capsys.readouterr().out.count('"subject":"notify.notice"') == 1
 
 
 async def test_timers_fire_through_the_log(bus: NatsStack) -> None:
