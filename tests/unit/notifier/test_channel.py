@@ -322,6 +322,16 @@ def test_too_many_letters_under_way_wait_without_an_outage() -> None:
     assert only_send(answer(told, first))[1].startswith("(late by 0 s) 11 notes waited; note: B99 ")
 
 
+def test_there_is_one_digest_at_a_time() -> None:
+    """While a digest is under way what has to wait goes on waiting; its answer lets the next one leave."""
+    told = down().tell(alert("A")).tell(alert("B"))
+    answer(told, only_send(told.fire(TIMER))[0])
+    digest, _ = only_send(told)
+    page, _ = only_send(told.tell(alert("GRAVE", "page")))
+    assert sends(told.tell(RequestExpired(request_id=page))) == {}
+    assert only_send(answer(told, digest))[1] == "(late by 0 s) GRAVE (exec): look"
+
+
 def test_another_channel_after_a_restart_tells_what_waited() -> None:
     """Who sets another channel because this one is broken gets what waited at once."""
     told = down()
