@@ -17,10 +17,27 @@ class Settings(ServiceSettings):
     notify_repeat_window_s: int = Field(
         default=300, ge=1, le=86_400, description="the same alert or denial is counted, not repeated, for so long"
     )
-    notify_send_ttl_s: int = Field(default=3_600, ge=1, le=604_800, description="a message older than this is not sent")
+    notify_send_ttl_s: int = Field(
+        default=3_600, ge=1, le=604_800, description="a note or ticket that could not leave within this is not sent"
+    )
     notify_attempts_max: int = Field(default=5, ge=1, le=100, description="give up a message after so many failures")
     notify_backoff_s: int = Field(default=5, ge=1, le=3_600, description="wait after the first failure; doubles")
     notify_backoff_s_max: int = Field(default=300, ge=1, le=86_400, description="longest wait between two attempts")
+    notify_breaker_failures_max: int = Field(
+        default=5, ge=1, le=1_000, description="after so many failures in a row the channel is down and messages wait"
+    )
+    notify_breaker_pause_s: int = Field(
+        default=30, ge=1, le=3_600, description="a channel that is down is tried again after this; doubles"
+    )
+    notify_breaker_pause_s_max: int = Field(
+        default=300, ge=1, le=86_400, description="longest pause before a channel that is down is tried again"
+    )
+    notify_waiting_kinds_max: int = Field(
+        default=100,
+        ge=1,
+        le=1_000,
+        description="so many kinds of messages wait; beyond it notes, then tickets are dropped, never pages",
+    )
 
     def machine(self) -> NotifierMachine.Settings:
         """The part that can change what is told."""
@@ -31,4 +48,8 @@ class Settings(ServiceSettings):
             attempts_max=self.notify_attempts_max,
             backoff_s=self.notify_backoff_s,
             backoff_s_max=self.notify_backoff_s_max,
+            breaker_failures_max=self.notify_breaker_failures_max,
+            breaker_pause_s=self.notify_breaker_pause_s,
+            breaker_pause_s_max=self.notify_breaker_pause_s_max,
+            waiting_kinds_max=self.notify_waiting_kinds_max,
         )

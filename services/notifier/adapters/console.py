@@ -15,7 +15,10 @@ from libs.runtime.adapter import AdapterContext
 from libs.runtime.core import Asked
 from libs.runtime.redaction import redact
 from libs.runtime.settings import ServiceSettings
+from services.notifier.adapters.gauges import ChannelSeries
 from services.notifier.requests import SendMessage
+
+CHANNEL = "console"
 
 
 class ConsoleAdapter:
@@ -28,6 +31,7 @@ class ConsoleAdapter:
     async def open(self, context: AdapterContext) -> None:
         """Nothing to connect to."""
         self._context = context
+        ChannelSeries(context.registry, context.state, CHANNEL)
 
     async def perform(self, asked: Asked) -> Answer:
         """Write one line.
@@ -42,7 +46,7 @@ class ConsoleAdapter:
         detail = self._write(f"{_at(now)} {request.level:<6} {redact(request.text)}\n")
         return MessageSent(
             request_id=asked.request_id,
-            channel="console",
+            channel=CHANNEL,
             ok=not detail,
             detail=detail,
             ts_event=now,

@@ -7,14 +7,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from prometheus_client import CollectorRegistry
 
 from libs.common.messages import MessageSent
+from libs.common.timeframe import SECOND
 from libs.runtime.adapter import AdapterContext
+from libs.runtime.breaker import BreakerLimits
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
 from libs.runtime.settings import SettingsError, load_settings
 from services.notifier.adapters.console import ConsoleAdapter
-from services.notifier.machine import Manner
+from services.notifier.channel import Channel
+from services.notifier.machine import Memory
+from services.notifier.manner import Manner
 from services.notifier.requests import SendMessage
 from services.notifier.settings import Settings
 from tests.playbook import START
@@ -50,7 +55,9 @@ def request(text: str = "trading is HALTED", level: str = "page") -> Asked:
     return Asked("r1", message, 1, 1, "story", "cause")
 
 
-async def adapter(out: io.StringIO | None = None) -> ConsoleAdapter:
+async def adapter(
+    out: io.StringIO | None = None, registry: CollectorRegistry | None = None, memory: Memory | None = None
+) -> ConsoleAdapter:
     nothing: Callable[..., Any] = lambda *_: None  # noqa: E731
     console = ConsoleAdapter(load_settings(Settings), out)
     await console.open(
@@ -58,7 +65,8 @@ async def adapter(out: io.StringIO | None = None) -> ConsoleAdapter:
             emit=nothing,
             publish_market=nothing,
             clock=StoppedClock(),
-            state=nothing,
+            state=lambda: memory,
+            registry=registry,
             logger=None,
             holds_lease=nothing,
             read_log=nothing,
@@ -121,14 +129,42 @@ async def test_the_console_performs_nothing_else() -> None:
         await (await adapter()).perform(Asked("r1", Other(valid_until=START), 1, 1, "story", "cause"))
 
 
+async def test_the_breaker_of_the_channel_is_shown() -> None:
+    """Prometheus sees CLOSED from the start, OPEN once the machine says so, and that it has opened."""
+    registry, memory = CollectorRegistry(), Memory()
+    await adapter(registry=registry, memory=memory)
+    labels = {"service": "notifier", "name": "console"}
+    assert registry.get_sample_value("bulkhead_breaker_state", labels) == 0
+    memory.channels["console"] = Channel()
+    memory.channels["console"].breaker.trip(BreakerLimits(), START, "enough")
+    assert registry.get_sample_value("bulkhead_breaker_state", labels) == 2
+    assert registry.get_sample_value("bulkhead_breaker_openings_total", labels) == 1
+
+
+def test_a_longest_pause_below_the_first_is_the_first() -> None:
+    """Two settings that contradict each other do not keep the notifier from starting."""
+    limits = Manner(breaker_pause_s=60, breaker_pause_s_max=10).limits
+    assert limits.open_ns_max == limits.open_ns_first == 60 * SECOND
+
+
 def test_the_settings_are_the_manner(monkeypatch: pytest.MonkeyPatch) -> None:
     """Defaults are the documented ones; each can be set by its variable."""
     assert load_settings(Settings).machine() == Manner()
     names = ("repeat_window_s", "send_ttl_s", "attempts_max", "backoff_s", "backoff_s_max")
+    names += ("breaker_failures_max", "breaker_pause_s", "breaker_pause_s_max", "waiting_kinds_max")
     for place, name in enumerate(names, 11):
         monkeypatch.setenv(f"BULKHEAD_NOTIFY_{name.upper()}", str(place))
     assert load_settings(Settings).machine() == Manner(
-        channel="console", repeat_window_s=11, send_ttl_s=12, attempts_max=13, backoff_s=14, backoff_s_max=15
+        channel="console",
+        repeat_window_s=11,
+        send_ttl_s=12,
+        attempts_max=13,
+        backoff_s=14,
+        backoff_s_max=15,
+        breaker_failures_max=16,
+        breaker_pause_s=17,
+        breaker_pause_s_max=18,
+        waiting_kinds_max=19,
     )
 
 

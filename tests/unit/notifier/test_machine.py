@@ -27,7 +27,8 @@ from libs.common.timeframe import HOUR, SECOND
 from libs.runtime.core import Asked, Core, Output
 from libs.runtime.machine import Perform, SetTimer
 from services.notifier.contract import CONTRACT
-from services.notifier.machine import Manner, NotifierMachine
+from services.notifier.machine import NotifierMachine
+from services.notifier.manner import Manner
 from services.notifier.requests import SendMessage
 from tests.playbook import START, Playbook, like
 
