@@ -50,6 +50,8 @@ def plan(turn: Turn, instrument: str) -> None:
     sells = [order for order in live if order.side == "SELL"]
     exits = [order for order in sells if order.role == "EXIT"]
     guards = guards_of(sells)
+    if any(order.lacks_fills for order in exits):
+        return  # it has sold more than we know of: how much is held will be known in a moment
     unsettled = [order for guard in guards for order in guard.orders if order.is_unsettled]
     held = sellable_qty(turn.state, instrument)
     if unsettled and not (holding.forced and _taken_back(turn, unsettled)):

@@ -18,6 +18,8 @@ from services.order_executor.turn import Turn, delay_of
 REQUEST_ID = "check"
 TIMER = "check"
 FAILURES_TOLD = 3
+CLOSED_INTERVAL_NS = 60_000 * MS
+"""How often is asked while the venue does not trade one of our instruments: a market that opens again should not wait for an hour."""
 
 
 def ask(turn: Turn) -> None:
@@ -51,6 +53,8 @@ def answered(turn: Turn, found: VenueChecked) -> None:
     _judge_fees(turn, found)
     if found.tradable is not None:
         _judge_markets(turn, found.tradable)
+    if found.tradable is not None and not set(turn.policy.instruments) <= set(found.tradable):
+        turn.set_timer(TIMER, turn.now + CLOSED_INTERVAL_NS)
 
 
 def _judge_key(turn: Turn, found: VenueChecked) -> None:

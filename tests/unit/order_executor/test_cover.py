@@ -32,6 +32,6 @@ def test_a_market_that_takes_a_stop_again_is_open() -> None:
     desk = Desk().bought()
     desk.answer(order("STOP"), "REJECTED", code="-1121")
     assert desk.state.holdings[BTC].market_closed
-    desk.answer(order("STOP", attempt=1), "REJECTED", code="-1121").fire(f"protect:{BTC}")
-    desk.confirm(order("STOP", attempt=2))
+    desk.fire(f"protect:{BTC}").answer(order("STOP", attempt=1), "REJECTED", code="-1121")
+    desk.fire(f"protect:{BTC}").confirm(order("STOP", attempt=2))
     assert not desk.state.holdings[BTC].market_closed

@@ -122,3 +122,11 @@ def test_a_market_the_venue_gives_up_opens_nothing_and_is_told_once_where_we_hol
     desk.stream(desk.shown(order("STOP"), "EXPIRED"))
     assert f"cover:{BTC}" not in desk.timers
     assert not check(desk, tradable=(BTC, ETH)).state.holdings[BTC].market_closed
+
+
+def test_a_market_that_is_closed_is_asked_about_every_minute():
+    """It may open again; nobody should wait an hour for that."""
+    desk = check(Desk(), tradable=(ETH,))
+    assert desk.timers["check"] == desk.now + 60 * SECOND
+    check(desk, tradable=(BTC, ETH))
+    assert desk.timers["check"] == desk.now + 3_600 * SECOND
