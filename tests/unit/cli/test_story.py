@@ -26,7 +26,7 @@ from services.cli.story import Event, Story, role_of, tell, timed
 from services.cli.story_target import LATEST, PREFIX_CHARS_MIN, Target, decoded, newest, resolve
 from services.cli.trace import story_of
 from tests.recorded_log import messages_of, recorded_log
-from tests.simulation.world import HARSH
+from tests.simulation.plans import HARSH
 
 LOG = recorded_log(2)
 MESSAGES = messages_of(LOG)
