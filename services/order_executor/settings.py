@@ -111,7 +111,7 @@ class Settings(ServiceSettings):
         default=3_600_000, ge=10_000, le=86_400_000, description="how often the venue is asked about our key"
     )
     exec_crash_starts_max: int = Field(
-        default=8, ge=1, le=1_000, description="more unplanned starts within ten minutes stop entries until RESUME"
+        default=15, ge=1, le=1_000, description="more unplanned starts within ten minutes stop entries until RESUME"
     )
     exec_losses_in_a_row_max: int = Field(
         default=6, ge=0, le=1_000, description="so many losing positions in a row stop entries for a while; 0: never"

@@ -51,7 +51,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     check_venue: bool = True
     check_interval_ms: int = 3_600_000
     clock_drift_ms_max: int = 1_000
-    crash_starts_max: int = 8
+    crash_starts_max: int = 15
     crash_window_ms: int = 600_000
     losses_in_a_row_max: int = 6
     losses_pause_ms: int = 1_800_000

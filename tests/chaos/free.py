@@ -12,6 +12,7 @@ from tests.chaos.report import NOTIONAL_MIN, account_of
 from tests.chaos.stack import ChaosStack
 
 DEV = {
+    "BULKHEAD_EXEC_CRASH_STARTS_MAX": "1000",
     "BULKHEAD_TREND_TIMEFRAME": "1m",
     "BULKHEAD_TREND_EMA_FAST_SPAN": "5",
     "BULKHEAD_TREND_EMA_SLOW_SPAN": "15",

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.timeout(200), pytest.mark.no_cover]
 STRIDE = 4
 EFFECTS_MAX = 30
 TAKEOVER_S_MAX = 5.0
-"""A lease of five seconds and a look at it; five seconds at most once leases are shorter."""
+"""From the kill to the successor's first order; leases live three seconds."""
 ENDS = ("REJECTED", "EXPIRED", "CANCELED")
 
 
