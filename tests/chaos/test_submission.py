@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
-from libs.common.messages import ExecutionReport, InstrumentReleased, OrderLookedUp
+from libs.common.messages import EventRejected, ExecutionReport, InstrumentReleased, OrderLookedUp
 from services.exchange_sim.faults import OrderFault, RestFault, VenueFault
 from tests.chaos.execution_stand import ExecutionStand
 
@@ -85,3 +87,18 @@ async def test_an_entry_while_the_venue_is_down_is_never_sent_twice(stand: Execu
     await stand.reconciled()
     await stand.position("0.02")
     await stand.check_books(unsent=(lost,))
+
+
+async def test_what_even_the_gate_may_not_approve_is_refused_by_the_executor_itself(stand: ExecutionStand) -> None:
+    """Signed and in time, but off the price band, beyond the cap, or an intent known with another content: told, and nothing is sent."""
+    await stand.position()
+    accepted = dict(stand.venue.accepted)
+    far = Decimal(str(stand.venue.quote("BTC-USDT").ask_px)) * 2
+    await stand.enter("0.01", ord_type="LIMIT", limit_px=far.quantize(Decimal("0.01")))
+    await stand.enter("900")
+    await stand.enter("0.02", intent_id=next(iter(stand.wishes)))
+    await stand.until(lambda: len(stand.log.said(EventRejected)) == 3, "three refusals")
+    assert [each.reason for each in stand.log.said(EventRejected)] == ["PRICE_BAND", "NOTIONAL", "INTENT_CHANGED"]
+    assert stand.log.alerts.count("EVENT_REJECTED") == 3
+    assert stand.venue.accepted == accepted
+    assert stand.covered()
