@@ -13,6 +13,7 @@ from tests.chaos.stack import ChaosStack
 
 DEV = {
     "BULKHEAD_EXEC_CRASH_STARTS_MAX": "1000",
+    "BULKHEAD_EXEC_LOSSES_IN_A_ROW_MAX": "0",
     "BULKHEAD_TREND_TIMEFRAME": "1m",
     "BULKHEAD_TREND_EMA_FAST_SPAN": "5",
     "BULKHEAD_TREND_EMA_SLOW_SPAN": "15",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.chaos.nursery import Nursery
 pytestmark = [pytest.mark.timeout(200), pytest.mark.no_cover]
 STRIDE = 4
 EFFECTS_MAX = 30
+WISHES_MAX = 100
 TAKEOVER_S_MAX = 5.0
 """From the kill to the successor's first order; leases live three seconds."""
 ENDS = ("REJECTED", "EXPIRED", "CANCELED")
@@ -40,23 +42,29 @@ async def _killed_through_a_cycle(stand: ExecutionStand, numbers: range) -> None
 def _kill_after(stand: ExecutionStand, number: int) -> Callable[[], int]:
     left = number
 
-    def count(message: Message) -> None:
+    def taken(message: Message) -> None:
         nonlocal left
         if message.producer == "exec":
             left -= 1
             if left == 0:
                 stand.kill()
 
-    stand.log.heard = count
+    stand.log.heard = taken
     return lambda: left
 
 
 async def _in_and_out(stand: ExecutionStand) -> None:
     """Wish for a position until there is one, then for its end until it is flat: an attempt that came to nothing is none."""
-    while not stand.covered():
+    for wishes in count(1):
+        if stand.covered():
+            break
+        assert wishes < WISHES_MAX, "no entry comes through"
         wish = await stand.enter("0.01", valid_s=0.8)
         await stand.until(lambda wish=wish: stand.covered() or _came_to_nothing(stand, wish), "the fate of an entry")
-    while not stand.flat():
+    for wishes in count(1):
+        if stand.flat():
+            break
+        assert wishes < WISHES_MAX, "no exit comes through"
         wish = await stand.exit("0.00999", valid_s=1.5)
         await stand.until(lambda wish=wish: stand.flat() or _came_to_nothing(stand, wish), "the fate of an exit")
 
