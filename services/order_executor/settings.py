@@ -16,6 +16,7 @@ from pydantic_settings import NoDecode
 
 from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
 from services.order_executor.machine import OrderExecutorMachine
+from services.order_executor.settings_kraken import check_choices, check_credentials
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
 PEM = "PRIVATE KEY-----"
@@ -85,7 +86,7 @@ class Settings(ServiceSettings):
     )
 
     exec_pairs: bool = Field(
-        default=True, description="the venue links a stop and a target (OCO); else we watch the target"
+        default=True, description="the venue links a stop and a target (OCO); else we watch the target; kraken: false"
     )
     exec_cover_ms_max: int = Field(
         default=10_000, ge=1_000, le=600_000, description="a position without a stop for so long is sold"
@@ -125,6 +126,8 @@ class Settings(ServiceSettings):
 
     @model_validator(mode="after")
     def _can_sign(self) -> Self:
+        if self.exec_venue == "kraken":
+            check_choices(pairs=self.exec_pairs, recv_window_ms=self.exec_recv_window_ms)
         self.credentials()
         return self
 
@@ -141,6 +144,8 @@ class Settings(ServiceSettings):
         if self.exec_venue in ("", "binance"):
             _check_key(key, self.exec_api_key_file)
             _check_secret(secret, self.exec_api_secret_file)
+        elif self.exec_venue == "kraken":
+            check_credentials((KEY_FILE, self.exec_api_key_file, key), (SECRET_FILE, self.exec_api_secret_file, secret))
         return key, secret
 
     def machine(self) -> OrderExecutorMachine.Settings:
