@@ -141,7 +141,7 @@ def venue_order(txid: str, raw: RawOrder, instrument: str) -> VenueOrder:
         BadFrame: a status or a side that Kraken is not known to have.
     """
     status = status_of(raw.status)
-    px, px2 = raw.descr.price or None, raw.descr.price2 or None
+    px, px2 = (plain(each) if each else None for each in (raw.descr.price, raw.descr.price2))
     is_stop = raw.descr.ordertype.startswith("stop")
     limit_px, stop_px = (px2, px) if is_stop else (px, None)
     return VenueOrder(

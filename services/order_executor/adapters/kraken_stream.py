@@ -236,7 +236,7 @@ class KrakenStream(UserStream):
 def _order(seen: _Execution, instrument: str, name: str, order_qty: Decimal) -> VenueOrder:
     """How the order stands. That a trade was the last one its word does not say; the quantities do."""
     status = "FILLED" if order_qty == seen.cum_qty else status_of(seen.order_status)
-    limit_px, stop_px = seen.limit_price or None, seen.stop_price or None
+    limit_px, stop_px = (plain(px) if px else None for px in (seen.limit_price, seen.stop_price))
     return VenueOrder(
         cl_ord_id=name,
         venue_order_id=seen.order_id,
