@@ -74,14 +74,22 @@ BINANCE = Terms(
     orders_header="x-mbx-order-count-10s",
 )
 KRAKEN = Terms(limit=10, window_s=10, reserve=2, chunk=1)
-KRAKEN_ACCOUNT = Terms(limit=20, window_s=40, reserve=5, chunk=1, orders_max=30, orders_window_s=30, alone_share=1)
-"""The counter of one account's private calls (of a verified account: 20, less a half each second), and its orders, which Kraken counts by
-pair: a new one is 1, one that is taken back within five seconds 8 more, and 60 to 125 are allowed. Only the executor has the key."""
+KRAKEN_ACCOUNT = Terms(limit=20, window_s=40, reserve=5, chunk=1, alone_share=1)
+"""The counter of one account's private calls: of a verified account 20, less a half each second. Only the executor has the key."""
+KRAKEN_ORDERS = Terms(limit=60, window_s=60, reserve=59, chunk=1)
+"""Orders and cancels are not among those calls. They are counted by pair: a new order is 1, one that is taken back within five seconds up to
+8 more, and an unverified account has 60, less one each second."""
 KUCOIN = Terms(limit=4000, window_s=30, reserve=500, chunk=50, order_chunk=10)
 UNKNOWN = Terms(limit=600, window_s=60, reserve=100, chunk=10, order_chunk=5)
 """A venue nobody has read the rules of."""
 
-_TERMS = {"binance": BINANCE, "kraken": KRAKEN, "kraken-account": KRAKEN_ACCOUNT, "kucoin": KUCOIN}
+_TERMS = {
+    "binance": BINANCE,
+    "kraken": KRAKEN,
+    "kraken-account": KRAKEN_ACCOUNT,
+    "kraken-orders": KRAKEN_ORDERS,
+    "kucoin": KUCOIN,
+}
 
 
 def terms_of(venue: str) -> Terms:

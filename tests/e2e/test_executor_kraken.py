@@ -28,7 +28,9 @@ from libs.common.messages import (
     VenueReported,
 )
 from libs.runtime.core import Core
+from libs.runtime.venue_terms import terms_of
 from services.exchange_sim.other_venues import KRAKEN, OtherVenue
+from services.order_executor.adapters.kraken_wire import BUDGET
 from services.order_executor.guards import uncovered
 from services.order_executor.machine import OrderExecutorMachine
 from services.order_executor.refusals import kind_of
@@ -374,6 +376,18 @@ async def test_a_venue_that_asks_for_quiet_is_left_alone(tmp_path):
             assert ADD_ORDER not in asked
         finally:
             await desk.adapter.close()
+
+
+async def test_readings_of_the_account_are_data_and_what_concerns_an_order_is_not(venue, tmp_path):
+    """With the account's counter used up, orders go on, for they are counted by themselves, and a reading fails by itself."""
+    budget = budget_without_bus("exec", tmp_path)
+    async with at_kraken(venue, tmp_path, budget=budget, exec_deadline_ms=300) as desk:
+        assert (await desk.ask(read())).ok
+        await budget.take(BUDGET, terms_of(BUDGET).alone_limit - 5, "data", 1.0)  # clock and reading were asked for too
+        assert (await desk.ask(stop(qty="0.001"))).code == "EOrder:Insufficient funds"
+        assert (await desk.ask(buy())).outcome == "CONFIRMED"
+        reading = await desk.ask(read())
+        assert (reading.ok, "NEVER_SENT" in reading.detail) == (False, True)
 
 
 class KrakenStage(Stage):

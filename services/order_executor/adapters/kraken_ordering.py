@@ -11,7 +11,7 @@ from typing import Any
 
 from libs.common.messages import OrderAnswered, PairAnswered, VenueOrder
 from libs.common.money import ZERO, plain
-from libs.runtime.adapter import AdapterContext
+from libs.runtime.adapter import AdapterContext, NotGranted
 from services.order_executor.adapters.classify import Outcome
 from services.order_executor.adapters.clock_drift import ClockDrift
 from services.order_executor.adapters.frames import BadFrame
@@ -87,6 +87,14 @@ class KrakenOrdering(Ordering):
         if found is None:
             return answered(request_id, request, Outcome("UNKNOWN", "NOT_SEEN", f"count {count}, but it is not closed"))
         return confirmed(request_id, request, *found)
+
+    async def _no_room(self, orders: int) -> str:
+        """Take the room of an order or a cancel; why there is none, "" if it was taken."""
+        try:
+            await self._kraken.take_order()
+        except NotGranted as error:
+            return str(error)
+        return ""
 
     def _as_new(self, request: SubmitOrder, txid: str) -> VenueOrder:
         return VenueOrder(

@@ -108,7 +108,7 @@ class KrakenStream(UserStream):
                     asyncio.create_task(watch()) for watch in (exchange.watch_orders, exchange.watch_balance)
                 ]
                 await self._acknowledged()
-        except BaseException:
+        except BaseException:  # also when we are cancelled: nobody would await the watchers any more
             await self._stop_watching()
             raise
         self._say(connected=True, reason="subscribed")

@@ -23,13 +23,11 @@ from services.order_executor.adapters.kraken_history import ReadUpTo
 from services.order_executor.adapters.kraken_ordering import KrakenOrdering
 from services.order_executor.adapters.kraken_questions import KrakenQuestions
 from services.order_executor.adapters.kraken_stream import KrakenStream
-from services.order_executor.adapters.kraken_wire import KrakenWire, Nonces, Turns
+from services.order_executor.adapters.kraken_wire import BUDGET, KrakenWire, Nonces, Turns
 from services.order_executor.adapters.names import OrderNames
 from services.order_executor.adapters.user_stream import CONNECT_S_MAX
 from services.order_executor.settings import Settings
 
-BUDGET = "kraken-account"
-"""Kraken counts the calls of an account by themselves; the public ones, which the feed makes, are counted by address."""
 PRODUCTION_URL = "https://api.kraken.com"
 
 
@@ -43,7 +41,6 @@ class KrakenVenue(CcxtVenue):
         drift, names, turns = self._drift, OrderNames(), Turns()
         self._wire = wire = KrakenWire(
             self._client(),
-            BUDGET,
             context,
             self._settings.exec_deadline_ms,
             turns=turns,

@@ -15,10 +15,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from libs.runtime.adapter import AdapterContext
+from libs.runtime.ccxt_budget import listen_for
 from services.order_executor.adapters.kraken_classify import outcome_of
 from services.order_executor.adapters.wire import Call, Wire
 
 QUIET_S_MAX = 5.0
+BUDGET, ORDERS_BUDGET = "kraken-account", "kraken-orders"
+"""An account's calls are counted by themselves, its orders likewise; public calls, which the feed makes, are counted by address."""
 
 
 class Nonces:
@@ -70,7 +73,6 @@ class KrakenWire(Wire):
     def __init__(
         self,
         exchange: Any,
-        venue: str,
         context: AdapterContext,
         deadline_ms: int,
         *,
@@ -79,11 +81,20 @@ class KrakenWire(Wire):
         now_ns: Callable[[], int],
         **hooks: Any,
     ) -> None:
-        super().__init__(exchange, venue, context, deadline_ms, judge=outcome_of, **hooks)
+        super().__init__(exchange, BUDGET, context, deadline_ms, judge=outcome_of, **hooks)
         self._turns = turns
         self._window_s = window_ms // 1000
         self._now_ns = now_ns
         self.cancel_order: Call = exchange.private_post_cancelorder
+        listen_for(context.budget, exchange, ORDERS_BUDGET)
+
+    async def take_order(self) -> None:
+        """Wait for room for an order or a cancel, which Kraken does not count among an account's calls.
+
+        Raises:
+            NotGranted: there was none in time.
+        """
+        await self._context.budget.take(ORDERS_BUDGET, 1, "orders", self._deadline_s)
 
     async def add_order(self, params: dict[str, Any]) -> Any:
         """AddOrder, to be given to `send`."""
