@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, TypeVar
 
 import msgspec
@@ -45,8 +45,8 @@ class _Descr(msgspec.Struct):
     pair: str
     type: str
     ordertype: str
-    price: Decimal = ZERO
-    price2: Decimal = ZERO
+    price: str = "0"
+    price2: str = "0"
 
 
 class RawOrder(msgspec.Struct):
@@ -141,7 +141,7 @@ def venue_order(txid: str, raw: RawOrder, instrument: str) -> VenueOrder:
         BadFrame: a status or a side that Kraken is not known to have.
     """
     status = status_of(raw.status)
-    px, px2 = (plain(each) if each else None for each in (raw.descr.price, raw.descr.price2))
+    px, px2 = _px(raw.descr.price), _px(raw.descr.price2)
     is_stop = raw.descr.ordertype.startswith("stop")
     limit_px, stop_px = (px2, px) if is_stop else (px, None)
     return VenueOrder(
@@ -211,3 +211,12 @@ def type_of(word: str, limit_px: Decimal | None, stop_px: Decimal | None) -> Ord
     if stop_px is not None:
         return "STOP_LOSS" if limit_px is None else "STOP_LOSS_LIMIT"
     return "MARKET" if limit_px is None else "LIMIT"
+
+
+def _px(text: str) -> Decimal | None:
+    """A price; None where there is none, or where it follows the market ("+1.5%"), as only orders do that are not ours."""
+    try:
+        px = Decimal(text)
+    except InvalidOperation:
+        return None
+    return plain(px) if px.is_finite() and px > 0 and text[0].isdecimal() else None

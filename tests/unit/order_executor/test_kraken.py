@@ -15,6 +15,7 @@ from libs.runtime.settings import SettingsError, load_settings
 from services.order_executor.adapters.ccxt_venue import CcxtVenue
 from services.order_executor.adapters.classify import Heard
 from services.order_executor.adapters.kraken_classify import outcome_of
+from services.order_executor.adapters.kraken_frames import OpenOrders, result_of, venue_order
 from services.order_executor.adapters.kraken_history import OVERLAP_NS, ReadUpTo, txids_of
 from services.order_executor.adapters.kraken_names import asset_of, by_pair, pair_of
 from services.order_executor.adapters.kraken_venue import KrakenVenue
@@ -175,6 +176,18 @@ def test_names_are_krakens_and_ours():
     assert [asset_of(name) for name in ("XXBT", "XBT", "ZUSD", "USDT", "XETH", "XBT.F", "XDG", "ZRX", "XCN")] == [
         "BTC", "BTC", "USD", "USDT", "ETH", "BTC.F", "DOGE", "ZRX", "XCN",
     ]  # fmt: skip
+
+
+def test_an_order_of_a_kind_that_is_not_ours_does_not_spoil_a_reading():
+    """A trailing stop that a person placed is shown without prices; that it rests is what matters."""
+    descr = {"pair": "XBTUSDT", "type": "sell", "ordertype": "trailing-stop", "price": "+1.5000%", "price2": "0"}
+    raw = {
+        "O-1": {"status": "open", "descr": descr, "vol": "1.5", "vol_exec": "0.5", "opentm": 1.25, "cl_ord_id": None}
+    }
+    found = result_of({"error": [], "result": {"open": raw}}, OpenOrders).open["O-1"]
+    order = venue_order("O-1", found, BTC)
+    assert (order.ord_status, order.stop_px, order.limit_px, order.cl_ord_id) == ("PARTIALLY_FILLED", None, None, "")
+    assert order.ts_event == 1_250_000_000
 
 
 def test_nonces_grow_even_if_the_clock_does_not():
