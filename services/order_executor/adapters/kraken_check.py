@@ -14,7 +14,7 @@ from services.order_executor.adapters.clock_drift import ClockDrift
 from services.order_executor.adapters.frames import BadFrame
 from services.order_executor.adapters.kraken_frames import result_of
 from services.order_executor.adapters.kraken_names import by_pair, pair_of
-from services.order_executor.adapters.venue_check import or_none
+from services.order_executor.adapters.venue_check import part_or_none
 from services.order_executor.adapters.wire import CallFailed, Wire
 from services.order_executor.refusals import kind_of
 from services.order_executor.requests import CheckVenue
@@ -76,10 +76,10 @@ class KrakenCheck:
         """All parts, at the same time."""
         failures: list[str] = []
         key, fees, drift, tradable = await asyncio.gather(
-            or_none("GetApiKeyInfo", self._key(), failures),
-            or_none("TradeVolume", self._fees(request.instruments), failures),
-            or_none("Time", self._drift.measure(), failures),
-            or_none("AssetPairs", self._tradable(request.instruments), failures),
+            part_or_none("GetApiKeyInfo", self._key(), failures),
+            part_or_none("TradeVolume", self._fees(request.instruments), failures),
+            part_or_none("Time", self._drift.measure(), failures),
+            part_or_none("AssetPairs", self._tradable(request.instruments), failures),
         )
         may = set(key.permissions) if key else set()
         return VenueChecked(

@@ -47,7 +47,7 @@ class Ordering:
             shown = as_order(raw)
             order, fills = _named(shown, request.instrument, request.cl_ord_id)
         except BadFrame as error:
-            return answered(request_id, request, _bad(error))
+            return answered(request_id, request, bad_answer(error))
         self._remember(order)
         return confirmed(request_id, request, order, fills)
 
@@ -70,7 +70,7 @@ class Ordering:
                 raise BadFrame(ANOTHER)
             order, _ = _named(shown, request.instrument, request.cl_ord_id)
         except BadFrame as error:
-            return answered(request_id, request, _bad(error))
+            return answered(request_id, request, bad_answer(error))
         return confirmed(request_id, request, order, ())
 
     async def cancel_pair(self, request_id: str, request: CancelPair) -> PairAnswered:
@@ -129,10 +129,12 @@ class Ordering:
             orders = tuple(venue_order(each, instrument) for each in pair.order_reports)
             fills = tuple(fill for each in pair.order_reports for fill in answered_fills(each, instrument))
         except BadFrame as error:
-            return pair_failed(request_id, instrument, list_id, _bad(error))
+            return pair_failed(request_id, instrument, list_id, bad_answer(error))
         names = {order.cl_ord_id for order in orders}
         if pair.list_client_order_id != list_id or len(names) != 2 or not names >= wanted:
-            return pair_failed(request_id, instrument, list_id, _bad(BadFrame("the answer is about another pair")))
+            return pair_failed(
+                request_id, instrument, list_id, bad_answer(BadFrame("the answer is about another pair"))
+            )
         for order in orders:
             self._remember(order)
         return PairAnswered(
@@ -165,7 +167,8 @@ def _named(raw: RawOrder, instrument: str, cl_ord_id: str) -> tuple[VenueOrder, 
     return venue_order(raw, instrument), answered_fills(raw, instrument)
 
 
-def _bad(error: BadFrame) -> Outcome:
+def bad_answer(error: BadFrame) -> Outcome:
+    """What an answer that is none proves: nothing."""
     return Outcome("UNKNOWN", "BAD_ANSWER", str(error))
 
 
@@ -204,7 +207,7 @@ def _pair_params(request: SubmitPair) -> dict[str, Any]:
 
 
 def answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outcome) -> OrderAnswered:
-    """The answer when there is no good one from the venue."""
+    """The answer where nothing was confirmed."""
     return OrderAnswered(
         request_id=request_id,
         instrument=request.instrument,
@@ -220,7 +223,7 @@ def answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outco
 def confirmed(
     request_id: str, request: SubmitOrder | CancelOrder, order: VenueOrder, fills: tuple[VenueFill, ...]
 ) -> OrderAnswered:
-    """The venue has done it."""
+    """The answer of a venue that has the order."""
     return OrderAnswered(
         request_id=request_id,
         instrument=request.instrument,
@@ -234,7 +237,7 @@ def confirmed(
 
 
 def pair_failed(request_id: str, instrument: str, list_id: str, outcome: Outcome) -> PairAnswered:
-    """As `answered`, of a pair."""
+    """The answer about a pair where nothing was confirmed."""
     return PairAnswered(
         request_id=request_id,
         instrument=instrument,

@@ -128,7 +128,7 @@ class Questions:
 
 
 def unread(request_id: str, detail: str) -> AccountRead:
-    """The account could not be read."""
+    """A reading that failed."""
     return AccountRead(request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail=detail[:300])
 
 

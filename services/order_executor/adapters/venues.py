@@ -7,10 +7,10 @@ from services.order_executor.adapters.ccxt_venue import CcxtVenue
 from services.order_executor.adapters.kraken_venue import KrakenVenue
 from services.order_executor.settings import Settings
 
-ADAPTERS: dict[str, type[CcxtVenue]] = {"kraken": KrakenVenue}
+VENUES: dict[str, type[CcxtVenue]] = {"kraken": KrakenVenue}
 """By `exec_venue`; every other venue is spoken to as Binance is."""
 
 
-def adapter_of(settings: Settings) -> Adapter:
+def venue_of(settings: Settings) -> Adapter:
     """The adapter of the venue that `settings` name."""
-    return ADAPTERS.get(settings.exec_venue, CcxtVenue)(settings)
+    return VENUES.get(settings.exec_venue, CcxtVenue)(settings)

@@ -20,7 +20,7 @@ from services.order_executor.adapters.kraken_history import OVERLAP_NS, ReadUpTo
 from services.order_executor.adapters.kraken_names import asset_of, by_pair, pair_of
 from services.order_executor.adapters.kraken_venue import KrakenVenue
 from services.order_executor.adapters.kraken_wire import Nonces, Turns
-from services.order_executor.adapters.venues import adapter_of
+from services.order_executor.adapters.venues import venue_of
 from services.order_executor.orders import exec_key
 from services.order_executor.refusals import kind_of
 from services.order_executor.refusals_kraken import ROWS
@@ -51,11 +51,11 @@ def environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_venue_named_in_the_settings_is_traded_at(environment, monkeypatch):
     """Kraken's adapter is made for Kraken, Binance's for the others."""
-    assert type(adapter_of(load_settings(Settings))) is KrakenVenue
+    assert type(venue_of(load_settings(Settings))) is KrakenVenue
     monkeypatch.setenv("BULKHEAD_EXEC_VENUE", "")
     for name in ("key", "secret"):
         (environment / name).write_text(name[0] * 64)
-    assert type(adapter_of(load_settings(Settings))) is CcxtVenue
+    assert type(venue_of(load_settings(Settings))) is CcxtVenue
 
 
 @pytest.mark.parametrize(
