@@ -1,6 +1,6 @@
 """What a refusal of the venue is about: the order, or something that would refuse any order.
 
-Codes and texts are Binance's. A code alone does not tell (-2010 and -2011 carry everything from a missing balance to an account that is
+Codes and texts are Binance's (Kraken's are in `refusals_kraken`). A code alone does not tell (-2010 and -2011 carry everything from a missing balance to an account that is
 locked), so the text decides first, where it is one that the venue is known to use, and the code after it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from services.order_executor.refusals_kraken import is_krakens, kraken_kind_of
 from services.order_executor.requests import NEVER_SENT
 
 Kind = Literal[
@@ -75,6 +76,8 @@ TEXTS: tuple[tuple[str, Kind], ...] = (
 
 def kind_of(code: str, detail: str) -> Kind:
     """What the refusal `code` with the venue's text `detail` is about; anything unknown is about the ORDER."""
+    if is_krakens(code):
+        return kraken_kind_of(code)
     if code in SPEAKING_CODES:
         said = detail.lower()
         for text, kind in TEXTS:

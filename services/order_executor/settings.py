@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
+from services.order_executor import settings_kraken
 from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
@@ -87,7 +88,7 @@ class Settings(ServiceSettings):
     )
 
     exec_pairs: bool = Field(
-        default=True, description="the venue links a stop and a target (OCO); else we watch the target"
+        default=True, description="the venue links a stop and a target (OCO); else we watch the target; kraken: false"
     )
     exec_cover_ms_max: int = Field(
         default=10_000, ge=1_000, le=600_000, description="a position without a stop for so long is sold"
@@ -135,6 +136,12 @@ class Settings(ServiceSettings):
             _secret_in(value, venue)
         return value
 
+    @model_validator(mode="after")
+    def _can_be_done_there(self) -> Self:
+        if self.exec_venue == "kraken":
+            settings_kraken.check_choices(pairs=self.exec_pairs, recv_window_ms=self.exec_recv_window_ms)
+        return self
+
     def credentials(self) -> tuple[str, str]:
         """The API key and its secret; from now on redacted wherever they might be printed.
 
@@ -176,17 +183,21 @@ class Settings(ServiceSettings):
 
 
 def _key_in(path: Path, venue: str) -> str:
-    """Binance's form, before anything is called: a key with a blank too many is answered with -2014 for ever."""
+    """In the venue's form, before anything is called: a key with a blank too many is answered with -2014 for ever."""
     key = read_secret_file(path, KEY_FILE)
     if venue in BINANCE and not BINANCE_CREDENTIAL.fullmatch(key):
         raise SettingsError(
             f"{KEY_FILE}: {str(path)!r} does not hold a Binance API key: want 64 letters and digits, nothing else"
         )
+    if venue == "kraken":
+        settings_kraken.check_key(key, KEY_FILE, path)
     return key
 
 
 def _secret_in(path: Path, venue: str) -> str:
     secret = read_secret_file(path, SECRET_FILE)
+    if venue == "kraken":
+        settings_kraken.check_secret(secret, SECRET_FILE, path)
     if venue not in BINANCE or BINANCE_CREDENTIAL.fullmatch(secret):
         return secret
     if PEM not in secret:

@@ -54,7 +54,7 @@ class CcxtVenue:
 
     def __init__(self, settings: Settings):
         self._settings = settings
-        self._config = _config(settings)
+        self._config = self._made_config(settings)
         self._venue = settings.exec_venue or VENUE
         self._context: AdapterContext
         self._wire: Wire | None = None
@@ -76,7 +76,7 @@ class CcxtVenue:
             heed=drift.heed,
         )
         self._wire = wire
-        self._ordering = Ordering(wire, context, names)
+        self._ordering: Ordering = Ordering(wire, context, names)
         self._questions = Questions(wire, names)
         self._check = VenueCheck(wire, drift)
         self._series = ExecutionSeries(context.registry, context.state, self._settings.instruments)
@@ -141,9 +141,8 @@ class CcxtVenue:
         spend_from(self._context.budget, exchange, self._venue, lane="orders", deadline_s=CONNECT_S_MAX)
         return exchange
 
-
-def _config(settings: Settings) -> dict[str, Any]:
-    """How ccxt is made: nothing of its own pace, nothing repeated."""
-    config = ccxt_config(settings.exec_venue_url, *settings.credentials())
-    options = {**config["options"], "recvWindow": settings.exec_recv_window_ms, "maxRetriesOnFailure": 0}
-    return {**config, "enableRateLimit": False, "timeout": settings.exec_deadline_ms, "options": options}
+    def _made_config(self, settings: Settings) -> dict[str, Any]:
+        """How ccxt is made: nothing of its own pace, nothing repeated."""
+        config = ccxt_config(settings.exec_venue_url, *settings.credentials())
+        options = {**config["options"], "recvWindow": settings.exec_recv_window_ms, "maxRetriesOnFailure": 0}
+        return {**config, "enableRateLimit": False, "timeout": settings.exec_deadline_ms, "options": options}

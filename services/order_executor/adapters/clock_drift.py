@@ -7,6 +7,7 @@ at the start, every ten minutes, and whenever the venue refuses a time stamp (-1
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import msgspec
 
@@ -86,11 +87,20 @@ class ClockDrift:
         began = self._context.clock.now()
         raw = await self._wire.send(self._wire.exchange.public_get_time, {})
         ended = self._context.clock.now()
-        drift = Drift(venue_time(raw) - (began + ended) // 2 // MS, (ended - began) // 2 // MS)
+        shown_ms, error_ms = self.shown(raw)
+        drift = Drift(shown_ms - (began + ended) // 2 // MS, (ended - began) // 2 // MS + error_ms)
         if drift.proven_ms != self._drift.proven_ms:
             self._context.logger.info("venue_clock", offset_ms=drift.offset_ms, error_ms=drift.error_ms)
         self._drift = drift
         return drift
+
+    def shown(self, raw: Any) -> tuple[int, int]:
+        """What the venue's clock shows in its answer, and how coarse that is; milliseconds.
+
+        Raises:
+            BadFrame
+        """
+        return venue_time(raw), 0
 
     def _begin(self, lane: Lane) -> None:
         if self._measuring is None or self._measuring.done():

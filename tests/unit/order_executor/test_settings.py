@@ -111,7 +111,8 @@ def test_a_private_key_of_another_kind_is_refused(environment):
 def test_another_venues_credentials_have_another_form(environment, monkeypatch):
     """Another venue's credentials have another form."""
     monkeypatch.setenv("BULKHEAD_EXEC_VENUE", "kraken")
-    (environment / "secret").write_text("q7Z+" * 20 + "==")
+    monkeypatch.setenv("BULKHEAD_EXEC_PAIRS", "false")
+    (environment / "secret").write_text("q7Z+" * 21 + "qw==")
     assert load_settings(Settings).credentials()[1].endswith("==")
 
 
