@@ -23,7 +23,7 @@ import msgspec
 
 from libs.common.messages import Balance, ExecType, InstrumentSpec, VenueFill, VenueOrder
 from libs.common.money import ZERO, floor_to_step, to_decimal
-from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px
+from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, VenueUpdate, reserve_px
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, PairBook, check_pair
 from libs.trading.venue_rules import (
@@ -37,20 +37,13 @@ from libs.trading.venue_rules import (
     NewOrder,
     VenueRejected,
     check_order,
+    fee_ahead,
 )
 
 __all__ = ["BookedOrder", "NewOrder", "NewPair", "SpotVenue", "VenueRejected", "VenueUpdate"]
 
 _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(VenueAccount)
-
-
-class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
-
-    order: VenueOrder
-    fill: VenueFill | None
-    exec_type: ExecType
 
 
 class SpotVenue:
@@ -224,6 +217,10 @@ class SpotVenue:
         found = (booked for booked in self._account.orders if booked.is_open)
         return [booked.as_order() for booked in found if instrument in (None, booked.instrument)]
 
+    def has_open(self, instrument: str) -> bool:
+        """Whether an order of `instrument` can still fill."""
+        return bool(self._open.get(instrument))
+
     def all_orders(self) -> tuple[BookedOrder, ...]:
         """Every order there ever was, oldest first."""
         return tuple(self._account.orders)
@@ -325,7 +322,7 @@ class SpotVenue:
             for px, qty in book.ladder("BUY", spec, None):
                 needed += px * min(left, qty)
                 left -= min(left, qty)
-        if needed > held.free:
+        if needed + fee_ahead(order, spec, needed) > held.free:
             raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
 
     def _execute(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:

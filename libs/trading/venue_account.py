@@ -2,8 +2,8 @@
 
 An order reserves `reserve_px` per unit it still may fill, in the asset it would pay with: quote at the limit (or stop) price
 for buys, base one for one for sells, nothing for MARKET orders, which are over before they could rest. A fill first returns the
-reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB. Of a pair of which one order ends the
-other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
+reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB, or in quote at other venues
+(`is_abroad`; nothing is reserved for them). Of a pair of which one order ends the other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
+from libs.common.messages import Balance, ExecType, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.trading.venue_book import TopOfBook
-from libs.trading.venue_rules import NewOrder, VenueOrdType
+from libs.trading.venue_rules import NewOrder, VenueOrdType, is_abroad
 
 MarketStatus = Literal["TRADING", "BREAK", "DELISTED"]
 """Whether an instrument is traded, listed but closed, or not known any more."""
@@ -76,6 +76,14 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             stop_px=self.stop_px,
             ts_event=self.ts_event,
         )
+
+
+class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
+
+    order: VenueOrder
+    fill: VenueFill | None
+    exec_type: ExecType
 
 
 class BookedPair(msgspec.Struct, kw_only=True):
@@ -158,9 +166,11 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         notional = px * qty
         received, received_asset = (qty, spec.base) if buys else (notional, spec.quote)
         paid, paid_asset = (notional, spec.quote) if buys else (qty, spec.base)
-        fee = (received * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
+        charged, fee_asset = (notional, spec.quote) if is_abroad(booked.instrument) else (received, received_asset)
+        fee = (charged * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
         self.holding(paid_asset).free -= paid
-        self.holding(received_asset).free += received - fee
+        self.holding(received_asset).free += received
+        self.holding(fee_asset).free -= fee
         booked.cum_qty += qty
         booked.cum_quote_qty += notional
         booked.ord_status = "PARTIALLY_FILLED" if booked.leaves_qty > 0 else "FILLED"
@@ -175,7 +185,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             qty=plain(qty),
             px=plain(px),
             commission=plain(fee),
-            commission_asset=received_asset,
+            commission_asset=fee_asset,
             liquidity_side="MAKER" if maker else "TAKER",
             ts_event=now,
         )

@@ -39,11 +39,24 @@ class Listener(Protocol):
         ...
 
 
+class Mirror(Protocol):
+    """Where the account also trades: another venue on the same market."""
+
+    def on_event(self, event: Event) -> list[VenueUpdate]:
+        """A market event was played: what it does to the orders there."""
+        ...
+
+
 class Exchange:
     """One market, one account, one clock. `listeners` join once the world is connected; they are told in that order."""
 
     def __init__(
-        self, market: Market, venue: SpotVenue, store: AccountStore, make_clock: Callable[[int], VenueClock]
+        self,
+        market: Market,
+        venue: SpotVenue,
+        store: AccountStore,
+        make_clock: Callable[[int], VenueClock],
+        mirrors: tuple[Mirror, ...] = (),
     ) -> None:
         self.market = market
         self.venue = venue
@@ -52,6 +65,7 @@ class Exchange:
         self.books = {name: DepthBook(name, history.listing) for name, history in market.histories.items()}
         self.seen: dict[str, int] = {}
         self.listeners: list[Listener] = []
+        self._mirrors = mirrors
         self._store = store
         saved = store.load(market.identity)
         if saved is None:
@@ -90,6 +104,8 @@ class Exchange:
             )
         elif isinstance(event, Trade):
             updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
+        for mirror in self._mirrors:
+            updates += mirror.on_event(event)
         for listener in self.listeners:
             listener.on_market(event)
         if updates:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 
 from aiohttp import web
 
+from libs.trading.venue_rules import is_abroad
 from services.exchange_sim.connections import cut, hang
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_script import FaultScript
@@ -109,8 +110,8 @@ class AccountRest:
         params = await self._signed(request)
         instrument = self._desk.instrument(params) if "symbol" in params else None
         self._exchange.catch_up()
-        orders = self._exchange.venue.all_orders()
-        return reply([order_shown(o) for o in orders if o.is_open and instrument in (None, o.instrument)])
+        orders = [o for o in self._exchange.venue.all_orders() if o.is_open and not is_abroad(o.instrument)]
+        return reply([order_shown(o) for o in orders if instrument in (None, o.instrument)])
 
     async def all_orders(self, request: web.Request) -> web.Response:
         """GET allOrders: of one symbol, from an id or a time on, else the last ones."""

@@ -13,6 +13,7 @@ import structlog
 from aiohttp import web
 
 from libs.trading.venue import SpotVenue
+from services.exchange_sim.abroad import Abroad
 from services.exchange_sim.account_store import AccountStore
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.control import Control
@@ -22,7 +23,11 @@ from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.hub import Hub
 from services.exchange_sim.kraken_rest import KrakenRest
 from services.exchange_sim.kraken_ws import KrakenSockets
+from services.exchange_sim.kucoin_account import KucoinAccount
+from services.exchange_sim.kucoin_private import KucoinPrivate
 from services.exchange_sim.kucoin_rest import KucoinRest
+from services.exchange_sim.kucoin_signing import KucoinGate
+from services.exchange_sim.kucoin_user import KucoinUser
 from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
 from services.exchange_sim.order_lists import ListDesk
@@ -34,7 +39,7 @@ from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
 from services.exchange_sim.rest_key import KeyRest
 from services.exchange_sim.rest_market import MarketRest
-from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, rights_of
+from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, passphrase_of, rights_of
 from services.exchange_sim.signing import Gate
 from services.exchange_sim.sockets import WATCH
 from services.exchange_sim.weights import Weights
@@ -73,11 +78,15 @@ class ExchangeServer:
         settings = self._settings
         market = market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
+        self._at_kucoin = Abroad(KUCOIN, [history.listing for history in market.histories.values()])
+        venue = SpotVenue(specs | self._at_kucoin.specs, settings.balances())
+        self._at_kucoin.join(venue)
         self.exchange = Exchange(
             market,
-            SpotVenue(specs, settings.balances()),
+            venue,
             AccountStore(settings.folder),
             lambda now: VenueClock(now, settings.speed),
+            (self._at_kucoin,),
         )
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
@@ -129,19 +138,27 @@ class ExchangeServer:
             self.control,
             self.hands,
             KeyRest(gate, self.exchange.clock),
-            *self._other_venues(),
+            *self._other_venues(gate),
         ):
             app.router.add_routes(part.routes())
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/readyz", self._alive)
         return app
 
-    def _other_venues(self) -> Iterator[KrakenRest | KrakenSockets | KucoinRest | KucoinSockets]:
-        """Kraken and KuCoin, public data only: on the same market, in the same process."""
+    def _other_venues(
+        self, gate: Gate
+    ) -> Iterator[KrakenRest | KrakenSockets | KucoinRest | KucoinSockets | KucoinPrivate]:
+        """Kraken (public data only) and KuCoin: on the same market, in the same process, KuCoin with the same account."""
         kraken, kucoin = OtherVenue(KRAKEN, self.exchange), OtherVenue(KUCOIN, self.exchange)
-        streams = (KrakenSockets(kraken, self.hub.sockets), KucoinSockets(kucoin, self.hub.sockets))
+        key, secret = self._settings.credentials()
+        signed = KucoinGate(gate, key, secret, passphrase_of(self._settings), self.exchange.clock)
+        account = KucoinAccount(self.exchange, self._at_kucoin)
+        user = KucoinUser(self.exchange.venue, account, signed.token)
+        streams = (KrakenSockets(kraken, self.hub.sockets), KucoinSockets(kucoin, self.hub.sockets, user))
         self.exchange.listeners.extend(streams)
-        yield from (*streams, KrakenRest(kraken), KucoinRest(kucoin))
+        yield from (*streams, KrakenRest(kraken))
+        yield KucoinPrivate(self.exchange, kucoin, account, signed, self.faults.script)
+        yield KucoinRest(kucoin, account.market_status, lambda: gate.skew_ms)
 
     async def _alive(self, request: web.Request) -> web.Response:
         return reply({"status": "ok", "now_ns": self.exchange.clock.now_ns()})
