@@ -16,6 +16,7 @@ A client order id is unique among open orders only, as at Binance. Money is cons
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 from typing import Literal
 
@@ -23,7 +24,7 @@ import msgspec
 
 from libs.common.messages import Balance, ExecType, InstrumentSpec, VenueFill, VenueOrder
 from libs.common.money import ZERO, floor_to_step, to_decimal
-from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, VenueUpdate, reserve_px
+from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px, with_fee
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, PairBook, check_pair
 from libs.trading.venue_rules import (
@@ -37,7 +38,6 @@ from libs.trading.venue_rules import (
     NewOrder,
     VenueRejected,
     check_order,
-    fee_ahead,
 )
 
 __all__ = ["BookedOrder", "NewOrder", "NewPair", "SpotVenue", "VenueRejected", "VenueUpdate"]
@@ -46,11 +46,25 @@ _encoder = msgspec.json.Encoder(decimal_format="string")
 _decoder = msgspec.json.Decoder(VenueAccount)
 
 
-class SpotVenue:
-    """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals."""
+class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
+    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
 
-    def __init__(self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal]):
+    order: VenueOrder
+    fill: VenueFill | None
+    exec_type: ExecType
+
+
+class SpotVenue:
+    """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals.
+
+    Of the instruments in `quote_fees` fees are paid in quote, whichever side is traded.
+    """
+
+    def __init__(
+        self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal], quote_fees: Collection[str] = ()
+    ):
         self._specs = dict(specs)
+        self._quote_fees = frozenset(quote_fees)
         holdings = {asset: Holding(free=to_decimal(free)) for asset, free in balances.items()}
         self._adopt(VenueAccount(holdings=holdings))
 
@@ -66,7 +80,7 @@ class SpotVenue:
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
         self._check_against(order, book)
         self._check_funds(order, spec, book)
-        booked = self._account.book_order(order, spec, now)
+        booked = self._account.book_order(order, spec, now, fee_in_quote=order.instrument in self._quote_fees)
         self._index(booked)
         updates = [_update(booked, "NEW")]
         if order.ord_type not in STOP_TYPES:
@@ -217,10 +231,6 @@ class SpotVenue:
         found = (booked for booked in self._account.orders if booked.is_open)
         return [booked.as_order() for booked in found if instrument in (None, booked.instrument)]
 
-    def has_open(self, instrument: str) -> bool:
-        """Whether an order of `instrument` can still fill."""
-        return bool(self._open.get(instrument))
-
     def all_orders(self) -> tuple[BookedOrder, ...]:
         """Every order there ever was, oldest first."""
         return tuple(self._account.orders)
@@ -322,7 +332,7 @@ class SpotVenue:
             for px, qty in book.ladder("BUY", spec, None):
                 needed += px * min(left, qty)
                 left -= min(left, qty)
-        if needed + fee_ahead(order, spec, needed) > held.free:
+        if with_fee(needed, order.side, spec, fee_in_quote=order.instrument in self._quote_fees) > held.free:
             raise VenueRejected(ORDER_REFUSED, NO_FUNDS)
 
     def _execute(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
@@ -334,7 +344,7 @@ class SpotVenue:
             ladder = []
         updates = []
         for px, level_qty in ladder:
-            qty = self._affordable(booked, spec, px, min(level_qty, booked.leaves_qty))
+            qty = self._account.affordable(booked, spec, px, min(level_qty, booked.leaves_qty))
             if qty <= 0:
                 break
             fill = self._account.book_fill(booked, spec, px, qty, maker=False, now=now)
@@ -345,13 +355,6 @@ class SpotVenue:
             updates.append(self._end(booked, "EXPIRED", now))
         self._forget_open(booked)
         return updates
-
-    def _affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
-        """`qty`, or less where a triggered buy stop gapped beyond the money there is."""
-        if booked.side == "SELL" or px <= booked.reserve_px:
-            return qty
-        free = self._account.holding(spec.quote).free + booked.reserve_px * qty
-        return min(qty, floor_to_step(free / px, spec.qty_step))
 
     def _fill_through(self, instrument: str, side: str, px: Decimal, qty: Decimal, now: int) -> list[VenueUpdate]:
         """Fill resting limits of `side` that a market at `px` went through, sharing out at most `qty`."""

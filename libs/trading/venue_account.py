@@ -2,8 +2,9 @@
 
 An order reserves `reserve_px` per unit it still may fill, in the asset it would pay with: quote at the limit (or stop) price
 for buys, base one for one for sells, nothing for MARKET orders, which are over before they could rest. A fill first returns the
-reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB, or in quote at other venues
-(`is_abroad`; nothing is reserved for them). Of a pair of which one order ends the other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
+reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB, or (`fee_in_quote`, as at Kraken) always
+in quote, and then a buy reserves its fee, too. Of a pair of which one order ends the
+other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,10 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Balance, ExecType, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
-from libs.common.money import ZERO, plain
+from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
+from libs.common.money import ZERO, floor_to_step, plain
 from libs.trading.venue_book import TopOfBook
-from libs.trading.venue_rules import NewOrder, VenueOrdType, is_abroad
+from libs.trading.venue_rules import NewOrder, VenueOrdType
 
 MarketStatus = Literal["TRADING", "BREAK", "DELISTED"]
 """Whether an instrument is traded, listed but closed, or not known any more."""
@@ -45,6 +46,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     cum_quote_qty: Decimal = ZERO
     triggered: bool = False
     venue_list_id: str | None = None
+    fee_in_quote: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -76,14 +78,6 @@ class BookedOrder(msgspec.Struct, kw_only=True):
             stop_px=self.stop_px,
             ts_event=self.ts_event,
         )
-
-
-class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
-    """An order moved: what it looks like now, the fill that moved it (TRADE only), and why."""
-
-    order: VenueOrder
-    fill: VenueFill | None
-    exec_type: ExecType
 
 
 class BookedPair(msgspec.Struct, kw_only=True):
@@ -135,6 +129,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         *,
         venue_list_id: str | None = None,
         reserves: bool = True,
+        fee_in_quote: bool = False,
     ) -> BookedOrder:
         """Enter an order that passed every check, and lock its reserve, unless the other one of its pair `reserves`."""
         self.last_order_id += 1
@@ -148,10 +143,11 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             order_qty=plain(order.order_qty),
             limit_px=order.limit_px if order.limit_px is None else plain(order.limit_px),
             stop_px=order.stop_px if order.stop_px is None else plain(order.stop_px),
-            reserve_px=reserve_px(order) if reserves else ZERO,
+            reserve_px=with_fee(reserve_px(order), order.side, spec, fee_in_quote=fee_in_quote) if reserves else ZERO,
             ts_created=now,
             ts_event=now,
             venue_list_id=venue_list_id,
+            fee_in_quote=fee_in_quote,
         )
         self.orders.append(booked)
         self._move_reserve(booked, spec, booked.order_qty)
@@ -166,8 +162,8 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         notional = px * qty
         received, received_asset = (qty, spec.base) if buys else (notional, spec.quote)
         paid, paid_asset = (notional, spec.quote) if buys else (qty, spec.base)
-        charged, fee_asset = (notional, spec.quote) if is_abroad(booked.instrument) else (received, received_asset)
-        fee = (charged * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
+        fee_base, fee_asset = (notional, spec.quote) if booked.fee_in_quote else (received, received_asset)
+        fee = (fee_base * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
         self.holding(paid_asset).free -= paid
         self.holding(received_asset).free += received
         self.holding(fee_asset).free -= fee
@@ -191,6 +187,14 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         )
         self.fills.append(fill)
         return fill
+
+    def affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
+        """`qty`, or less where a triggered buy stop gapped beyond the money there is."""
+        px = with_fee(px, booked.side, spec, fee_in_quote=booked.fee_in_quote)
+        if booked.side == "SELL" or px <= booked.reserve_px:
+            return qty
+        free = self.holding(spec.quote).free + booked.reserve_px * qty
+        return min(qty, floor_to_step(free / px, spec.qty_step))
 
     def close_order(self, booked: BookedOrder, spec: InstrumentSpec, status: OrdStatus, now: int) -> None:
         """End an open order without a fill and unlock what it still held."""
@@ -218,3 +222,8 @@ def reserve_px(order: NewOrder | BookedOrder) -> Decimal:
     if order.side == "SELL":
         return Decimal(1)
     return order.limit_px or order.stop_px or ZERO
+
+
+def with_fee(px: Decimal, side: Side, spec: InstrumentSpec, *, fee_in_quote: bool) -> Decimal:
+    """What a unit at `px` costs its buyer at most: with the fee, where that is paid in quote."""
+    return px * (1 + spec.taker_fee) if fee_in_quote and side == "BUY" else px

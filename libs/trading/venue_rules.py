@@ -13,7 +13,6 @@ from typing import Literal
 import msgspec
 
 from libs.common.messages import InstrumentSpec, Side, TimeInForce
-from libs.common.money import ZERO
 
 ILLEGAL_CHARACTERS = -1100
 MISSING_PARAMETER = -1102
@@ -31,9 +30,6 @@ VenueOrdType = Literal["MARKET", "LIMIT", "LIMIT_MAKER", "STOP_LOSS", "STOP_LOSS
 STOP_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT")
 LIMIT_TYPES = ("LIMIT", "LIMIT_MAKER", "STOP_LOSS_LIMIT")
 CL_ORD_ID_PATTERN = r"^[\.A-Z\:/a-z0-9_-]{1,36}$"
-
-ABROAD = "@"
-"""What stands between an instrument and the other venue at which it is traded, in names like BTC-USDT@kucoin."""
 
 _CL_ORD_ID = re.compile(CL_ORD_ID_PATTERN)
 
@@ -58,16 +54,6 @@ class NewOrder(msgspec.Struct, frozen=True, kw_only=True):
     time_in_force: TimeInForce = "GTC"
     limit_px: Decimal | None = None
     stop_px: Decimal | None = None
-
-
-def is_abroad(instrument: str) -> bool:
-    """Whether `instrument` is traded at another venue than the account's own: there all fees are paid in quote."""
-    return ABROAD in instrument
-
-
-def fee_ahead(order: NewOrder, spec: InstrumentSpec, cost: Decimal) -> Decimal:
-    """What must be there for the fee beside `cost`: nothing, where it leaves in the asset received."""
-    return cost * spec.taker_fee if order.side == "BUY" and is_abroad(order.instrument) else ZERO
 
 
 def check_order(order: NewOrder, spec: InstrumentSpec, market_px: Decimal | None) -> None:

@@ -39,11 +39,11 @@ class Listener(Protocol):
         ...
 
 
-class Mirror(Protocol):
-    """Where the account also trades: another venue on the same market."""
+class Elsewhere(Protocol):
+    """Other venues whose orders are on the same account."""
 
-    def on_event(self, event: Event) -> list[VenueUpdate]:
-        """A market event was played: what it does to the orders there."""
+    def play(self, venue: SpotVenue, event: Event) -> list[VenueUpdate]:
+        """What a market event here means to the account's orders there."""
         ...
 
 
@@ -56,7 +56,7 @@ class Exchange:
         venue: SpotVenue,
         store: AccountStore,
         make_clock: Callable[[int], VenueClock],
-        mirrors: tuple[Mirror, ...] = (),
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.market = market
         self.venue = venue
@@ -65,8 +65,8 @@ class Exchange:
         self.books = {name: DepthBook(name, history.listing) for name, history in market.histories.items()}
         self.seen: dict[str, int] = {}
         self.listeners: list[Listener] = []
-        self._mirrors = mirrors
         self._store = store
+        self._elsewhere = elsewhere
         saved = store.load(market.identity)
         if saved is None:
             self._position: Key = (market.starts_at - MINUTE, 0)
@@ -104,8 +104,8 @@ class Exchange:
             )
         elif isinstance(event, Trade):
             updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
-        for mirror in self._mirrors:
-            updates += mirror.on_event(event)
+        if self._elsewhere is not None:
+            updates += self._elsewhere.play(self.venue, event)
         for listener in self.listeners:
             listener.on_market(event)
         if updates:

@@ -13,7 +13,6 @@ import msgspec
 
 from libs.common.instruments import symbol_of
 from libs.trading.venue import VenueUpdate
-from libs.trading.venue_rules import is_abroad
 from services.exchange_sim.depth import DepthBook
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.frames import DaySummary, agg_trade_frame, book_ticker_frame, kline_frame, trade_frame
@@ -115,8 +114,8 @@ class Hub:
             return
         by_order: dict[str, list[VenueUpdate]] = {}
         for update in updates:
-            if is_abroad(update.order.instrument):
-                continue  # an order at another venue, which tells of it itself
+            if update.order.instrument not in self.books:  # an order at another venue, told by that one
+                continue
             by_order.setdefault(update.order.venue_order_id, []).append(update)
         venue = self._exchange.venue
         lists: dict[str, None] = {}

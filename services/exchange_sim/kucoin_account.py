@@ -17,10 +17,11 @@ from libs.trading.venue_rules import (
     ORDER_REFUSED,
     VenueOrdType,
 )
-from services.exchange_sim.abroad import Abroad
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.kucoin_rest import KucoinRefusal
 from services.exchange_sim.kucoin_wire import is_stop, order_id, stop_id
+from services.exchange_sim.other_venues import OtherVenue
+from services.exchange_sim.twins import twin_of
 
 NOT_THERE = "order_not_exist_or_not_allow_to_cancel"
 PARAMETERS = "400100"
@@ -56,11 +57,12 @@ def refusal_of(error: VenueRejected) -> KucoinRefusal:
 
 
 class KucoinAccount:
-    """`abroad` has the orders, `exchange` the time and the money."""
+    """`exchange` has the time, the money and the orders, those at KuCoin under the names of twins."""
 
-    def __init__(self, exchange: Exchange, abroad: Abroad):
+    def __init__(self, exchange: Exchange, venue: OtherVenue):
         self._exchange = exchange
-        self._abroad = abroad
+        self._symbols = {twin_of(venue.rules.venue, symbol): symbol for symbol in venue.listings}
+        self._twins = {symbol: name for name, symbol in self._symbols.items()}
 
     def place(self, body: Body, *, stop: bool) -> BookedOrder:
         """Enter an order, or with `stop` one that waits.
@@ -69,9 +71,6 @@ class KucoinAccount:
             KucoinRefusal
         """
         order = self._new_order(body, stop=stop)
-        self._exchange.catch_up()
-        instrument = self._abroad.instrument(order.instrument)
-        self._abroad.meet(instrument, self._exchange.quotes.get(instrument), self._exchange.last_trades.get(instrument))
         try:
             return self._exchange.submit(order)[0]
         except VenueRejected as error:
@@ -92,14 +91,14 @@ class KucoinAccount:
         """The newest ordinary order with this client id, or with `stop` the stop that waits under it."""
         self._exchange.catch_up()
         self.check_symbol(symbol)
-        booked = self._exchange.venue.booked(self._abroad.name(symbol), client_oid)
+        booked = self._exchange.venue.booked(self._twins[symbol], client_oid)
         return booked if booked is not None and _is_kind(booked, stop=stop) else None
 
     def find_by_id(self, number: str, *, stop: bool) -> BookedOrder | None:
         """The order, or the stop that waits, with this id of KuCoin's."""
         self._exchange.catch_up()
         named = stop_id if stop else order_id
-        found = (each for each in self._abroad.orders() if named(each) == number and _is_kind(each, stop=stop))
+        found = (each for each in self._all() if named(each) == number and _is_kind(each, stop=stop))
         return next(found, None)
 
     def orders(self, symbol: str | None, *, stop: bool, is_open: bool = True) -> list[BookedOrder]:
@@ -107,13 +106,13 @@ class KucoinAccount:
         self._exchange.catch_up()
         if symbol is not None:
             self.check_symbol(symbol)
-        found = [each for each in self._abroad.orders() if _is_kind(each, stop=stop) and each.is_open == is_open]
+        found = [each for each in self._all() if _is_kind(each, stop=stop) and each.is_open == is_open]
         return [each for each in reversed(found) if symbol in (None, self.symbol(each))]
 
     def fills(self, symbol: str | None = None, number: str | None = None) -> list[tuple[VenueFill, BookedOrder]]:
         """Executions with their orders, newest first: of a symbol, of one order."""
         self._exchange.catch_up()
-        by_id = {each.venue_order_id: each for each in self._abroad.orders()}
+        by_id = {each.venue_order_id: each for each in self._all()}
         found = []
         for fill in reversed(self._exchange.venue.fills()):
             booked = by_id.get(fill.venue_order_id)
@@ -125,15 +124,15 @@ class KucoinAccount:
 
     def symbol(self, booked: BookedOrder) -> str:
         """What KuCoin calls the instrument of an order."""
-        return self._abroad.instrument(booked.instrument)
+        return self._symbols[booked.instrument]
 
     def market_status(self, symbol: str) -> str:
         """Whether orders of `symbol` are taken."""
-        return self._exchange.venue.market_status(self._abroad.name(symbol))
+        return self._exchange.venue.market_status(self._twins[symbol])
 
     def is_ours(self, name: str) -> bool:
         """Whether an instrument's name is one of KuCoin's."""
-        return self._abroad.has(name)
+        return name in self._symbols
 
     def check_symbol(self, symbol: str) -> None:
         """Whether KuCoin lists `symbol`.
@@ -141,8 +140,12 @@ class KucoinAccount:
         Raises:
             KucoinRefusal: 900001.
         """
-        if self._abroad.name(symbol) not in self._abroad.specs:
+        if symbol not in self._twins:
             raise KucoinRefusal("900001", "The trading pair is not available for trading")
+
+    def _all(self) -> list[BookedOrder]:
+        """Every order there ever was at KuCoin, oldest first."""
+        return [booked for booked in self._exchange.venue.all_orders() if booked.instrument in self._symbols]
 
     def _new_order(self, body: Body, *, stop: bool) -> NewOrder:
         client_oid, symbol = str(body.get("clientOid", "")), str(body.get("symbol", ""))
@@ -161,7 +164,7 @@ class KucoinAccount:
             raise KucoinRefusal(PARAMETERS, "size and price are required", 400)
         return NewOrder(
             cl_ord_id=client_oid,
-            instrument=self._abroad.name(symbol),
+            instrument=self._twins[symbol],
             side="BUY" if side == "buy" else "SELL",
             ord_type=ord_type_of(body, stop=stop),
             time_in_force=_choice({"timeInForce": "GTC", **body}, "timeInForce", ("GTC", "IOC", "FOK")),  # type: ignore[arg-type]

@@ -13,7 +13,6 @@ import structlog
 from aiohttp import web
 
 from libs.trading.venue import SpotVenue
-from services.exchange_sim.abroad import Abroad
 from services.exchange_sim.account_store import AccountStore
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.control import Control
@@ -42,6 +41,7 @@ from services.exchange_sim.rest_market import MarketRest
 from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, passphrase_of, rights_of
 from services.exchange_sim.signing import Gate
 from services.exchange_sim.sockets import WATCH
+from services.exchange_sim.twins import Twins
 from services.exchange_sim.weights import Weights
 from services.exchange_sim.ws_account import AccountSockets
 from services.exchange_sim.ws_market import MarketSockets
@@ -78,15 +78,13 @@ class ExchangeServer:
         settings = self._settings
         market = market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
-        self._at_kucoin = Abroad(KUCOIN, [history.listing for history in market.histories.values()])
-        venue = SpotVenue(specs | self._at_kucoin.specs, settings.balances())
-        self._at_kucoin.join(venue)
+        twins = Twins((KUCOIN,), market)
         self.exchange = Exchange(
             market,
-            venue,
+            SpotVenue(specs | twins.specs, settings.balances(), quote_fees=twins.specs),
             AccountStore(settings.folder),
             lambda now: VenueClock(now, settings.speed),
-            (self._at_kucoin,),
+            elsewhere=twins,
         )
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
@@ -152,7 +150,7 @@ class ExchangeServer:
         kraken, kucoin = OtherVenue(KRAKEN, self.exchange), OtherVenue(KUCOIN, self.exchange)
         key, secret = self._settings.credentials()
         signed = KucoinGate(gate, key, secret, passphrase_of(self._settings), self.exchange.clock)
-        account = KucoinAccount(self.exchange, self._at_kucoin)
+        account = KucoinAccount(self.exchange, kucoin)
         user = KucoinUser(self.exchange.venue, account, signed.token)
         streams = (KrakenSockets(kraken, self.hub.sockets), KucoinSockets(kucoin, self.hub.sockets, user))
         self.exchange.listeners.extend(streams)

@@ -178,7 +178,7 @@ async def test_a_market_that_is_closed_there_takes_no_orders(venue) -> None:
     """Trading at KuCoin alone can end; orders expire, and new ones are refused."""
     exchange = client(venue)
     await exchange.private_post_hf_orders(order("rests", type="limit", price="1000"))
-    await venue.post("/sim/account/delist", {"instrument": "BTC-USDT@kucoin"})
+    await venue.post("/sim/account/delist", {"instrument": "kucoin:BTC-USDT"})
     with pytest.raises(ccxt.ExchangeError, match="200001"):
         await exchange.private_post_hf_orders(order("late"))
     assert (await exchange.fetch_order(None, PAIR, {"clientOrderId": "rests"}))["status"] == "canceled"
