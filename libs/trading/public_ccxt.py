@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+KUCOIN_URL = "https://api.kucoin.com"
 KEEP_ALIVE_MS = 10_000
 TRADES_LIMIT = 100_000
 

@@ -1,6 +1,6 @@
 """What a refusal of the venue is about: the order, or something that would refuse any order.
 
-Codes and texts are Binance's. A code alone does not tell (-2010 and -2011 carry everything from a missing balance to an account that is
+Codes and texts are Binance's; other venues have tables of their own (`kucoin_refusals`). A code alone does not tell (-2010 and -2011 carry everything from a missing balance to an account that is
 locked), so the text decides first, where it is one that the venue is known to use, and the code after it.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from services.order_executor import kucoin_refusals
 from services.order_executor.requests import NEVER_SENT
 
 Kind = Literal[
@@ -80,4 +81,5 @@ def kind_of(code: str, detail: str) -> Kind:
         for text, kind in TEXTS:
             if text in said:
                 return kind
-    return next((kind for codes, kind in DEFAULTS if code in codes), "ORDER")
+    known = next((kind for codes, kind in DEFAULTS if code in codes), None)
+    return known or kucoin_refusals.kind_of(code, detail) or "ORDER"

@@ -19,7 +19,11 @@ from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
 PEM = "PRIVATE KEY-----"
+KUCOIN_KEY, KUCOIN_SECRET = re.compile(r"[A-Za-z0-9]{24,64}"), re.compile(r"[A-Za-z0-9-]{36,64}")
+KUCOIN_PASSPHRASE = re.compile(r"[\x21-\x7e]{7,32}")
+PAIRS = "BULKHEAD_EXEC_PAIRS"
 KEY_FILE, SECRET_FILE = "BULKHEAD_EXEC_API_KEY_FILE", "BULKHEAD_EXEC_API_SECRET_FILE"
+PASSPHRASE_FILE = "BULKHEAD_EXEC_API_PASSPHRASE_FILE"  # noqa: S105 - the name of a variable
 
 Delays = Annotated[tuple[int, ...], NoDecode, Listed]
 
@@ -36,6 +40,9 @@ class Settings(ServiceSettings):
     )
     exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
     exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
+    exec_api_passphrase_file: Path | None = Field(
+        default=None, description="KuCoin only: holds the passphrase of the key; mode 0600"
+    )
     exec_venue: str = Field(
         default="binance", pattern=r"^[a-z0-9_-]{0,32}$", description="whose trading rules count; empty: anybody's"
     )
@@ -126,6 +133,10 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _can_sign(self) -> Self:
         self.credentials()
+        if self.exec_venue == "kucoin":
+            self.passphrase()
+            if self.exec_pairs:
+                raise SettingsError(f"{PAIRS}: pairs (OCO) are not used at KuCoin; set it to false")
         return self
 
     def credentials(self) -> tuple[str, str]:
@@ -138,10 +149,25 @@ class Settings(ServiceSettings):
             read_secret_file(self.exec_api_key_file, KEY_FILE),
             read_secret_file(self.exec_api_secret_file, SECRET_FILE),
         )
+        if self.exec_venue == "kucoin":
+            _check_kucoin(key, KUCOIN_KEY, KEY_FILE, self.exec_api_key_file)
+            _check_kucoin(secret, KUCOIN_SECRET, SECRET_FILE, self.exec_api_secret_file)
         if self.exec_venue in ("", "binance"):
             _check_key(key, self.exec_api_key_file)
             _check_secret(secret, self.exec_api_secret_file)
         return key, secret
+
+    def passphrase(self) -> str:
+        """The passphrase that KuCoin wants beside key and secret; redacted like them.
+
+        Raises:
+            SettingsError: as `credentials`.
+        """
+        if self.exec_api_passphrase_file is None:
+            raise SettingsError(f"{PASSPHRASE_FILE}: KuCoin wants it; point it at the file that holds the passphrase")
+        passphrase = read_secret_file(self.exec_api_passphrase_file, PASSPHRASE_FILE, chars_min=7)
+        _check_kucoin(passphrase, KUCOIN_PASSPHRASE, PASSPHRASE_FILE, self.exec_api_passphrase_file)
+        return passphrase
 
     def machine(self) -> OrderExecutorMachine.Settings:
         """The part that can change a decision."""
@@ -181,6 +207,11 @@ def _check_key(key: str, path: Path) -> None:
         raise SettingsError(
             f"{KEY_FILE}: {str(path)!r} does not hold a Binance API key: want 64 letters and digits, nothing else"
         )
+
+
+def _check_kucoin(text: str, form: re.Pattern[str], variable: str, path: Path) -> None:
+    if not form.fullmatch(text):
+        raise SettingsError(f"{variable}: {str(path)!r} does not hold what KuCoin issues: want {form.pattern}")
 
 
 def _check_secret(secret: str, path: Path) -> None:
