@@ -133,10 +133,10 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _can_sign(self) -> Self:
         self.credentials()
-        if self.exec_venue == "kucoin":
+        if self.exec_venue == "kucoin" or self.exec_api_passphrase_file is not None:
             self.passphrase()
-            if self.exec_pairs:
-                raise SettingsError(f"{PAIRS}: pairs (OCO) are not used at KuCoin; set it to false")
+        if self.exec_venue == "kucoin" and self.exec_pairs:
+            raise SettingsError(f"{PAIRS}: pairs (OCO) are not used at KuCoin; set it to false")
         return self
 
     def credentials(self) -> tuple[str, str]:

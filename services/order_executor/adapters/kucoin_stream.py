@@ -54,7 +54,7 @@ class KucoinStream(UserStream):
                 wanted = {"privateChannel": True}
                 self._topics = [asyncio.ensure_future(exchange.subscribe(url, name, name, wanted)) for name in TOPICS]
                 await asyncio.wait([acknowledged, *self._topics], return_when=asyncio.FIRST_COMPLETED)
-        except BaseException:
+        except BaseException:  # cancelled or not: nobody else would end the watchers
             await self._ended()
             raise
         finally:
@@ -67,7 +67,7 @@ class KucoinStream(UserStream):
         """Hear until anything breaks. The watchers are never answered: they fail when their connection does."""
         try:
             await asyncio.wait(self._topics, return_when=asyncio.FIRST_COMPLETED)
-        except BaseException:
+        except BaseException:  # cancelled or not: nobody else would end the watchers
             await self._ended()
             raise
         raise await self._ended()
