@@ -132,6 +132,18 @@ async def test_a_stop_rests_is_found_is_canceled_and_is_gone(venue, tmp_path):
         )
 
 
+async def test_a_stop_is_taken_back_though_nobody_says_that_it_is_one(venue, tmp_path):
+    """A cancel leaves even when KuCoin does not say whether the order is a stop; what became of it is then unknown."""
+    async with bench(venue, tmp_path) as desk:
+        await desk.ask(buy())
+        await desk.ask(stop())
+        where = "/kucoin/api/v1/stop-order/queryOrderByClientOid"
+        await venue.post("/sim/faults", {"on": "rest", "kind": "status", "code": 503, "path": where, "times": 1})
+        answer = await desk.ask(cancel("5" * 32))
+        assert (answer.outcome, answer.code) == ("UNKNOWN", "BAD_ANSWER")
+        assert (await venue.get("/sim/account"))["orders"][-1]["ord_status"] == "CANCELED"
+
+
 async def test_a_stop_that_is_reached_is_found_by_its_client_id_with_its_fills(venue, tmp_path):
     """A stop that is reached has another id at KuCoin; its client id leads to the order and its executions."""
     async with bench(venue, tmp_path) as desk:

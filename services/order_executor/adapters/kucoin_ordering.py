@@ -25,6 +25,7 @@ from services.order_executor.adapters.wire import CallFailed, Wire
 from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
 
 NO_PAIRS = Outcome("REJECTED", "NO_PAIRS", "pairs are not used at KuCoin")
+NOT_SHOWN = "taken back, and not shown"
 STOP_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT")
 
 
@@ -60,23 +61,28 @@ class KucoinOrdering(Ordering):
         return confirmed(request_id, request, *await self._as_shown(placed))
 
     async def cancel(self, request_id: str, request: CancelOrder) -> OrderAnswered:
-        """Take one order back, be it a stop that waits or an order."""
+        """Take one order back, be it a stop that waits or an order: where KuCoin does not say which, both are tried."""
+        asked = {"symbol": request.instrument, "clientOid": request.cl_ord_id}
         try:
             stop = await self._questions.stop(request.instrument, request.cl_ord_id)
-        except CallFailed as failed:
-            return answered(request_id, request, failed.outcome)
-        except BadFrame as error:
-            return answered(request_id, request, bad_answer(error))
-        asked = {"symbol": request.instrument, "clientOid": request.cl_ord_id}
-        if stop is not None:
+            may_be_stop = stop is not None
+        except (CallFailed, BadFrame):
+            stop, may_be_stop = None, True
+        if may_be_stop:
             raw = await self._cancelled(self._wire.exchange.private_delete_stop_order_cancelorderbyclientoid, asked)
             if not isinstance(raw, Outcome):
-                now_ms = self._drift.now_ns() // MS
-                gone = msgspec.structs.replace(stop, ord_status="CANCELED", ts_event=now_ms * MS)
-                return confirmed(request_id, request, gone, ())
+                return self._stop_cancelled(request_id, request, stop)
             if not is_not_there(raw):
                 return answered(request_id, request, raw)
         return await self._cancel_order(request_id, request, asked)
+
+    def _stop_cancelled(self, request_id: str, request: CancelOrder, stop: VenueOrder | None) -> OrderAnswered:
+        """The cancel of a stop was taken; unless we know what it was, the order has to be looked up."""
+        if stop is None:
+            return answered(request_id, request, bad_answer(BadFrame(NOT_SHOWN)))
+        now_ms = self._drift.now_ns() // MS
+        gone = msgspec.structs.replace(stop, ord_status="CANCELED", ts_event=now_ms * MS)
+        return confirmed(request_id, request, gone, ())
 
     async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
         """Refused, about the order: whoever asks goes on without pairs."""
@@ -94,7 +100,7 @@ class KucoinOrdering(Ordering):
         try:
             order = await self._questions.order(request.instrument, request.cl_ord_id)
             if order is None:
-                raise BadFrame("taken back, and not shown")
+                raise BadFrame(NOT_SHOWN)
             fills = await self._questions.fills_of(order) if order.cum_qty else ()
         except CallFailed as failed:
             return answered(request_id, request, Outcome("UNKNOWN", failed.outcome.code, failed.outcome.detail))
