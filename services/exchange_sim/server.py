@@ -26,7 +26,11 @@ from services.exchange_sim.kraken_orders import KrakenDesk
 from services.exchange_sim.kraken_rest import KrakenRest
 from services.exchange_sim.kraken_signing import KrakenGate
 from services.exchange_sim.kraken_ws import KrakenSockets
+from services.exchange_sim.kucoin_account import KucoinAccount
+from services.exchange_sim.kucoin_private import KucoinPrivate
 from services.exchange_sim.kucoin_rest import KucoinRest
+from services.exchange_sim.kucoin_signing import KucoinGate
+from services.exchange_sim.kucoin_user import KucoinUser
 from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
 from services.exchange_sim.order_lists import ListDesk
@@ -38,7 +42,7 @@ from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
 from services.exchange_sim.rest_key import KeyRest
 from services.exchange_sim.rest_market import MarketRest
-from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, rights_of
+from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, passphrase_of, rights_of
 from services.exchange_sim.signing import Gate
 from services.exchange_sim.sockets import WATCH
 from services.exchange_sim.twins import Twins
@@ -55,7 +59,7 @@ WAIT_S_MAX = 0.05
 EVENTS_BETWEEN_BREATHS = 200
 SECOND = 1_000_000_000
 
-Part = KrakenAccount | KrakenRest | KrakenSockets | KucoinRest | KucoinSockets
+Part = KrakenAccount | KrakenRest | KrakenSockets | KucoinPrivate | KucoinRest | KucoinSockets
 
 _log = structlog.get_logger(__name__)
 
@@ -81,7 +85,7 @@ class ExchangeServer:
         settings = self._settings
         market = self._market or market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
-        twins = Twins((KRAKEN,), market)
+        twins = Twins((KRAKEN, KUCOIN), market)
         self.exchange = Exchange(
             market,
             SpotVenue(specs | twins.specs, settings.balances(), settings.fill_model(), quote_fees=twins.specs),
@@ -147,18 +151,25 @@ class ExchangeServer:
         return app
 
     def _other_venues(self, gate: Gate) -> Iterator[Part]:
-        """Kraken and KuCoin: on the same market, in the same process; Kraken with the same account, KuCoin public data only."""
+        """Kraken and KuCoin: on the same market, in the same process, with the same account."""
         kraken, kucoin = OtherVenue(KRAKEN, self.exchange), OtherVenue(KUCOIN, self.exchange)
-        kraken_gate = KrakenGate(*self._settings.credentials(), lambda: gate.rights, kraken.now)
+        key, secret = self._settings.credentials()
+        kraken_gate = KrakenGate(key, secret, lambda: gate.rights, kraken.now)
         kraken_desk = KrakenDesk(self.exchange, kraken)
         kraken_news = KrakenNews(kraken_desk, self.exchange.venue.balances)
+        kucoin_gate = KucoinGate(gate, key, secret, passphrase_of(self._settings), self.exchange.clock)
+        kucoin_account = KucoinAccount(self.exchange, kucoin)
+        kucoin_user = KucoinUser(self.exchange.venue, kucoin_account, kucoin_gate.token)
         streams = (
             KrakenSockets(kraken, self.hub.sockets, kraken_gate, kraken_news),
-            KucoinSockets(kucoin, self.hub.sockets),
+            KucoinSockets(kucoin, self.hub.sockets, kucoin_user),
         )
         self.exchange.listeners.extend(streams)
+        yield from streams
         yield KrakenAccount(kraken_desk, kraken_gate, self.faults.script)
-        yield from (*streams, KrakenRest(kraken), KucoinRest(kucoin))
+        yield KrakenRest(kraken)
+        yield KucoinPrivate(self.exchange, kucoin, kucoin_account, kucoin_gate, self.faults.script)
+        yield KucoinRest(kucoin, kucoin_account.market_status, lambda: gate.skew_ms)
 
     async def _alive(self, request: web.Request) -> web.Response:
         return reply({"status": "ok", "now_ns": self.exchange.clock.now_ns()})

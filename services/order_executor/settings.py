@@ -15,7 +15,7 @@ from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model
 from pydantic_settings import NoDecode
 
 from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
-from services.order_executor import settings_kraken
+from services.order_executor import settings_kraken, settings_kucoin
 from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
@@ -42,6 +42,9 @@ class Settings(ServiceSettings):
     )
     exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
     exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
+    exec_api_passphrase_file: Path | None = Field(
+        default=None, description="KuCoin only: holds the passphrase of the key; mode 0600"
+    )
     exec_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
@@ -88,7 +91,8 @@ class Settings(ServiceSettings):
     )
 
     exec_pairs: bool = Field(
-        default=True, description="the venue links a stop and a target (OCO); else we watch the target; kraken: false"
+        default=True,
+        description="the venue links a stop and a target (OCO); else we watch the target; kraken, kucoin: false",
     )
     exec_cover_ms_max: int = Field(
         default=10_000, ge=1_000, le=600_000, description="a position without a stop for so long is sold"
@@ -126,20 +130,26 @@ class Settings(ServiceSettings):
             raise ValueError("want milliseconds separated by commas, the last at least 100")
         return value
 
-    @field_validator("exec_api_key_file", "exec_api_secret_file")
+    @field_validator("exec_api_key_file", "exec_api_secret_file", "exec_api_passphrase_file")
     @classmethod
-    def _is_usable(cls, value: Path, info: ValidationInfo) -> Path:
+    def _is_usable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         venue = info.data.get("exec_venue", "binance")
+        if value is None:
+            return None
         if info.field_name == "exec_api_key_file":
             _key_in(value, venue)
-        else:
+        elif info.field_name == "exec_api_secret_file":
             _secret_in(value, venue)
+        else:
+            settings_kucoin.passphrase_in(value)
         return value
 
     @model_validator(mode="after")
     def _can_be_done_there(self) -> Self:
         if self.exec_venue == "kraken":
             settings_kraken.check_choices(pairs=self.exec_pairs, recv_window_ms=self.exec_recv_window_ms)
+        if self.exec_venue == "kucoin":
+            settings_kucoin.check_choices(pairs=self.exec_pairs, passphrase_file=self.exec_api_passphrase_file)
         return self
 
     def credentials(self) -> tuple[str, str]:
@@ -149,6 +159,14 @@ class Settings(ServiceSettings):
             SettingsError: a file is missing, others may read it, or it holds nothing that the venue issues.
         """
         return _key_in(self.exec_api_key_file, self.exec_venue), _secret_in(self.exec_api_secret_file, self.exec_venue)
+
+    def passphrase(self) -> str:
+        """The passphrase that KuCoin wants beside key and secret; redacted like them.
+
+        Raises:
+            SettingsError: as `credentials`.
+        """
+        return settings_kucoin.passphrase_in(self.exec_api_passphrase_file)
 
     def machine(self) -> OrderExecutorMachine.Settings:
         """The part that can change a decision."""
@@ -191,6 +209,8 @@ def _key_in(path: Path, venue: str) -> str:
         )
     if venue == "kraken":
         settings_kraken.check_key(key, KEY_FILE, path)
+    if venue == "kucoin":
+        settings_kucoin.check_key(key, KEY_FILE, path)
     return key
 
 
@@ -198,6 +218,8 @@ def _secret_in(path: Path, venue: str) -> str:
     secret = read_secret_file(path, SECRET_FILE)
     if venue == "kraken":
         settings_kraken.check_secret(secret, SECRET_FILE, path)
+    if venue == "kucoin":
+        settings_kucoin.check_secret(secret, SECRET_FILE, path)
     if venue not in BINANCE or BINANCE_CREDENTIAL.fullmatch(secret):
         return secret
     if PEM not in secret:

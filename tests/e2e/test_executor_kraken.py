@@ -262,7 +262,7 @@ async def test_what_the_machine_remembers_is_not_read_again(venue, tmp_path):
     """Once the machine remembers all of a reading, the next one begins a minute before the newest of it."""
     state = State()
     async with at_kraken(venue, tmp_path) as desk:
-        desk.adapter._questions._read_up_to._state = lambda: state  # type: ignore[attr-defined]
+        desk.adapter._parts.questions._read_up_to._state = lambda: state  # type: ignore[attr-defined]
         fills = []
         for number in range(3):
             fills += (await desk.ask(buy(f"{number:032x}", "0.001"))).fills

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from decimal import Decimal
-from typing import Any
 
 import msgspec
 
@@ -56,12 +55,8 @@ class _Listed(msgspec.Struct):
 class KrakenDrift(ClockDrift):
     """Kraken tells whole seconds: what it shows is half a second ago, give or take as much."""
 
-    def shown(self, raw: Any) -> tuple[int, int]:
-        """Its clock, milliseconds.
-
-        Raises:
-            BadFrame
-        """
+    async def _shown(self, wire: Wire) -> tuple[int, int]:
+        raw = await wire.send(wire.exchange.public_get_time, {})
         return result_of(raw, _Time).unixtime * 1000 + 500, 500
 
 
