@@ -34,6 +34,8 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     """New orders of the account in `orders_window_s`; 0: not limited."""
     orders_window_s: int = 10
     orders_header: str = ""
+    alone_share: int = 4
+    """The part (one in so many) of the data's limit that this host may use alone."""
 
     @property
     def window_ns(self) -> int:
@@ -53,7 +55,7 @@ class Terms(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def alone_limit(self) -> int:
         """What data of this host may use while the other hosts cannot be asked."""
-        return max(self.data_limit // 4, 1)
+        return max(self.data_limit // self.alone_share, 1)
 
     def weight_of(self, cost: float | None) -> int:
         """The weight of what ccxt says costs `cost`."""
@@ -72,11 +74,22 @@ BINANCE = Terms(
     orders_header="x-mbx-order-count-10s",
 )
 KRAKEN = Terms(limit=10, window_s=10, reserve=2, chunk=1)
+KRAKEN_ACCOUNT = Terms(limit=20, window_s=40, reserve=5, chunk=1, alone_share=1)
+"""The counter of one account's private calls: of a verified account 20, less a half each second. Only the executor has the key."""
+KRAKEN_ORDERS = Terms(limit=60, window_s=60, reserve=59, chunk=1)
+"""Orders and cancels are not among those calls. They are counted by pair: a new order is 1, one that is taken back within five seconds up to
+8 more, and an unverified account has 60, less one each second."""
 KUCOIN = Terms(limit=4000, window_s=30, reserve=500, chunk=50, order_chunk=10)
 UNKNOWN = Terms(limit=600, window_s=60, reserve=100, chunk=10, order_chunk=5)
 """A venue nobody has read the rules of."""
 
-_TERMS = {"binance": BINANCE, "kraken": KRAKEN, "kucoin": KUCOIN}
+_TERMS = {
+    "binance": BINANCE,
+    "kraken": KRAKEN,
+    "kraken-account": KRAKEN_ACCOUNT,
+    "kraken-orders": KRAKEN_ORDERS,
+    "kucoin": KUCOIN,
+}
 
 
 def terms_of(venue: str) -> Terms:

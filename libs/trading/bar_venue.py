@@ -205,7 +205,7 @@ class BarVenue(SpotVenue):
             qty = ZERO
         cost_bps = self._model.bar_cost_bps(qty, self._bar.volume)
         px = taker_px(at_px, booked.side, spec.px_tick, cost_bps, booked.limit_px)
-        affordable = self._affordable(booked, spec, px, qty)
+        affordable = self._account.affordable(booked, spec, px, qty)
         if affordable > 0:
             updates += self._activate(booked, now)
             fill = self._fill(booked, px, affordable, now, maker=False)

@@ -1,4 +1,4 @@
-"""How to point the unmodified `ccxt.pro.kraken` and `ccxt.pro.kucoin`, for public market data, at a server that is not theirs.
+"""How to point the unmodified `ccxt.pro.kraken` and `ccxt.pro.kucoin` at a server that is not theirs; keys are the caller's to add.
 
 Only settings, no subclass, as in `binance_ccxt`. Both venues live on one server, under the prefixes /kraken and /kucoin.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
+KUCOIN_URL = "https://api.kucoin.com"
 KEEP_ALIVE_MS = 10_000
 TRADES_LIMIT = 100_000
 

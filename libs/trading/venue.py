@@ -19,6 +19,7 @@ A client order id is unique among open orders only, as at Binance. Money is cons
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from decimal import Decimal
 
 import msgspec
@@ -26,7 +27,7 @@ import msgspec
 from libs.common.messages import InstrumentSpec
 from libs.common.money import ZERO, to_decimal
 from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px
-from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px
+from libs.trading.venue_account import BookedOrder, Holding, MarketStatus, VenueAccount, reserve_px, with_fee
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_matching import Matching, VenueUpdate, update_of
 from libs.trading.venue_pairs import NO_SUCH_PAIR, NewPair, check_pair
@@ -48,13 +49,21 @@ _decoder = msgspec.json.Decoder(VenueAccount)
 
 
 class SpotVenue(Matching):
-    """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals."""
+    """One account on one spot venue. Prices and quantities of the market may be floats; the account's are Decimals.
+
+    Of the instruments in `quote_fees` fees are paid in quote, whichever side is traded.
+    """
 
     def __init__(
-        self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal], model: FillModel = AS_QUOTED
+        self,
+        specs: dict[str, InstrumentSpec],
+        balances: dict[str, Decimal],
+        model: FillModel = AS_QUOTED,
+        quote_fees: Collection[str] = (),
     ) -> None:
         self._specs = dict(specs)
         self._model = model
+        self._quote_fees = frozenset(quote_fees)
         holdings = {asset: Holding(free=to_decimal(free)) for asset, free in balances.items()}
         self._adopt(VenueAccount(holdings=holdings))
 
@@ -72,7 +81,7 @@ class SpotVenue(Matching):
         check_order(order, spec, book.opposite(order.side).px or book.last_px)
         self._check_against(order, book)
         self._check_funds(order, spec, book, now)
-        booked = self._account.book_order(order, spec, now)
+        booked = self._account.book_order(order, spec, now, fee_in_quote=order.instrument in self._quote_fees)
         self._index(booked)
         return [update_of(booked, "NEW"), *self._enter(booked, now)]
 
@@ -254,5 +263,5 @@ class SpotVenue(Matching):
             for px, qty in book.ladder("BUY", spec, None):
                 needed += taker_px(px, "BUY", spec.px_tick, cost_bps) * min(left, qty)
                 left -= min(left, qty)
-        if needed > held.free:
+        if with_fee(needed, order.side, spec, fee_in_quote=order.instrument in self._quote_fees) > held.free:
             raise VenueRejected(ORDER_REFUSED, NO_FUNDS)

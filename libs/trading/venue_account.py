@@ -2,7 +2,8 @@
 
 An order reserves `reserve_px` per unit it still may fill, in the asset it would pay with: quote at the limit (or stop) price
 for buys, base one for one for sells, nothing for MARKET orders, which are over before they could rest. A fill first returns the
-reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB. Of a pair of which one order ends the
+reserve of its quantity, then pays; fees leave in the asset received, as at Binance without BNB, or (`fee_in_quote`, as at Kraken) always
+in quote, and then a buy reserves its fee, too. Of a pair of which one order ends the
 other only the dearer one reserves, until the other becomes active and takes a reserve of its own.
 """
 
@@ -14,7 +15,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.messages import Balance, InstrumentSpec, OrdStatus, Side, TimeInForce, VenueFill, VenueOrder
-from libs.common.money import ZERO, plain
+from libs.common.money import ZERO, floor_to_step, plain
 from libs.trading.venue_book import TopOfBook
 from libs.trading.venue_flow import Waiting
 from libs.trading.venue_rules import NewOrder, VenueOrdType
@@ -46,6 +47,7 @@ class BookedOrder(msgspec.Struct, kw_only=True):
     cum_quote_qty: Decimal = ZERO
     triggered: bool = False
     venue_list_id: str | None = None
+    fee_in_quote: bool = False
 
     @property
     def is_open(self) -> bool:
@@ -132,6 +134,7 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         *,
         venue_list_id: str | None = None,
         reserves: bool = True,
+        fee_in_quote: bool = False,
     ) -> BookedOrder:
         """Enter an order that passed every check, and lock its reserve, unless the other one of its pair `reserves`."""
         self.last_order_id += 1
@@ -145,10 +148,11 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             order_qty=plain(order.order_qty),
             limit_px=order.limit_px if order.limit_px is None else plain(order.limit_px),
             stop_px=order.stop_px if order.stop_px is None else plain(order.stop_px),
-            reserve_px=reserve_px(order) if reserves else ZERO,
+            reserve_px=with_fee(reserve_px(order), order.side, spec, fee_in_quote=fee_in_quote) if reserves else ZERO,
             ts_created=now,
             ts_event=now,
             venue_list_id=venue_list_id,
+            fee_in_quote=fee_in_quote,
         )
         self.orders.append(booked)
         self._move_reserve(booked, spec, booked.order_qty)
@@ -163,9 +167,11 @@ class VenueAccount(msgspec.Struct, kw_only=True):
         notional = px * qty
         received, received_asset = (qty, spec.base) if buys else (notional, spec.quote)
         paid, paid_asset = (notional, spec.quote) if buys else (qty, spec.base)
-        fee = (received * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
+        fee_base, fee_asset = (notional, spec.quote) if booked.fee_in_quote else (received, received_asset)
+        fee = (fee_base * (spec.maker_fee if maker else spec.taker_fee)).quantize(COMMISSION_STEP, ROUND_DOWN)
         self.holding(paid_asset).free -= paid
-        self.holding(received_asset).free += received - fee
+        self.holding(received_asset).free += received
+        self.holding(fee_asset).free -= fee
         booked.cum_qty += qty
         booked.cum_quote_qty += notional
         booked.ord_status = "PARTIALLY_FILLED" if booked.leaves_qty > 0 else "FILLED"
@@ -180,12 +186,23 @@ class VenueAccount(msgspec.Struct, kw_only=True):
             qty=plain(qty),
             px=plain(px),
             commission=plain(fee),
-            commission_asset=received_asset,
+            commission_asset=fee_asset,
             liquidity_side="MAKER" if maker else "TAKER",
             ts_event=now,
         )
         self.fills.append(fill)
         return fill
+
+    def affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
+        """`qty`, or less where the money is gone: a buy stop that gapped, a MARKET that waited and locked nothing."""
+        if booked.side == "SELL":
+            free = qty if booked.reserve_px else self.holding(spec.base).free
+            return min(qty, floor_to_step(free, spec.qty_step))
+        px = with_fee(px, booked.side, spec, fee_in_quote=booked.fee_in_quote)
+        if px <= booked.reserve_px:
+            return qty
+        free = self.holding(spec.quote).free + booked.reserve_px * qty
+        return min(qty, floor_to_step(free / px, spec.qty_step))
 
     def close_order(self, booked: BookedOrder, spec: InstrumentSpec, status: OrdStatus, now: int) -> None:
         """End an open order without a fill and unlock what it still held."""
@@ -213,3 +230,8 @@ def reserve_px(order: NewOrder | BookedOrder) -> Decimal:
     if order.side == "SELL":
         return Decimal(1)
     return order.limit_px or order.stop_px or ZERO
+
+
+def with_fee(px: Decimal, side: Side, spec: InstrumentSpec, *, fee_in_quote: bool) -> Decimal:
+    """What a unit at `px` costs its buyer at most: with the fee, where that is paid in quote."""
+    return px * (1 + spec.taker_fee) if fee_in_quote and side == "BUY" else px

@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import ExecType, InstrumentSpec, VenueFill, VenueOrder
+from libs.common.messages import ExecType, VenueFill, VenueOrder
 from libs.common.money import ZERO, floor_to_step
 from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px, went_through
 from libs.trading.venue_account import BookedOrder, VenueAccount
@@ -110,7 +110,7 @@ class Matching(AccountView):
         updates = []
         for level_px, level_qty in ladder:
             px = taker_px(level_px, booked.side, spec.px_tick, cost_bps, booked.limit_px)
-            qty = self._affordable(booked, spec, px, min(level_qty, left))
+            qty = self._account.affordable(booked, spec, px, min(level_qty, left))
             if qty <= 0:
                 break
             left -= qty
@@ -145,16 +145,6 @@ class Matching(AccountView):
     def _count_ours(self, instrument: str, qty: Decimal, now: int) -> None:
         if self._model.caps:
             self._waiting.flow(instrument).count(now, ours=qty)
-
-    def _affordable(self, booked: BookedOrder, spec: InstrumentSpec, px: Decimal, qty: Decimal) -> Decimal:
-        """`qty`, or less where the money is gone: a buy stop that gapped, a MARKET that waited and locked nothing."""
-        if booked.side == "SELL":
-            free = qty if booked.reserve_px else self._account.holding(spec.base).free
-            return min(qty, floor_to_step(free, spec.qty_step))
-        if px <= booked.reserve_px:
-            return qty
-        free = self._account.holding(spec.quote).free + booked.reserve_px * qty
-        return min(qty, floor_to_step(free / px, spec.qty_step))
 
     def _fill_through(self, instrument: str, side: str, px: Decimal, qty: Decimal, now: int) -> list[VenueUpdate]:
         """Fill resting limits of `side` that a market at `px` went through, sharing out at most `qty`."""

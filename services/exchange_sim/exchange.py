@@ -37,11 +37,24 @@ class Listener(Protocol):
         ...
 
 
+class Elsewhere(Protocol):
+    """Other venues whose orders are on the same account."""
+
+    def play(self, venue: SpotVenue, event: Event) -> list[VenueUpdate]:
+        """What a market event here means to the account's orders there."""
+        ...
+
+
 class Exchange:
     """One market, one account, one clock. `listeners` join once the world is connected; they are told in that order."""
 
     def __init__(
-        self, market: Market, venue: SpotVenue, store: AccountStore, make_clock: Callable[[int], VenueClock]
+        self,
+        market: Market,
+        venue: SpotVenue,
+        store: AccountStore,
+        make_clock: Callable[[int], VenueClock],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
         self.market = market
         self.venue = venue
@@ -51,6 +64,7 @@ class Exchange:
         self.seen: dict[str, int] = {}
         self.listeners: list[Listener] = []
         self._store = store
+        self._elsewhere = elsewhere
         saved = store.load(market.identity)
         if saved is None:
             self._position: Key = (market.starts_at - MINUTE, 0)
@@ -93,6 +107,8 @@ class Exchange:
             )
         elif isinstance(event, Trade):
             updates = self.venue.on_trade(event.instrument, event.px, event.qty, event.ts)
+        if self._elsewhere is not None:
+            updates += self._elsewhere.play(self.venue, event)
         for listener in self.listeners:
             listener.on_market(event)
         if updates:

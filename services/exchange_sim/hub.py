@@ -114,6 +114,8 @@ class Hub:
             return
         by_order: dict[str, list[VenueUpdate]] = {}
         for update in updates:
+            if update.order.instrument not in self.books:  # an order at another venue, told by that one
+                continue
             by_order.setdefault(update.order.venue_order_id, []).append(update)
         venue = self._exchange.venue
         lists: dict[str, None] = {}

@@ -1,4 +1,4 @@
-"""Kraken's public REST, /kraken/0/public: every answer is `{"error":[…],"result":…}` with status 200, refusals too.
+"""Kraken's public REST, /kraken/0/public (what is private is in `kraken_account`): every answer is `{"error":[…],"result":…}` with status 200, refusals too.
 
 Weekly bars of Kraken begin on Thursdays; they are not offered here. OHLC knows the last 720 bars and always ends with the one in progress.
 """
@@ -192,6 +192,11 @@ class KrakenRest:
 def pair_of(instrument: str) -> str:
     """Kraken's name of `instrument`: BTC-USDT is XBTUSDT."""
     return "".join(map(_altname, instrument.split("-")))
+
+
+def asset_of(asset: str) -> str:
+    """Kraken's name of `asset` where its oldest assets have a prefix: BTC is XXBT."""
+    return _ASSETS.get(asset, asset)
 
 
 def rfc3339(ns: int) -> str:

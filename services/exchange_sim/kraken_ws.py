@@ -1,6 +1,6 @@
 """Kraken's WebSocket v2, /kraken/v2: the channels `trade` and `ticker`, acknowledged pair by pair, and `heartbeat` when nothing else is said.
 
-Two habits of the real one matter to a reader. Whoever subscribes to `trade` is first told the last 50 trades again, as a snapshot.
+`executions` and `balances` are told to whoever shows a token (`kraken_executions`). Two habits of the real one matter to a reader. Whoever subscribes to `trade` is first told the last 50 trades again, as a snapshot.
 And `ticker` with `event_trigger` "bbo" speaks only when a best price moves, not when a quantity does.
 """
 
@@ -15,7 +15,9 @@ import msgspec
 from aiohttp import WSMsgType, web
 
 from libs.trading.venue import VenueUpdate
+from services.exchange_sim.kraken_executions import BALANCES, EXECUTIONS, PRIVATE, KrakenNews
 from services.exchange_sim.kraken_rest import rfc3339
+from services.exchange_sim.kraken_signing import KrakenGate
 from services.exchange_sim.market import Event, Quote, Trade
 from services.exchange_sim.other_venues import OtherVenue
 from services.exchange_sim.sockets import Socket
@@ -33,6 +35,7 @@ class _Params(msgspec.Struct):
     symbol: list[str] = []
     snapshot: bool = True
     event_trigger: str = "trades"
+    token: str = ""
 
 
 class _Request(msgspec.Struct):
@@ -54,8 +57,11 @@ class _KrakenSocket(Socket):
 class KrakenSockets:
     """The streams of /kraken/v2. `connections` are those of the whole server."""
 
-    def __init__(self, venue: OtherVenue, connections: dict[Socket, None]):
+    def __init__(self, venue: OtherVenue, connections: dict[Socket, None], gate: KrakenGate, news: KrakenNews):
         self._venue = venue
+        self._gate = gate
+        self._news = news
+        self._moves = itertools.count(1)
         self._connections = connections
         self._streams = Streams()
         self._instruments = {symbol_of(name): name for name in venue.listings}
@@ -101,10 +107,41 @@ class KrakenSockets:
                 self._emit_ticker("bbo", name)
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
-        """There is no account here."""
+        """Orders changed: those at Kraken are told."""
+        if self._streams.is_idle:
+            return
+        for told in self._news.executions(updates):
+            self._emit_private(EXECUTIONS, [told])
+        for update in updates:
+            if update.fill is not None and update.order.instrument.startswith("kraken:"):
+                self._emit_private(BALANCES, self._news.traded(update.fill))
 
     def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
-        """There is no account here."""
+        """Money came or went: tell who asked for balances."""
+        self._emit_private(BALANCES, [self._news.moved(asset, amount, now, next(self._moves))])
+
+    def _emit_private(self, channel: str, data: list[Json]) -> None:
+        frame = {"channel": channel, "type": "update", "data": data, "sequence": next(self._numbers)}
+        self._streams.emit(_account_stream(channel), lambda: _text(frame))
+
+    def _change_private(self, socket: Socket, asked: _Request, now: int) -> None:
+        """Subscribe to the account, or unsubscribe: acknowledgement, snapshot, updates."""
+        channel = asked.params.channel
+        stream = _account_stream(channel)
+        if not self._gate.takes(asked.params.token):
+            return _refuse(socket, asked, "ESession:Invalid session", now)
+        if asked.method == "unsubscribe":
+            self._streams.unsubscribe(socket, stream)
+        elif self._streams.has(socket, stream):
+            return _refuse(socket, asked, "Already subscribed", now)
+        elif socket.refuses([stream]):
+            return _refuse(socket, asked, "Subscription refused", now)
+        result = {"channel": channel, "snapshot": True}
+        socket.send(_text({"method": asked.method, **_req_id(asked), "result": result, "success": True, **_times(now)}))
+        if asked.method == "subscribe":
+            socket.send(_text(self._news.snapshot(channel)), stream)
+            socket.is_market = False
+            self._streams.subscribe(socket, stream)
 
     def _answer(self, socket: Socket, text: str) -> None:
         now = self._venue.now()
@@ -116,6 +153,8 @@ class KrakenSockets:
             return socket.send(_text({"method": "pong", **_req_id(asked), **_times(now)}))
         if asked.method not in ("subscribe", "unsubscribe"):
             return _refuse(socket, asked, f"Unsupported method: {asked.method}", now)
+        if asked.params.channel in PRIVATE:
+            return self._change_private(socket, asked, now)
         if asked.params.channel not in CHANNELS:
             return _refuse(socket, asked, f"Unsupported channel: {asked.params.channel}", now)
         if asked.params.event_trigger not in TRIGGERS:
@@ -184,6 +223,11 @@ class KrakenSockets:
             if socket.is_quiet:
                 socket.send('{"channel":"heartbeat"}')
             socket.is_quiet = True
+
+
+def _account_stream(channel: str) -> str:
+    """What faults call a private channel: "account" is part of both."""
+    return f"account:{channel}"
 
 
 def symbol_of(instrument: str) -> str:

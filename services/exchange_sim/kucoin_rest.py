@@ -46,10 +46,12 @@ class KucoinRefusal(Exception):
 
 
 class KucoinRest:
-    """Answers of /kucoin/api."""
+    """Answers of /kucoin/api; `status` says whether an instrument is traded there, `skew_ms` how far the clock is off."""
 
-    def __init__(self, venue: OtherVenue):
+    def __init__(self, venue: OtherVenue, status: Callable[[str], str], skew_ms: Callable[[], int]):
         self._venue = venue
+        self._market_status = status
+        self._skew_ms = skew_ms
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Where they live."""
@@ -86,7 +88,7 @@ class KucoinRest:
 
     def timestamp(self, request: web.Request) -> int:
         """Timestamp: venue time, milliseconds."""
-        return millis(self._venue.now())
+        return millis(self._venue.now()) + self._skew_ms()
 
     def status(self, request: web.Request) -> Json:
         """Status."""
@@ -174,7 +176,7 @@ class KucoinRest:
             "priceLimitRate": "0.1",
             "minFunds": str(spec.notional_min),
             "isMarginEnabled": False,
-            "enableTrading": True,
+            "enableTrading": self._market_status(name) == "TRADING",
             "st": False,
         }
 

@@ -1,4 +1,5 @@
-"""KuCoin's WebSocket, at the address that bullet-public names: `/market/match`, `/spotMarket/level1` and `/market/ticker`.
+"""KuCoin's WebSocket, at the address that bullet-public names: `/market/match`, `/spotMarket/level1` and `/market/ticker`; and with the
+token of bullet-private those of the account (`kucoin_user`).
 
 One topic may name several instruments; each then speaks in a topic of its own. There are no snapshots: a topic is silent until
 something happens. Ids of trades (and `sequence`) rise but have gaps, so a missed trade does not show.
@@ -15,6 +16,7 @@ from aiohttp import WSMsgType, web
 
 from libs.trading.venue import VenueUpdate
 from services.exchange_sim.kucoin_rest import TOKEN
+from services.exchange_sim.kucoin_user import TOPICS, KucoinUser
 from services.exchange_sim.market import Event, Quote, Trade
 from services.exchange_sim.other_venues import OtherVenue
 from services.exchange_sim.sockets import Socket
@@ -35,10 +37,12 @@ class _Request(msgspec.Struct):
 class KucoinSockets:
     """The streams of /kucoin/endpoint. `connections` are those of the whole server."""
 
-    def __init__(self, venue: OtherVenue, connections: dict[Socket, None]):
+    def __init__(self, venue: OtherVenue, connections: dict[Socket, None], user: KucoinUser):
         self._venue = venue
         self._connections = connections
         self._streams = Streams()
+        self._user = user
+        self._private: dict[Socket, None] = {}
 
     def routes(self) -> Iterable[web.RouteDef]:
         """Where they live."""
@@ -51,7 +55,10 @@ class KucoinSockets:
         try:
             await socket.open(request)
             connect_id = request.query.get("connectId", "")
-            if request.query.get("token") != TOKEN:
+            token = request.query.get("token", "")
+            if token == self._user.token:
+                self._private[socket] = None
+            elif token != TOKEN:
                 await socket.ws.send_str(_error(connect_id, 401, "token is invalid"))
                 return socket.ws
             socket.send(_text({"id": connect_id, "type": "welcome"}))
@@ -62,6 +69,7 @@ class KucoinSockets:
             socket.stop_writing()
             self._streams.drop(socket)
             self._connections.pop(socket, None)
+            self._private.pop(socket, None)
         return socket.ws
 
     def on_market(self, event: Event) -> None:
@@ -76,10 +84,14 @@ class KucoinSockets:
             self._streams.emit(f"{TICKER}:{name}", lambda: _text(self._ticker(event)))
 
     def on_account(self, updates: list[VenueUpdate], now: int) -> None:
-        """There is no account here."""
+        """The account changed: tell whoever listens to it."""
+        for topic, frame in self._user.on_account(updates, now):
+            self._streams.emit(topic, lambda frame=frame: _text(frame))
 
     def on_transfer(self, asset: str, amount: Decimal, now: int) -> None:
-        """There is no account here."""
+        """Money moved."""
+        for topic, frame in self._user.on_transfer(asset, now):
+            self._streams.emit(topic, lambda frame=frame: _text(frame))
 
     def _answer(self, socket: Socket, text: str) -> None:
         now = self._venue.now()
@@ -91,13 +103,18 @@ class KucoinSockets:
             return socket.send(_text({"id": asked.id, "type": "pong", "timestamp": now // 1000}))
         if asked.type not in ("subscribe", "unsubscribe"):
             return socket.send(_error(asked.id, 415, "type is not supported"))
+        if asked.topic in TOPICS and socket in self._private:
+            return self._change(socket, asked, [asked.topic])
         channel, _, names = asked.topic.partition(":")
         instruments = names.split(",")
         if channel not in (MATCH, LEVEL1, TICKER) or any(name not in self._venue.listings for name in instruments):
             return socket.send(_error(asked.id, 404, f"topic {asked.topic} is not found"))
         if len(instruments) > TOPICS_MAX:
             return socket.send(_error(asked.id, 509, "exceed max subscription count limitation of 100 per time"))
-        topics = [f"{channel}:{name}" for name in instruments]
+        return self._change(socket, asked, [f"{channel}:{name}" for name in instruments])
+
+    def _change(self, socket: Socket, asked: _Request, topics: list[str]) -> None:
+        """Subscribe or unsubscribe."""
         if asked.type == "subscribe" and socket.refuses(topics):
             return socket.send(_error(asked.id, 400, f"topic {asked.topic} is refused"))
         if asked.response:

@@ -107,10 +107,10 @@ class AccountRest:
     async def open_orders(self, request: web.Request) -> web.Response:
         """GET openOrders, of one symbol or all."""
         params = await self._signed(request)
-        instrument = self._desk.instrument(params) if "symbol" in params else None
+        asked = {self._desk.instrument(params)} if "symbol" in params else set(self._exchange.market.histories)
         self._exchange.catch_up()
         orders = self._exchange.venue.all_orders()
-        return reply([order_shown(o) for o in orders if o.is_open and instrument in (None, o.instrument)])
+        return reply([order_shown(o) for o in orders if o.is_open and o.instrument in asked])
 
     async def all_orders(self, request: web.Request) -> web.Response:
         """GET allOrders: of one symbol, from an id or a time on, else the last ones."""

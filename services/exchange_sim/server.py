@@ -20,9 +20,17 @@ from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_desk import FaultDesk
 from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.hub import Hub
+from services.exchange_sim.kraken_account import KrakenAccount
+from services.exchange_sim.kraken_executions import KrakenNews
+from services.exchange_sim.kraken_orders import KrakenDesk
 from services.exchange_sim.kraken_rest import KrakenRest
+from services.exchange_sim.kraken_signing import KrakenGate
 from services.exchange_sim.kraken_ws import KrakenSockets
+from services.exchange_sim.kucoin_account import KucoinAccount
+from services.exchange_sim.kucoin_private import KucoinPrivate
 from services.exchange_sim.kucoin_rest import KucoinRest
+from services.exchange_sim.kucoin_signing import KucoinGate
+from services.exchange_sim.kucoin_user import KucoinUser
 from services.exchange_sim.kucoin_ws import KucoinSockets
 from services.exchange_sim.market import Market
 from services.exchange_sim.order_lists import ListDesk
@@ -34,9 +42,10 @@ from services.exchange_sim.replies import reply, speak_binance
 from services.exchange_sim.rest_account import AccountRest
 from services.exchange_sim.rest_key import KeyRest
 from services.exchange_sim.rest_market import MarketRest
-from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, rights_of
+from services.exchange_sim.settings import WEIGHT_LIMIT, Settings, passphrase_of, rights_of
 from services.exchange_sim.signing import Gate
 from services.exchange_sim.sockets import WATCH
+from services.exchange_sim.twins import Twins
 from services.exchange_sim.weights import Weights
 from services.exchange_sim.ws_account import AccountSockets
 from services.exchange_sim.ws_market import MarketSockets
@@ -49,6 +58,8 @@ WAIT_S_MIN = 0.002
 WAIT_S_MAX = 0.05
 EVENTS_BETWEEN_BREATHS = 200
 SECOND = 1_000_000_000
+
+Part = KrakenAccount | KrakenRest | KrakenSockets | KucoinPrivate | KucoinRest | KucoinSockets
 
 _log = structlog.get_logger(__name__)
 
@@ -74,11 +85,13 @@ class ExchangeServer:
         settings = self._settings
         market = self._market or market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
+        twins = Twins((KRAKEN, KUCOIN), market)
         self.exchange = Exchange(
             market,
-            SpotVenue(specs, settings.balances(), settings.fill_model()),
+            SpotVenue(specs | twins.specs, settings.balances(), settings.fill_model(), quote_fees=twins.specs),
             AccountStore(settings.folder),
             lambda now: VenueClock(now, settings.speed),
+            elsewhere=twins,
         )
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
@@ -130,19 +143,33 @@ class ExchangeServer:
             self.control,
             self.hands,
             KeyRest(gate, self.exchange.clock),
-            *self._other_venues(),
+            *self._other_venues(gate),
         ):
             app.router.add_routes(part.routes())
         app.router.add_get("/livez", self._alive)
         app.router.add_get("/readyz", self._alive)
         return app
 
-    def _other_venues(self) -> Iterator[KrakenRest | KrakenSockets | KucoinRest | KucoinSockets]:
-        """Kraken and KuCoin, public data only: on the same market, in the same process."""
+    def _other_venues(self, gate: Gate) -> Iterator[Part]:
+        """Kraken and KuCoin: on the same market, in the same process, with the same account."""
         kraken, kucoin = OtherVenue(KRAKEN, self.exchange), OtherVenue(KUCOIN, self.exchange)
-        streams = (KrakenSockets(kraken, self.hub.sockets), KucoinSockets(kucoin, self.hub.sockets))
+        key, secret = self._settings.credentials()
+        kraken_gate = KrakenGate(key, secret, lambda: gate.rights, kraken.now)
+        kraken_desk = KrakenDesk(self.exchange, kraken)
+        kraken_news = KrakenNews(kraken_desk, self.exchange.venue.balances)
+        kucoin_gate = KucoinGate(gate, key, secret, passphrase_of(self._settings), self.exchange.clock)
+        kucoin_account = KucoinAccount(self.exchange, kucoin)
+        kucoin_user = KucoinUser(self.exchange.venue, kucoin_account, kucoin_gate.token)
+        streams = (
+            KrakenSockets(kraken, self.hub.sockets, kraken_gate, kraken_news),
+            KucoinSockets(kucoin, self.hub.sockets, kucoin_user),
+        )
         self.exchange.listeners.extend(streams)
-        yield from (*streams, KrakenRest(kraken), KucoinRest(kucoin))
+        yield from streams
+        yield KrakenAccount(kraken_desk, kraken_gate, self.faults.script)
+        yield KrakenRest(kraken)
+        yield KucoinPrivate(self.exchange, kucoin, kucoin_account, kucoin_gate, self.faults.script)
+        yield KucoinRest(kucoin, kucoin_account.market_status, lambda: gate.skew_ms)
 
     async def _alive(self, request: web.Request) -> web.Response:
         return reply({"status": "ok", "now_ns": self.exchange.clock.now_ns()})

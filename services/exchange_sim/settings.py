@@ -74,6 +74,9 @@ class Settings(ServiceSettings):
         default=None, description="the API key clients must send; none: no private calls"
     )
     sim_api_secret_file: Path | None = Field(default=None, description="the secret they must sign with")
+    sim_api_passphrase_file: Path | None = Field(
+        default=None, description="the passphrase KuCoin's clients must send; none: no private calls there"
+    )
 
     sim_key_withdrawals: bool = Field(default=False, description="the key may withdraw, which no bot's key should")
     sim_key_trading: bool = Field(default=True, description="the key may enter and cancel orders")
@@ -129,6 +132,15 @@ class Settings(ServiceSettings):
         """
         key = _content(self.sim_api_key_file, "BULKHEAD_SIM_API_KEY_FILE")
         return key, _content(self.sim_api_secret_file, "BULKHEAD_SIM_API_SECRET_FILE")
+
+
+def passphrase_of(settings: Settings) -> str:
+    """The passphrase; empty when no file is named.
+
+    Raises:
+        SettingsError: the file cannot be read.
+    """
+    return _content(settings.sim_api_passphrase_file, "BULKHEAD_SIM_API_PASSPHRASE_FILE")
 
 
 def rights_of(settings: Settings) -> KeyRights:

@@ -1,13 +1,16 @@
 """What a refusal of the venue is about: the order, or something that would refuse any order.
 
-Codes and texts are Binance's. A code alone does not tell (-2010 and -2011 carry everything from a missing balance to an account that is
-locked), so the text decides first, where it is one that the venue is known to use, and the code after it.
+Codes and texts are Binance's; other venues have tables of their own (`refusals_kraken`, `refusals_kucoin`). A code alone does not tell
+(-2010 and -2011 carry everything from a missing balance to an account that is locked), so the text decides first, where it is one
+that the venue is known to use, and the code after it.
 """
 
 from __future__ import annotations
 
 from typing import Literal
 
+from services.order_executor import refusals_kucoin
+from services.order_executor.refusals_kraken import is_krakens, kraken_kind_of
 from services.order_executor.requests import NEVER_SENT
 
 Kind = Literal[
@@ -75,9 +78,12 @@ TEXTS: tuple[tuple[str, Kind], ...] = (
 
 def kind_of(code: str, detail: str) -> Kind:
     """What the refusal `code` with the venue's text `detail` is about; anything unknown is about the ORDER."""
+    if is_krakens(code):
+        return kraken_kind_of(code)
     if code in SPEAKING_CODES:
         said = detail.lower()
         for text, kind in TEXTS:
             if text in said:
                 return kind
-    return next((kind for codes, kind in DEFAULTS if code in codes), "ORDER")
+    known = next((kind for codes, kind in DEFAULTS if code in codes), None)
+    return known or refusals_kucoin.kind_of(code, detail) or "ORDER"

@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
-from pydantic import AliasChoices, Field, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, ValidationInfo, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from libs.runtime.settings import Instruments, Listed, ServiceSettings, SettingsError, read_secret_file
+from services.order_executor import settings_kraken, settings_kucoin
 from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
@@ -41,6 +42,9 @@ class Settings(ServiceSettings):
     )
     exec_api_key_file: Path = Field(description="holds the venue's API key; mode 0600")
     exec_api_secret_file: Path = Field(description="holds the secret it signs with; mode 0600")
+    exec_api_passphrase_file: Path | None = Field(
+        default=None, description="KuCoin only: holds the passphrase of the key; mode 0600"
+    )
     exec_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
@@ -87,7 +91,8 @@ class Settings(ServiceSettings):
     )
 
     exec_pairs: bool = Field(
-        default=True, description="the venue links a stop and a target (OCO); else we watch the target"
+        default=True,
+        description="the venue links a stop and a target (OCO); else we watch the target; kraken, kucoin: false",
     )
     exec_cover_ms_max: int = Field(
         default=10_000, ge=1_000, le=600_000, description="a position without a stop for so long is sold"
@@ -125,15 +130,27 @@ class Settings(ServiceSettings):
             raise ValueError("want milliseconds separated by commas, the last at least 100")
         return value
 
-    @field_validator("exec_api_key_file", "exec_api_secret_file")
+    @field_validator("exec_api_key_file", "exec_api_secret_file", "exec_api_passphrase_file")
     @classmethod
-    def _is_usable(cls, value: Path, info: ValidationInfo) -> Path:
+    def _is_usable(cls, value: Path | None, info: ValidationInfo) -> Path | None:
         venue = info.data.get("exec_venue", "binance")
+        if value is None:
+            return None
         if info.field_name == "exec_api_key_file":
             _key_in(value, venue)
-        else:
+        elif info.field_name == "exec_api_secret_file":
             _secret_in(value, venue)
+        else:
+            settings_kucoin.passphrase_in(value)
         return value
+
+    @model_validator(mode="after")
+    def _can_be_done_there(self) -> Self:
+        if self.exec_venue == "kraken":
+            settings_kraken.check_choices(pairs=self.exec_pairs, recv_window_ms=self.exec_recv_window_ms)
+        if self.exec_venue == "kucoin":
+            settings_kucoin.check_choices(pairs=self.exec_pairs, passphrase_file=self.exec_api_passphrase_file)
+        return self
 
     def credentials(self) -> tuple[str, str]:
         """The API key and its secret; from now on redacted wherever they might be printed.
@@ -142,6 +159,14 @@ class Settings(ServiceSettings):
             SettingsError: a file is missing, others may read it, or it holds nothing that the venue issues.
         """
         return _key_in(self.exec_api_key_file, self.exec_venue), _secret_in(self.exec_api_secret_file, self.exec_venue)
+
+    def passphrase(self) -> str:
+        """The passphrase that KuCoin wants beside key and secret; redacted like them.
+
+        Raises:
+            SettingsError: as `credentials`.
+        """
+        return settings_kucoin.passphrase_in(self.exec_api_passphrase_file)
 
     def machine(self) -> OrderExecutorMachine.Settings:
         """The part that can change a decision."""
@@ -176,17 +201,25 @@ class Settings(ServiceSettings):
 
 
 def _key_in(path: Path, venue: str) -> str:
-    """Binance's form, before anything is called: a key with a blank too many is answered with -2014 for ever."""
+    """In the venue's form, before anything is called: a key with a blank too many is answered with -2014 for ever."""
     key = read_secret_file(path, KEY_FILE)
     if venue in BINANCE and not BINANCE_CREDENTIAL.fullmatch(key):
         raise SettingsError(
             f"{KEY_FILE}: {str(path)!r} does not hold a Binance API key: want 64 letters and digits, nothing else"
         )
+    if venue == "kraken":
+        settings_kraken.check_key(key, KEY_FILE, path)
+    if venue == "kucoin":
+        settings_kucoin.check_key(key, KEY_FILE, path)
     return key
 
 
 def _secret_in(path: Path, venue: str) -> str:
     secret = read_secret_file(path, SECRET_FILE)
+    if venue == "kraken":
+        settings_kraken.check_secret(secret, SECRET_FILE, path)
+    if venue == "kucoin":
+        settings_kucoin.check_secret(secret, SECRET_FILE, path)
     if venue not in BINANCE or BINANCE_CREDENTIAL.fullmatch(secret):
         return secret
     if PEM not in secret:

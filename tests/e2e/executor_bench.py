@@ -14,7 +14,7 @@ from libs.common.messages import Message, UserStreamChanged
 from libs.runtime.adapter import AdapterContext, Unmetered, VenueBudget
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
-from services.order_executor.adapters.ccxt_venue import CcxtVenue
+from services.order_executor.adapters.venues import venue_of
 from services.order_executor.settings import Settings
 from tests.e2e.venue_stand import VenueStand
 from tests.unit.order_executor.desk import BTC, ETH, policy
@@ -37,7 +37,7 @@ class Bench:
         self.lease = True
         self.now = now
         self.count = 0
-        self.adapter = CcxtVenue(_settings(home, url, key, secret, **changes))
+        self.adapter = venue_of(_settings(home, url, key, secret, **changes))
         self.context = AdapterContext(
             emit=self.heard.append,
             publish_market=self.heard.append,

@@ -30,6 +30,7 @@ MODULES = {name: module for name, module in SERVICES.items() if name != "cli"}
 EVERYBODY = {**MODULES, "exchange-sim": "services.exchange_sim"}
 PASSWORD = "hunter2-hunter2"
 FREE = {"home", "http_host", "sim_host", "sim_data", "database_url_file", "sim_api_key_file", "sim_api_secret_file"}
+FREE |= {"sim_api_passphrase_file"}
 """Any text is a path or a host; whether there is one is found out when it is used."""
 
 
@@ -71,6 +72,8 @@ def wrong_values(name: str, field: FieldInfo) -> list[str]:
         beyond = [str(highest + 1)] if highest is not None else []
         below = [str(lowest - 1)] if lowest is not None else []
         return ["seven", "nan", "1e400", *beyond, *below]
+    if bool in kinds:
+        return ["perhaps"]
     if datetime in kinds:
         return ["yesterday", "2026-01-05T00:00:00"]
     if get_origin(field.annotation) is tuple:
@@ -134,7 +137,9 @@ def test_a_wrong_value_is_refused_by_name(
     said = capsys.readouterr().err
     lines = [line for line in said.splitlines() if line.startswith(f"{variable}: got ")]
     assert lines, said
-    is_hidden = any(word in variable for word in ("SECRET", "KEY", "SEED", "DATABASE_URL")) and value[0] != "/"
+    is_hidden = (
+        any(word in variable for word in ("SECRET", "KEY", "SEED", "PASSPHRASE", "DATABASE_URL")) and value[0] != "/"
+    )
     shown = "(not shown)" if is_hidden else repr(value[:80])
     assert [line for line in lines if shown not in line or (field.description or "") not in line] == []
     assert PASSWORD not in said

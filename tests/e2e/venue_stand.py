@@ -34,12 +34,14 @@ class VenueStand:
     def __init__(self, home: Path, **settings: Any):
         home.mkdir(parents=True, exist_ok=True)
         self.key, self.secret = secrets.token_hex(32), secrets.token_hex(32)
-        for name, value in (("key", self.key), ("secret", self.secret)):
+        self.passphrase = secrets.token_hex(8)
+        for name, value in (("key", self.key), ("secret", self.secret), ("passphrase", self.passphrase)):
             (home / name).write_text(value + "\n")
         given = {
             "sim_mode": "step",
             "sim_api_key_file": home / "key",
             "sim_api_secret_file": home / "secret",
+            "sim_api_passphrase_file": home / "passphrase",
             **settings,
         }
         self.settings = Settings(home=home, **given)

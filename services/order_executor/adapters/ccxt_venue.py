@@ -8,6 +8,8 @@ the strings that were decided, and answers are read from the raw fields. Whateve
     ordering      orders and pairs               questions    look-ups and the account
     venue_check   key, clock, fees, listings     clock_drift  whose time requests are signed with
     user_stream   what the venue tells by itself gauges       what Prometheus is shown
+
+Another venue overrides what differs (`kraken_venue`, `kucoin_venue`); which one there is, `venues` decides.
 """
 
 from __future__ import annotations
@@ -24,6 +26,7 @@ from libs.runtime.adapter import AdapterContext
 from libs.runtime.ccxt_budget import spend_from
 from libs.runtime.core import Asked
 from libs.trading.binance_ccxt import ccxt_config, follow_clock
+from services.order_executor.adapters.classify import outcome_of
 from services.order_executor.adapters.clock_drift import ClockDrift
 from services.order_executor.adapters.frames import symbol_of
 from services.order_executor.adapters.gauges import ExecutionSeries
@@ -32,7 +35,7 @@ from services.order_executor.adapters.ordering import Ordering
 from services.order_executor.adapters.questions import Questions
 from services.order_executor.adapters.user_stream import CONNECT_S_MAX, UserStream
 from services.order_executor.adapters.venue_check import VenueCheck
-from services.order_executor.adapters.wire import Wire
+from services.order_executor.adapters.wire import Judge, Wire
 from services.order_executor.requests import (
     NEVER_SENT,
     CancelOrder,
@@ -49,12 +52,24 @@ VENUE = "binance"
 """Whose budget, when the settings name nobody."""
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """What carries requests out, and what listens; each answers as the one at Binance does."""
+
+    ordering: Any
+    questions: Any
+    check: Any
+    stream: UserStream
+
+
 class CcxtVenue:
     """The venue adapter of the order executor."""
 
+    judge: Judge = staticmethod(outcome_of)
+    """What a failed request proves."""
+
     def __init__(self, settings: Settings):
         self._settings = settings
-        self._config = _config(settings)
+        self._config = self.config(settings)
         self._venue = settings.exec_venue or VENUE
         self._context: AdapterContext
         self._wire: Wire | None = None
@@ -65,25 +80,12 @@ class CcxtVenue:
     async def open(self, context: AdapterContext) -> None:
         """Start reading the user stream. A venue that is down is no reason not to start."""
         self._context = context
-        self._drift = drift = ClockDrift(context)
-        names = OrderNames()
-        wire = Wire(
-            self._client(),
-            self._venue,
-            context,
-            self._settings.exec_deadline_ms,
-            ready=drift.settled,
-            heed=drift.heed,
-        )
-        self._wire = wire
-        self._ordering = Ordering(wire, context, names)
-        self._questions = Questions(wire, names)
-        self._check = VenueCheck(wire, drift)
+        self._drift = drift = self.clock(context)
+        self._wire = wire = self.wire(context, drift)
+        self._parts = parts = self.parts(wire, context, drift)
         self._series = ExecutionSeries(context.registry, context.state, self._settings.instruments)
         drift.start(wire)
-        symbols = {symbol_of(name): name for name in self._settings.instruments}
-        stream = UserStream(self._stream_client, symbols, context, drift.doubt)
-        self._stream = asyncio.create_task(stream.run(), name="user stream")
+        self._stream = asyncio.create_task(parts.stream.run(), name="user stream")
         self._opened.set()
 
     async def close(self) -> None:
@@ -105,21 +107,21 @@ class CcxtVenue:
         began = time.monotonic()
         match asked.request:
             case SubmitOrder() as request:
-                answer: Answer = await self._ordering.submit(asked.request_id, request)
+                answer: Answer = await self._parts.ordering.submit(asked.request_id, request)
                 self._count(answer, began)
             case SubmitPair() as request:
-                answer = await self._ordering.submit_pair(asked.request_id, request)
+                answer = await self._parts.ordering.submit_pair(asked.request_id, request)
                 self._count(answer, began)
             case CancelOrder() as request:
-                answer = await self._ordering.cancel(asked.request_id, request)
+                answer = await self._parts.ordering.cancel(asked.request_id, request)
             case CancelPair() as request:
-                answer = await self._ordering.cancel_pair(asked.request_id, request)
+                answer = await self._parts.ordering.cancel_pair(asked.request_id, request)
             case LookUpOrder() as request:
-                answer = await self._questions.look_up(asked.request_id, request)
+                answer = await self._parts.questions.look_up(asked.request_id, request)
             case ReadAccount() as request:
-                answer = await self._questions.read_account(asked.request_id, request)
+                answer = await self._parts.questions.read_account(asked.request_id, request)
             case CheckVenue() as request:
-                answer = await self._check.check(asked.request_id, request)
+                answer = await self._parts.check.check(asked.request_id, request)
             case request:
                 raise TypeError(f"the venue cannot {type(request).__name__}")
         now = self._context.clock.now()
@@ -130,20 +132,48 @@ class CcxtVenue:
         outcome = NEVER_SENT if answer.code == NEVER_SENT else answer.outcome
         self._series.submitted(outcome, time.monotonic() - began)
 
-    def _client(self) -> Any:
+    @staticmethod
+    def config(settings: Settings) -> dict[str, Any]:
+        """How ccxt is made: nothing of its own pace, nothing repeated."""
+        config = ccxt_config(settings.exec_venue_url, *settings.credentials())
+        options = {**config["options"], "recvWindow": settings.exec_recv_window_ms, "maxRetriesOnFailure": 0}
+        return {**config, "enableRateLimit": False, "timeout": settings.exec_deadline_ms, "options": options}
+
+    def clock(self, context: AdapterContext) -> ClockDrift:
+        """Whose time requests are signed with."""
+        return ClockDrift(context)
+
+    def wire(self, context: AdapterContext, drift: ClockDrift) -> Wire:
+        """What every request goes through."""
+        return Wire(
+            self.client(),
+            self._venue,
+            context,
+            self._settings.exec_deadline_ms,
+            judge=self.judge,
+            ready=drift.settled,
+            heed=drift.heed,
+        )
+
+    def parts(self, wire: Wire, context: AdapterContext, drift: ClockDrift) -> Parts:
+        """What carries the requests out, and what listens."""
+        names = OrderNames()
+        symbols = {symbol_of(name): name for name in self._settings.instruments}
+        return Parts(
+            ordering=Ordering(wire, context, names),
+            questions=Questions(wire, names),
+            check=VenueCheck(wire, drift),
+            stream=UserStream(self.stream_client, symbols, context, drift.doubt),
+        )
+
+    def client(self) -> Any:
+        """A ccxt client that stamps requests with the venue's time."""
         exchange = ccxt.pro.binance(self._config)
         follow_clock(exchange, self._drift.now_ns)
         return exchange
 
-    def _stream_client(self) -> Any:
+    def stream_client(self) -> Any:
         """For the user stream: its few REST calls wait like orders, for without it fills are heard late."""
-        exchange = self._client()
+        exchange = self.client()
         spend_from(self._context.budget, exchange, self._venue, lane="orders", deadline_s=CONNECT_S_MAX)
         return exchange
-
-
-def _config(settings: Settings) -> dict[str, Any]:
-    """How ccxt is made: nothing of its own pace, nothing repeated."""
-    config = ccxt_config(settings.exec_venue_url, *settings.credentials())
-    options = {**config["options"], "recvWindow": settings.exec_recv_window_ms, "maxRetriesOnFailure": 0}
-    return {**config, "enableRateLimit": False, "timeout": settings.exec_deadline_ms, "options": options}

@@ -84,13 +84,17 @@ class ClockDrift:
         assert self._wire is not None
         await self._wire.take(TIME_WEIGHT, lane)  # before the clock is read: waiting for room is no round trip
         began = self._context.clock.now()
-        raw = await self._wire.send(self._wire.exchange.public_get_time, {})
+        shown_ms, error_ms = await self._shown(self._wire)
         ended = self._context.clock.now()
-        drift = Drift(venue_time(raw) - (began + ended) // 2 // MS, (ended - began) // 2 // MS)
+        drift = Drift(shown_ms - (began + ended) // 2 // MS, (ended - began) // 2 // MS + error_ms)
         if drift.proven_ms != self._drift.proven_ms:
             self._context.logger.info("venue_clock", offset_ms=drift.offset_ms, error_ms=drift.error_ms)
         self._drift = drift
         return drift
+
+    async def _shown(self, wire: Wire) -> tuple[int, int]:
+        """What the venue's clock shows, and how coarse that is; milliseconds."""
+        return venue_time(await wire.send(wire.exchange.public_get_time, {})), 0
 
     def _begin(self, lane: Lane) -> None:
         if self._measuring is None or self._measuring.done():

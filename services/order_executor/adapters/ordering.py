@@ -42,14 +42,14 @@ class Ordering:
         """One new order."""
         raw = await self._submitted(self._wire.exchange.private_post_order, _order_params(request), request, orders=1)
         if isinstance(raw, Outcome):
-            return _answered(request_id, request, raw)
+            return answered(request_id, request, raw)
         try:
             shown = as_order(raw)
             order, fills = _named(shown, request.instrument, request.cl_ord_id)
         except BadFrame as error:
-            return _answered(request_id, request, _bad(error))
+            return answered(request_id, request, bad_answer(error))
         self._remember(order)
-        return _confirmed(request_id, request, order, fills)
+        return confirmed(request_id, request, order, fills)
 
     async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
         """A stop and a target of which one ends the other."""
@@ -63,15 +63,15 @@ class Ordering:
         params = {"symbol": symbol_of(request.instrument), "origClientOrderId": request.cl_ord_id}
         raw = await self._cancelled(self._wire.exchange.private_delete_order, params)
         if isinstance(raw, Outcome):
-            return _answered(request_id, request, raw)
+            return answered(request_id, request, raw)
         try:
             shown = next((each for each in reports_of(raw) if _name_of(each) == request.cl_ord_id), None)
             if shown is None:
                 raise BadFrame(ANOTHER)
             order, _ = _named(shown, request.instrument, request.cl_ord_id)
         except BadFrame as error:
-            return _answered(request_id, request, _bad(error))
-        return _confirmed(request_id, request, order, ())
+            return answered(request_id, request, bad_answer(error))
+        return confirmed(request_id, request, order, ())
 
     async def cancel_pair(self, request_id: str, request: CancelPair) -> PairAnswered:
         """Take a pair back; the answer says how both of its orders ended."""
@@ -123,16 +123,18 @@ class Ordering:
         self, request_id: str, instrument: str, list_id: str, raw: Any, wanted: set[str]
     ) -> PairAnswered:
         if isinstance(raw, Outcome):
-            return _pair_failed(request_id, instrument, list_id, raw)
+            return pair_failed(request_id, instrument, list_id, raw)
         try:
             pair = as_pair(raw)
             orders = tuple(venue_order(each, instrument) for each in pair.order_reports)
             fills = tuple(fill for each in pair.order_reports for fill in answered_fills(each, instrument))
         except BadFrame as error:
-            return _pair_failed(request_id, instrument, list_id, _bad(error))
+            return pair_failed(request_id, instrument, list_id, bad_answer(error))
         names = {order.cl_ord_id for order in orders}
         if pair.list_client_order_id != list_id or len(names) != 2 or not names >= wanted:
-            return _pair_failed(request_id, instrument, list_id, _bad(BadFrame("the answer is about another pair")))
+            return pair_failed(
+                request_id, instrument, list_id, bad_answer(BadFrame("the answer is about another pair"))
+            )
         for order in orders:
             self._remember(order)
         return PairAnswered(
@@ -165,7 +167,8 @@ def _named(raw: RawOrder, instrument: str, cl_ord_id: str) -> tuple[VenueOrder, 
     return venue_order(raw, instrument), answered_fills(raw, instrument)
 
 
-def _bad(error: BadFrame) -> Outcome:
+def bad_answer(error: BadFrame) -> Outcome:
+    """What an answer that is none proves: nothing."""
     return Outcome("UNKNOWN", "BAD_ANSWER", str(error))
 
 
@@ -203,7 +206,8 @@ def _pair_params(request: SubmitPair) -> dict[str, Any]:
     }
 
 
-def _answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outcome) -> OrderAnswered:
+def answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outcome) -> OrderAnswered:
+    """The answer where nothing was confirmed."""
     return OrderAnswered(
         request_id=request_id,
         instrument=request.instrument,
@@ -216,9 +220,10 @@ def _answered(request_id: str, request: SubmitOrder | CancelOrder, outcome: Outc
     )
 
 
-def _confirmed(
+def confirmed(
     request_id: str, request: SubmitOrder | CancelOrder, order: VenueOrder, fills: tuple[VenueFill, ...]
 ) -> OrderAnswered:
+    """The answer of a venue that has the order."""
     return OrderAnswered(
         request_id=request_id,
         instrument=request.instrument,
@@ -231,7 +236,8 @@ def _confirmed(
     )
 
 
-def _pair_failed(request_id: str, instrument: str, list_id: str, outcome: Outcome) -> PairAnswered:
+def pair_failed(request_id: str, instrument: str, list_id: str, outcome: Outcome) -> PairAnswered:
+    """The answer about a pair where nothing was confirmed."""
     return PairAnswered(
         request_id=request_id,
         instrument=instrument,

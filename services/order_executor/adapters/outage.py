@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from contextvars import ContextVar
 from functools import partial
 from typing import Any
@@ -287,10 +288,10 @@ class _Budget:
             await self._shared.take(venue, weight, lane, deadline_s, orders=orders)
 
 
-def logless(venue: type[Any]) -> Any:
+def logless(venue: Callable[[Settings], Adapter]) -> Any:
     """The factory of `venue`'s adapter with this companion around it."""
     return partial(_made, venue)
 
 
-def _made(venue: type[Any], settings: Settings) -> LoglessVenue:
+def _made(venue: Callable[[Settings], Adapter], settings: Settings) -> LoglessVenue:
     return LoglessVenue(venue(settings), settings)

@@ -42,7 +42,7 @@ class Questions:
             raw = await self._wire.ask(self._wire.exchange.private_get_order, asked, LOOK_UP_WEIGHT, "orders")
             order = venue_order(as_order(raw), request.instrument)
             if order.cl_ord_id != request.cl_ord_id:
-                return _looked_up(request_id, request, "FAILED", None, (), "the answer is about another order")
+                return looked_up(request_id, request, "FAILED", None, (), "the answer is about another order")
             self._remember(order)
             fills: tuple[VenueFill, ...] = ()
             if order.cum_qty:
@@ -52,10 +52,10 @@ class Questions:
                 fills = tuple(venue_fill(each, request.instrument, order.cl_ord_id) for each in found)
         except CallFailed as failed:
             word = "NOT_FOUND" if is_not_found(failed.heard) else "FAILED"
-            return _looked_up(request_id, request, word, None, (), failed.text)
+            return looked_up(request_id, request, word, None, (), failed.text)
         except BadFrame as error:
-            return _looked_up(request_id, request, "FAILED", None, (), str(error))
-        return _looked_up(request_id, request, "FOUND", order, fills, "")
+            return looked_up(request_id, request, "FAILED", None, (), str(error))
+        return looked_up(request_id, request, "FOUND", order, fills, "")
 
     async def read_account(self, request_id: str, request: ReadAccount) -> AccountRead:
         """Balances first and executions last, so that whatever moves the balances in between shows as an execution."""
@@ -76,9 +76,9 @@ class Questions:
                 for trade in await self._trades_after(name, request.fills_after.get(name)):
                     fills.append(venue_fill(trade, name, await self._name_of(name, trade)))
         except CallFailed as failed:
-            return _unread(request_id, failed.text)
+            return unread(request_id, failed.text)
         except BadFrame as error:
-            return _unread(request_id, str(error))
+            return unread(request_id, str(error))
         return AccountRead(
             request_id=request_id,
             ok=True,
@@ -127,11 +127,12 @@ class Questions:
         self._names.remember(order.instrument, order.venue_order_id, order.cl_ord_id)
 
 
-def _unread(request_id: str, detail: str) -> AccountRead:
+def unread(request_id: str, detail: str) -> AccountRead:
+    """A reading that failed."""
     return AccountRead(request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail=detail[:300])
 
 
-def _looked_up(
+def looked_up(
     request_id: str,
     request: LookUpOrder,
     outcome: Any,
@@ -139,6 +140,7 @@ def _looked_up(
     fills: tuple[VenueFill, ...],
     detail: str,
 ) -> OrderLookedUp:
+    """The answer to a look-up."""
     return OrderLookedUp(
         request_id=request_id,
         instrument=request.instrument,

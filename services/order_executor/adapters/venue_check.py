@@ -68,10 +68,10 @@ class VenueCheck:
         """All parts, at the same time."""
         failures: list[str] = []
         rights, standing, drift, tradable = await asyncio.gather(
-            _or_none("apiRestrictions", self._rights(), failures),
-            _or_none("account", self._standing(), failures),
-            _or_none("time", self._drift.measure(), failures),
-            _or_none("exchangeInfo", self._tradable(request.instruments), failures),
+            part_or_none("apiRestrictions", self._rights(), failures),
+            part_or_none("account", self._standing(), failures),
+            part_or_none("time", self._drift.measure(), failures),
+            part_or_none("exchangeInfo", self._tradable(request.instruments), failures),
         )
         rates = standing.commission_rates if standing else None
         return VenueChecked(
@@ -135,7 +135,7 @@ def _may_trade(rights: _Rights | None, standing: _Standing | None) -> bool | Non
     return None if None in said else True
 
 
-async def _or_none(name: str, part: Awaitable[T], failures: list[str]) -> T | None:
+async def part_or_none(name: str, part: Awaitable[T], failures: list[str]) -> T | None:
     """`part`, or None and why in `failures`."""
     try:
         return await part

@@ -11,6 +11,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from libs.runtime.settings import SettingsError, load_settings
+from services.order_executor.adapters.ccxt_venue import CcxtVenue
+from services.order_executor.adapters.kucoin_venue import KucoinVenue
+from services.order_executor.adapters.venues import venue_of
 from services.order_executor.machine import OrderExecutorMachine
 from services.order_executor.settings import Settings
 from tests.unit.order_executor.desk import policy
@@ -111,7 +114,8 @@ def test_a_private_key_of_another_kind_is_refused(environment):
 def test_another_venues_credentials_have_another_form(environment, monkeypatch):
     """Another venue's credentials have another form."""
     monkeypatch.setenv("BULKHEAD_EXEC_VENUE", "kraken")
-    (environment / "secret").write_text("q7Z+" * 20 + "==")
+    monkeypatch.setenv("BULKHEAD_EXEC_PAIRS", "false")
+    (environment / "secret").write_text("q7Z+" * 21 + "qw==")
     assert load_settings(Settings).credentials()[1].endswith("==")
 
 
@@ -131,4 +135,64 @@ def test_a_bad_setting_is_refused_by_name(environment, monkeypatch, variable, va
     """A bad setting is refused by name."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(SettingsError, match=variable):
+        load_settings(Settings)
+
+
+@pytest.fixture
+def kucoin(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A complete environment for KuCoin."""
+    for name, secret in (
+        ("key", "5" * 24),
+        ("secret", "a1b2c3d4-0000-4000-8000-000000000000"),
+        ("passphrase", "pass-phrase"),
+    ):
+        (environment / name).write_text(secret + "\n")
+        (environment / name).chmod(0o600)
+    monkeypatch.setenv("BULKHEAD_EXEC_VENUE", "kucoin")
+    monkeypatch.setenv("BULKHEAD_EXEC_PAIRS", "false")
+    monkeypatch.setenv("BULKHEAD_EXEC_API_PASSPHRASE_FILE", str(environment / "passphrase"))
+    return environment
+
+
+def test_kucoin_has_credentials_of_its_own_form_and_an_adapter_of_its_own(kucoin):
+    """KuCoin has credentials of its own form, a passphrase among them, and an adapter of its own."""
+    settings = load_settings(Settings)
+    assert settings.credentials()[0] == "5" * 24
+    assert settings.passphrase() == "pass-phrase"
+    assert isinstance(venue_of(settings), KucoinVenue)
+
+
+def test_at_binance_the_adapter_is_binances(environment):
+    """At Binance the adapter is Binance's, and no passphrase is wanted."""
+    made = venue_of(load_settings(Settings))
+    assert type(made) is CcxtVenue
+
+
+def test_pairs_at_kucoin_are_refused_by_name(kucoin, monkeypatch):
+    """Pairs at KuCoin are refused by name."""
+    monkeypatch.setenv("BULKHEAD_EXEC_PAIRS", "true")
+    with pytest.raises(SettingsError, match="BULKHEAD_EXEC_PAIRS"):
+        load_settings(Settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("key", "too short for a key"),
+        ("secret", "no blanks are in a secret of theirs"),
+        ("passphrase", "has blanks in it"),
+    ],
+)
+def test_what_kucoin_does_not_issue_is_refused_by_name(kucoin, name, content):
+    """What KuCoin does not issue is refused by name, and not shown."""
+    (kucoin / name).write_text(content)
+    with pytest.raises(SettingsError, match=f"BULKHEAD_EXEC_API_{name.upper()}_FILE") as refused:
+        load_settings(Settings)
+    assert content not in str(refused.value)
+
+
+def test_kucoin_wants_a_passphrase(kucoin, monkeypatch):
+    """KuCoin wants a passphrase."""
+    monkeypatch.delenv("BULKHEAD_EXEC_API_PASSPHRASE_FILE")
+    with pytest.raises(SettingsError, match="BULKHEAD_EXEC_API_PASSPHRASE_FILE"):
         load_settings(Settings)
