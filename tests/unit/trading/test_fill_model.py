@@ -237,3 +237,18 @@ def test_the_presets_are_what_the_page_says() -> None:
         == REALISTIC
     )
     assert (REALISTIC_BARS.latency_ms, REALISTIC_BARS.bar_cost_bps_max()) == (0, D("5.16227766"))
+
+
+def test_a_fee_in_quote_is_kept_for_where_a_waiting_market_order_slips() -> None:
+    """Where fees are paid in quote, a MARKET whose money no longer suffices buys less, and its fee can still be paid."""
+    made = SpotVenue({"BTC-USDT": BTC}, {"USDT": D("1012"), "BTC": D(0)}, SLOW, quote_fees=("BTC-USDT",))
+    quote(made, 0, 100.0, 50.0)
+    made.submit(order("BUY", "MARKET", "10"), SECOND)
+    quote(made, SECOND + 1, 109.0, 50.0)
+    made.advance(SECOND + 100 * MS)
+    (fill,) = made.fills()
+    (left,) = (held.free for held in made.balances() if held.asset == "USDT")
+    assert (fill.px, fill.commission_asset) == (D(109), "USDT")
+    assert 0 < fill.qty < 10
+    assert left == D(1012) - fill.px * fill.qty - fill.commission
+    assert 0 <= left < fill.px * BTC.qty_step * 2
