@@ -153,6 +153,8 @@ def _conclude(turn: Turn, read: AccountRead) -> None:
         reading.seen = digest_of(read)
         _reread(turn)
         return
+    if reading.unconfirmed:
+        turn.touched.update(dict.fromkeys(state.holdings))
     reading.unconfirmed = False
     if mismatches and mismatches != reading.told:
         turn.alert("NOT_RECONCILED", "page", "books and venue disagree: " + "; ".join(mismatches))

@@ -46,7 +46,6 @@ class Journal:
     """
 
     def __init__(self, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._path = folder / NAME
         self._steps: dict[str, Improvised] = {}
         self._used: dict[str, int] = {}
@@ -64,6 +63,7 @@ class Journal:
 
     def write(self, step: Improvised) -> None:
         """Note a step, or how it stands now; on disk when this returns."""
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with self._path.open("ab") as file:
             file.write(msgspec.json.encode(Step(step)) + b"\n")
             file.flush()
@@ -78,7 +78,8 @@ class Journal:
             if step is not None:
                 self._used[step.owner] = max(self._used.get(step.owner, 0), step.attempt + 1)
         self._used = {owner: count for owner, count in self._used.items() if owner in owners}
-        self._rewrite()
+        if self._path.exists():
+            self._rewrite()
 
     def _rewrite(self) -> None:
         lines = [*(Used(*each) for each in self._used.items()), *(Step(each) for each in self._steps.values())]
@@ -91,7 +92,7 @@ class Journal:
         _sync(self._path.parent)
 
     def _read(self) -> None:
-        if not self._path.exists():
+        if not self._path.is_file():
             return
         *lines, torn = self._path.read_bytes().split(b"\n")
         for number, line in enumerate(lines, 1):
