@@ -66,6 +66,9 @@ def unanswered(turn: Turn) -> None:
 def answered(turn: Turn, read: AccountRead) -> None:
     """Take a reading in."""
     reading = turn.state.reading
+    if read.request_id != REQUEST_ID:
+        turn.reject("UNKNOWN_REQUEST", f"a reading nobody asked for: {read.request_id[:80]}")
+        return
     reading.asked = False
     breakers.note(turn, breakers.ACCOUNT, REQUEST_ID, ok=read.ok)
     if not read.ok:

@@ -17,6 +17,9 @@ from services.order_executor.state import Holding, keep_last
 from services.order_executor.transitions import Fact, led_to
 from services.order_executor.turn import Ended, Turn
 
+SMALLEST, LARGEST = Decimal("1e-18"), Decimal("1e18")
+"""No venue trades less or more than this of anything: what lies beyond is nonsense, and arithmetic on it would end the process."""
+
 _SAYS: dict[Fact, ExecType] = {
     Fact.ACCEPTED: "NEW",
     Fact.REFUSED: "REJECTED",
@@ -153,13 +156,19 @@ def _is_news(turn: Turn, order: Order, fill: VenueFill) -> bool:
     """Whether an execution is to be booked: not yet, of this order, and of a quantity."""
     if exec_key(fill) in turn.state.booked:
         return False
-    if fill.instrument != order.instrument or fill.side != order.side or fill.qty <= ZERO or fill.px <= ZERO:
+    amounts = (fill.qty, fill.px)
+    if fill.instrument != order.instrument or fill.side != order.side or not all(map(_is_amount, amounts)):
         text = (
             f"execution {fill.exec_id} ({fill.side} {fill.qty} {fill.instrument}) contradicts order {order.cl_ord_id}"
         )
         turn.alert("CONTRADICTORY_FILL", "page", text, order)
         return False
     return True
+
+
+def _is_amount(value: Decimal) -> bool:
+    """Whether a number can be a quantity or a price: positive, finite, and of this world."""
+    return value.is_finite() and SMALLEST <= value <= LARGEST
 
 
 def _book(turn: Turn, order: Order, fill: VenueFill) -> None:

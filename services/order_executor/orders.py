@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal
 
 import msgspec
 
 from libs.common.messages import OrderRole, OrdStatus, OrdType, Side, TimeInForce, VenueFill
 from libs.common.money import ZERO
+
+_WIDE = Context(prec=100)
+"""Room for ten decimals of any price a venue may claim."""
 
 CLOSED: tuple[OrdStatus, ...] = ("FILLED", "CANCELED", "EXPIRED", "REJECTED")
 OPEN: tuple[OrdStatus, ...] = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL")
@@ -104,7 +107,7 @@ class Order(msgspec.Struct, kw_only=True):
     @property
     def avg_px(self) -> Decimal | None:
         """The average price of its fills, to ten decimals."""
-        return (self.cum_cost / self.cum_qty).quantize(Decimal("1e-10")) if self.cum_qty else None
+        return (self.cum_cost / self.cum_qty).quantize(Decimal("1e-10"), context=_WIDE) if self.cum_qty else None
 
 
 def base_of(instrument: str) -> str:

@@ -39,6 +39,9 @@ def unanswered(turn: Turn) -> None:
 def answered(turn: Turn, found: VenueChecked) -> None:
     """Take a check in."""
     state = turn.state
+    if found.request_id != REQUEST_ID:
+        turn.reject("UNKNOWN_REQUEST", f"a check nobody asked for: {found.request_id[:80]}")
+        return
     state.asked.pop(REQUEST_ID, None)
     if not found.ok:
         state.check_failures += 1

@@ -77,8 +77,9 @@ def _as_wished(venue: ScriptedVenue, wishes: dict[str, Wish], wanted: dict[str, 
 
 
 def _reported_once(venue: ScriptedVenue, log: LogTail) -> list[str]:
-    """Each execution of an order of ours, with its money, exactly once; nobody else's."""
+    """Each execution of an order of ours, or of one that was taken over, with its money, exactly once; nobody else's."""
     ours = {each.cl_ord_id for each in [*log.said(OrderSubmitting), *log.said(ProtectionImprovised)]}
+    ours |= {each.cl_ord_id for each in log.said(ExecutionReport) if each.role == "EXIT"}
     real = Counter(
         (each.instrument, each.exec_id, each.cl_ord_id, each.side, each.qty, each.px, each.commission)
         for each in venue.account.fills()

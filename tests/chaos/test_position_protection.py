@@ -93,7 +93,7 @@ async def test_a_position_closed_by_hand_is_closed_in_the_books(stand: Execution
     hands.cancel(BTC, stop.cl_ord_id)
     hands.sell(BTC, Decimal("0.00999"))
     await stand.until(lambda: stand.log.alerts, "somebody to be told")
-    await stand.check_books("FOREIGN_FILL", seconds=6)
+    await stand.check_books("POSITION_CLOSED_OUTSIDE", seconds=6)
 
 
 async def test_a_liquidation_is_booked_and_told(stand: ExecutionStand) -> None:
@@ -101,7 +101,7 @@ async def test_a_liquidation_is_booked_and_told(stand: ExecutionStand) -> None:
     await stand.position()
     stand.venue.server.hands.liquidate(BTC)
     await stand.until(lambda: stand.log.alerts, "somebody to be told")
-    await stand.check_books("FOREIGN_FILL", seconds=6)
+    await stand.check_books("LIQUIDATED", seconds=6)
 
 
 async def test_a_delisting_with_a_position_is_told_and_not_hammered(stand: ExecutionStand) -> None:

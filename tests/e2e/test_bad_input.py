@@ -190,6 +190,8 @@ async def test_every_service_refuses_what_it_cannot_believe_and_lives_on(nats: N
     await cli.say(GenesisDeclared(book="main", mode="paper", author="me"))
     await cli.say(OperatorCommanded(command="REDUCE", reason="a test", author="me"))
     seq = await feed.say(AlertRaised(code="TEST", severity="page", text="all is well"))
+    await until(lambda: lives["order-executor"].state.reading.seen)
+    await venue.advance(1)  # what was read must be read once more
     for subject in ("agent.trend.signals", "exec.reconciled", "ledger.entry", "risk.state"):
         assert len(await log.until(subject)) == 1
     await rest(lives, seq)
@@ -335,6 +337,8 @@ async def test_the_executor_acts_on_no_approval_it_should_not(nats: NatsStack, v
     now_mark = Mark(instrument=BTC, bid_px=px, ask_px=px, last_px=px, protective_px=px, trust="TRUSTED", ts=venue.now)
     await feed.say(FeedMarks(venue="binance", as_of=venue.now, marks=(now_mark,)))
     await cli.say(GenesisDeclared(book="main", mode="paper", author="me"))
+    await until(lambda: life.state.reading.seen)
+    await venue.advance(1)  # what was read must be read once more
     assert (await log.until("exec.reconciled"))[0].clean
     planted = {}
     for event, reason, exec_type in approvals(venue.now).values():

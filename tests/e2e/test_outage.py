@@ -92,6 +92,7 @@ class Scene:
             )
         )
         await until(lambda: order("ENTRY") in life.state.orders and life.state.orders[order("ENTRY")].status == "NEW")
+        await until(lambda: life.readiness.quiescent)  # an append that is in flight when the bus dies ends the process
         return life
 
     async def fill(self) -> None:
@@ -105,6 +106,7 @@ class Scene:
     async def open_orders(self) -> list[dict[str, Any]]:
         """What rests at the venue."""
         _, found = await self.venue.signed("GET", "/api/v3/openOrders", symbol="BTCUSDT")
+        assert isinstance(found, list), found
         return found
 
     async def stops(self) -> list[dict[str, Any]]:
@@ -245,7 +247,8 @@ async def test_who_stood_still_does_not_act_on_what_it_knew(scene: Scene, monkey
     await stack.start(provisioned=False)
 
     async def is_protected() -> bool:
-        await scene.venue.advance(1)  # the machine paces what it tries again, and the lease must first be renewed
+        await asyncio.sleep(0.2)  # the lease must first be renewed, in wall time
+        await scene.venue.advance(1)  # the machine paces what it tries again
         stops = await scene.stops()
         return len(stops) == 1 and uncovered(life.state) == {}
 

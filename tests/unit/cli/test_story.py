@@ -159,13 +159,13 @@ def test_an_intent_has_ancestors_and_descendants() -> None:
 
 
 def test_what_an_order_leads_to_is_told() -> None:
-    """Of an entry: its fill, posting, position, the notice to people, and the stop that protects it."""
+    """Of an entry: its fill, posting, position, the notice to people, and the stop and target that guard it."""
     fill = entry_fill()
     story = the_story(fill.cl_ord_id)
     kinds = {type(event.message) for event in story.events}
     assert {OrderApproved, ExecutionReport, JournalPosted, PositionChanged, PersonNotified} <= kinds
     stops = [event for event in story.events if isinstance(event.message, OrderSubmitting)]
-    assert [event.message.role for event in stops] == ["ENTRY", "STOP"]  # type: ignore[union-attr]
+    assert [event.message.role for event in stops] == ["ENTRY", "STOP", "TARGET"]  # type: ignore[union-attr]
 
 
 def test_a_story_stands_in_log_order_below_its_causes() -> None:
