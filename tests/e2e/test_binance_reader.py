@@ -311,7 +311,8 @@ async def test_a_rotation_loses_and_repeats_nothing() -> None:
     assert bench.heard.epochs == [1]
     assert bench.heard.refusals == []
     assert is_gapless(bench.heard)
-    assert {each.close_code for each in venue.connections} == {1000}
+    rotated = venue.connections[: len(bench.logged("socket_rotated"))]  # the end may find one that has just begun
+    assert {each.close_code for each in rotated} == {1000}
     assert all(each["clean"] for each in bench.logged("socket_rotated"))
 
 
