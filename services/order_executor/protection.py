@@ -59,9 +59,7 @@ def plan(turn: Turn, instrument: str) -> None:
     if unsettled:  # taken back as well as can be: whatever becomes of them, they no longer stand in the way
         guards = [guard for guard in guards if not any(order in unsettled for order in guard.orders)]
     if held == ZERO:
-        if (
-            not turn.state.reading.unconfirmed
-        ):  # else the fill it guards may not have been told yet (improvised, or a new life)
+        if not turn.state.reading.unconfirmed:  # else what they guard may not have been told yet
             _cancel_guards(turn, guards)
         if not sells:
             _end_flat(turn, instrument, holding, live)

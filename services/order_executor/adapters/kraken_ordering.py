@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.common.messages import OrderAnswered, PairAnswered, VenueOrder
-from libs.common.money import ZERO, plain
+from libs.common.messages import OrderAnswered, PairAnswered
+from libs.common.money import plain
 from libs.runtime.adapter import AdapterContext, NotGranted
 from services.order_executor.adapters.classify import Outcome
 from services.order_executor.adapters.clock_drift import ClockDrift
@@ -20,7 +20,7 @@ from services.order_executor.adapters.kraken_names import pair_of
 from services.order_executor.adapters.kraken_questions import KrakenQuestions
 from services.order_executor.adapters.kraken_wire import KrakenWire
 from services.order_executor.adapters.names import OrderNames
-from services.order_executor.adapters.ordering import Ordering, answered, confirmed, pair_failed
+from services.order_executor.adapters.ordering import Ordering, answered, as_placed, confirmed, pair_failed
 from services.order_executor.adapters.wire import CallFailed
 from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
 
@@ -62,7 +62,7 @@ class KrakenOrdering(Ordering):
                 found = None
             if found is not None:
                 return confirmed(request_id, request, *found)
-        return confirmed(request_id, request, self._as_new(request, txids[0]), ())
+        return confirmed(request_id, request, as_placed(request, txids[0], self._drift.now_ns()), ())
 
     async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
         """Refused, unsent."""
@@ -95,21 +95,6 @@ class KrakenOrdering(Ordering):
         except NotGranted as error:
             return str(error)
         return ""
-
-    def _as_new(self, request: SubmitOrder, txid: str) -> VenueOrder:
-        return VenueOrder(
-            cl_ord_id=request.cl_ord_id,
-            venue_order_id=txid,
-            instrument=request.instrument,
-            side=request.side,
-            ord_type=request.ord_type,
-            ord_status="NEW",
-            order_qty=request.order_qty,
-            cum_qty=ZERO,
-            limit_px=request.limit_px,
-            stop_px=request.stop_px,
-            ts_event=self._drift.now_ns(),
-        )
 
 
 def order_params(request: SubmitOrder) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from libs.common.messages import OrderAnswered, PairAnswered, VenueFill, VenueOrder
-from libs.common.money import ZERO, plain
+from libs.common.money import plain
 from libs.runtime.adapter import AdapterContext
 from services.order_executor.adapters.classify import Outcome
 from services.order_executor.adapters.clock_drift import ClockDrift
@@ -20,7 +20,15 @@ from services.order_executor.adapters.kucoin_classify import is_not_there
 from services.order_executor.adapters.kucoin_frames import Ids, data_of
 from services.order_executor.adapters.kucoin_questions import KucoinQuestions
 from services.order_executor.adapters.names import OrderNames
-from services.order_executor.adapters.ordering import ANOTHER, Ordering, answered, bad_answer, confirmed, pair_failed
+from services.order_executor.adapters.ordering import (
+    ANOTHER,
+    Ordering,
+    answered,
+    as_placed,
+    bad_answer,
+    confirmed,
+    pair_failed,
+)
 from services.order_executor.adapters.wire import CallFailed, Wire
 from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
 
@@ -54,7 +62,7 @@ class KucoinOrdering(Ordering):
                 raise BadFrame(ANOTHER)
         except BadFrame as error:
             return answered(request_id, request, bad_answer(error))
-        placed = _placed(request, ids.order_id, began_ms * MS)
+        placed = as_placed(request, ids.order_id, began_ms * MS)
         self._remember(placed)
         if is_stop:
             return confirmed(request_id, request, placed, ())
@@ -117,23 +125,6 @@ class KucoinOrdering(Ordering):
             return order, await self._questions.fills_of(order)
         except (CallFailed, BadFrame):
             return placed, ()
-
-
-def _placed(request: SubmitOrder, venue_order_id: str, ts: int) -> VenueOrder:
-    """What was accepted, before anything became of it. `ts` is before anything KuCoin can say of it."""
-    return VenueOrder(
-        cl_ord_id=request.cl_ord_id,
-        venue_order_id=venue_order_id,
-        instrument=request.instrument,
-        side=request.side,
-        ord_type=request.ord_type,
-        ord_status="NEW",
-        order_qty=request.order_qty,
-        cum_qty=ZERO,
-        limit_px=request.limit_px,
-        stop_px=request.stop_px,
-        ts_event=ts,
-    )
 
 
 def _order_params(request: SubmitOrder) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from libs.common.messages import OrderAnswered, PairAnswered, VenueFill, VenueOrder
-from libs.common.money import plain
+from libs.common.money import ZERO, plain
 from libs.runtime.adapter import AdapterContext, NotGranted
 from services.order_executor.adapters.classify import Outcome
 from services.order_executor.adapters.frames import (
@@ -247,4 +247,21 @@ def pair_failed(request_id: str, instrument: str, list_id: str, outcome: Outcome
         fills=(),
         code=outcome.code,
         detail=outcome.detail[:300],
+    )
+
+
+def as_placed(request: SubmitOrder, venue_order_id: str, ts: int) -> VenueOrder:
+    """What was accepted, before anything became of it. `ts` is before anything the venue can say of it."""
+    return VenueOrder(
+        cl_ord_id=request.cl_ord_id,
+        venue_order_id=venue_order_id,
+        instrument=request.instrument,
+        side=request.side,
+        ord_type=request.ord_type,
+        ord_status="NEW",
+        order_qty=request.order_qty,
+        cum_qty=ZERO,
+        limit_px=request.limit_px,
+        stop_px=request.stop_px,
+        ts_event=ts,
     )
