@@ -330,13 +330,18 @@ async def test_time_that_runs(tmp_path: Path, reader: str) -> None:
 
 @pytest.mark.skipif(not DATA.is_dir(), reason=f"no recorded frames in {DATA} (BULKHEAD_DATA_DIR)")
 async def test_recorded_frames_give_the_venues_bars(tmp_path: Path) -> None:
-    """Two minutes of August 2024, BTC and ETH, as they were sent."""
-    async with Venue(tmp_path, sim_mode="free", sim_speed=30, sim_data=DATA) as venue:
+    """Two minutes of August 2024, BTC and ETH, as they were sent; the venue stands still while a slow machine reads."""
+    async with Venue(tmp_path, sim_mode="step", sim_data=DATA) as venue:
         log = Log()
         feed = Feed(venue, log)
+        await begun(feed, log)
+        first = bar_open(venue.clock.now(), "1m") + MINUTE
+        for minute in range(3):
+            await venue.advance(first + minute * MINUTE)
         await settled(lambda: len(log.bars) >= 2, "two recorded minutes", feed)
         for instrument in INSTRUMENTS:
             said = log.minutes_of(instrument)
             own = await feed.rest.history(instrument, "1m", said[0].ts_open, said[-1].ts_close)
+            assert len(said) >= 2
             assert said == own
         await feed.close()
