@@ -139,6 +139,25 @@ class SpotVenue(Matching):
         partner = self.pairs.partner(booked)
         return [self._end(each, "CANCELED", now) for each in (booked, partner) if each is not None]
 
+    def replace(
+        self, order: NewOrder, now: int, *, cl_ord_id: str | None, venue_order_id: str | None = None
+    ) -> tuple[list[VenueUpdate], VenueRejected | None]:
+        """Cancel an open order, with the other one of its pair, and enter `order`: what happened, and why `order` was refused, if it was.
+
+        Its form is looked at before anything is done; its funds and the market only after the cancel, so that the old order may be gone
+        and the new one refused (Binance's STOP_ON_FAILURE).
+
+        Raises:
+            VenueRejected: those of `submit` about the order's form, -2011 when there is no such open order; nothing was done.
+        """
+        book = self._book(order.instrument)
+        check_order(order, self._traded(order.instrument), book.opposite(order.side).px or book.last_px)
+        updates = self.cancel(order.instrument, cl_ord_id, now, venue_order_id=venue_order_id)
+        try:
+            return updates + self.submit(order, now), None
+        except VenueRejected as refused:
+            return updates, refused
+
     def transfer(self, asset: str, amount: Decimal) -> None:
         """Money comes into the account, or (less than 0) leaves it.
 

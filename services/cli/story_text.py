@@ -45,6 +45,7 @@ from libs.common.messages import (
     ProjectionBreakerChanged,
     ProtectionImprovised,
     Reconciled,
+    ReplaceAnswered,
     ServiceStopping,
     Signal,
     TimerFired,
@@ -261,7 +262,7 @@ def _fill(fill: VenueFill) -> str:
 
 
 @said.register
-def _(message: PairAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
+def _(message: PairAnswered | ReplaceAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
     why = " ".join(part for part in (message.code, message.detail) if part)
     headline = f"the venue says {message.outcome} to {message.request_id.partition(':')[0]}{': ' + why if why else ''}"
     return headline, [*(f"order {each.cl_ord_id} is {each.ord_status}" for each in message.orders)]

@@ -13,7 +13,7 @@ from typing import Protocol
 import msgspec
 
 from libs.common.timeframe import MINUTE
-from libs.trading.venue import BookedOrder, NewOrder, NewPair, SpotVenue, VenueUpdate
+from libs.trading.venue import BookedOrder, NewOrder, NewPair, SpotVenue, VenueRejected, VenueUpdate
 from libs.trading.venue_account import BookedPair, MarketStatus
 from services.exchange_sim.account_store import AccountStore, SavedAccount
 from services.exchange_sim.clock import VenueClock
@@ -142,6 +142,23 @@ class Exchange:
         updates = self.venue.cancel(instrument, cl_ord_id, now, venue_order_id=venue_order_id)
         self._account_changed(updates, now)
         return self.venue.require(instrument, None, updates[0].order.venue_order_id)
+
+    def replace(
+        self, order: NewOrder, cl_ord_id: str | None, venue_order_id: str | None
+    ) -> tuple[BookedOrder, BookedOrder | VenueRejected, list[VenueUpdate]]:
+        """Cancel an open order and enter `order` in its place, at venue time: the old one, and the new one or its refusal.
+
+        Raises:
+            VenueRejected: nothing was done.
+        """
+        now = self.catch_up()
+        updates, refused = self.venue.replace(order, now, cl_ord_id=cl_ord_id, venue_order_id=venue_order_id)
+        self._account_changed(updates, now)
+        old = self.venue.require(order.instrument, None, updates[0].order.venue_order_id)
+        if refused is not None:
+            return old, refused, updates
+        self._see(order.cl_ord_id)
+        return old, self.venue.require(order.instrument, order.cl_ord_id), updates
 
     def submit_pair(self, pair: NewPair) -> BookedPair:
         """Enter a stop and a target of which one ends the other, at venue time.

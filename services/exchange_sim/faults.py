@@ -1,7 +1,7 @@
 """What can be made to go wrong at the venue, as data: four scopes, each with its kinds, as JSON for POST /sim/faults and as Python.
 
 - `{"on": "order", "kind": "timeout_after_accept" | "reset_after_accept" | "reset_before_accept" | "http_503" | "reject"}`:
-  what becomes of the next POST order or orderList/oco, or of those of one `ord_type` as long as it stands. `on` may be left out.
+  what becomes of the next POST order, order/cancelReplace or orderList/oco, or of those of one `ord_type` as long as it stands. `on` may be left out.
 - `{"on": "socket", "kind": …}`: `reset`, `close`, `inject` strike at once; `freeze` and `black_hole` last; `drop`, `duplicate`,
   `hold`, `mangle` and `refuse_subscribe` wait for what they strike. `stream` says where: a part of a stream's name, or a pattern with
   `*` and `?`; without it, every market socket of `venue`. The user data streams are a stream named `account`.
@@ -67,7 +67,7 @@ class FaultRefused(Exception):
 
 
 class OrderFault(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What becomes of the next `times` (1) POST orders and POST orderList/oco, one after the other.
+    """What becomes of the next `times` (1) POST order, order/cancelReplace and orderList/oco, one after the other.
 
     With `ord_type` only those of that type are meant (a pair is of the types of both its orders, and OCO), and without `times` and
     `seconds` all of them until DELETE. `reject` takes the `code` and the text `msg` of the refusal.

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import get_args
+from typing import Any, get_args
 
 from libs.common.ids import derive_id
 from libs.common.instruments import instrument_of
 from libs.common.messages import Side, TimeInForce
 from libs.common.money import floor_to_step, to_decimal
 from libs.trading.venue import BookedOrder, NewOrder, VenueRejected
-from libs.trading.venue_rules import INVALID_SYMBOL, UNWANTED_PARAMETER, VenueOrdType
+from libs.trading.venue_rules import CANCEL_REFUSED, INVALID_SYMBOL, UNWANTED_PARAMETER, VenueOrdType
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.signing import ApiError, missing
 from services.exchange_sim.wire import Json, order_answered, order_cancelled, order_shown
 from services.exchange_sim.wire_lists import list_cancelled
 
 Params = dict[str, str]
+
+CANCEL_REPLACE_HALF_DONE = (-2021, "Order cancel-replace partially failed.")
+CANCEL_REPLACE_FAILED = (-2022, "Order cancel-replace failed.")
 
 
 class OrderDesk:
@@ -49,7 +52,30 @@ class OrderDesk:
         """order (DELETE), order.cancel; where the order was one of a pair, the answer is that of the pair, as at Binance."""
         instrument, cl_ord_id, venue_order_id = self._reference(params)
         booked = self._exchange.cancel(instrument, cl_ord_id, venue_order_id)
-        request_id = params.get("newClientOrderId") or derive_id("cancel", booked.venue_order_id)
+        return self._cancelled(booked, params.get("newClientOrderId"))
+
+    def replace(self, params: Params) -> tuple[int, Json]:
+        """order/cancelReplace (POST): the status, and what became of either half. Only STOP_ON_FAILURE, and by a client id or an order id."""
+        choice(params, "cancelReplaceMode", ("STOP_ON_FAILURE",), -1102, "Only STOP_ON_FAILURE is known here.")
+        cl_ord_id, venue_order_id = params.get("cancelOrigClientOrderId"), params.get("cancelOrderId")
+        if not cl_ord_id and not venue_order_id:
+            text = "Param 'cancelOrigClientOrderId' or 'cancelOrderId' must be sent, but both were empty/null!"
+            raise ApiError(400, -1102, text)
+        order = self._new_order(params)
+        try:
+            old, new, updates = self._exchange.replace(order, cl_ord_id, venue_order_id)
+        except VenueRejected as refused:
+            if refused.code != CANCEL_REFUSED:
+                raise
+            return 400, _halted(CANCEL_REPLACE_FAILED, "FAILURE", _refusal(refused), "NOT_ATTEMPTED", None)
+        cancelled = self._cancelled(old, params.get("cancelNewClientOrderId"))
+        if isinstance(new, VenueRejected):
+            return 409, _halted(CANCEL_REPLACE_HALF_DONE, "SUCCESS", cancelled, "FAILURE", _refusal(new))
+        own = [update for update in updates if update.order.venue_order_id == new.venue_order_id]
+        return 200, _halves("SUCCESS", cancelled, "SUCCESS", order_answered(new, own))
+
+    def _cancelled(self, booked: BookedOrder, request_id: str | None) -> Json:
+        request_id = request_id or derive_id("cancel", booked.venue_order_id)
         if booked.venue_list_id is not None:
             pairs = self._exchange.venue.pairs
             pair = pairs.require(None, booked.venue_list_id)
@@ -108,6 +134,24 @@ class OrderDesk:
         if qty is None:
             raise missing("quantity")
         return qty
+
+
+def _halves(cancel_result: str, cancel_answer: Json, order_result: str, order_answer: Json | None) -> Json:
+    return {
+        "cancelResult": cancel_result,
+        "newOrderResult": order_result,
+        "cancelResponse": cancel_answer,
+        "newOrderResponse": order_answer,
+    }
+
+
+def _halted(error: tuple[int, str], *halves: Any) -> Json:
+    """A replacement that did not succeed as a whole."""
+    return {"code": error[0], "msg": error[1], "data": _halves(*halves)}
+
+
+def _refusal(refused: VenueRejected) -> Json:
+    return {"code": refused.code, "msg": refused.message}
 
 
 def choice(params: Params, name: str, choices: tuple[str, ...], code: int, text: str) -> str:

@@ -35,6 +35,7 @@ class AccountRest:
         """Where they live."""
         yield web.get("/api/v3/account", self.account)
         yield web.post("/api/v3/order", self.place)
+        yield web.post("/api/v3/order/cancelReplace", self.replace)
         yield web.get("/api/v3/order", self.show)
         yield web.delete("/api/v3/order", self.cancel)
         yield web.get("/api/v3/openOrders", self.open_orders)
@@ -56,13 +57,17 @@ class AccountRest:
 
     async def place(self, request: web.Request) -> web.StreamResponse:
         """POST order, with whatever fault is due."""
-        return await self._placed(request, self._desk.place)
+        return await self._placed(request, lambda params: (200, self._desk.place(params)))
+
+    async def replace(self, request: web.Request) -> web.StreamResponse:
+        """POST order/cancelReplace, with whatever fault of orders is due."""
+        return await self._placed(request, self._desk.replace)
 
     async def place_list(self, request: web.Request) -> web.StreamResponse:
         """POST orderList/oco, with whatever fault of orders is due."""
-        return await self._placed(request, self._lists.place)
+        return await self._placed(request, lambda params: (200, self._lists.place(params)))
 
-    async def _placed(self, request: web.Request, place: Callable[[Params], Json]) -> web.StreamResponse:
+    async def _placed(self, request: web.Request, place: Callable[[Params], tuple[int, Json]]) -> web.StreamResponse:
         params = await self._signed(request)
         self._gate.check_trading()
         struck = self._faults.take(types_of(params))
@@ -73,12 +78,12 @@ class AccountRest:
             raise rejection(struck)
         if fault == "reset_before_accept":
             return cut(request)
-        answer = place(params)
+        status, answer = place(params)
         if fault == "reset_after_accept":
             return cut(request)
         if fault == "timeout_after_accept":
             await hang(request, None)
-        return reply(answer)
+        return reply(answer, status)
 
     async def show(self, request: web.Request) -> web.Response:
         """GET order."""

@@ -25,7 +25,7 @@ BAN_S_MAX = 3 * 86_400
 COUNTED = "/api/v3/"
 COUNTED_APART = "/sapi/v1/"
 """These have a count of their own; each path that we have weighs 1 of 12,000 a minute, and nobody is refused."""
-ORDERS = {("POST", "order"): 1, ("POST", "orderList/oco"): 2}
+ORDERS = {("POST", "order"): 1, ("POST", "order/cancelReplace"): 1, ("POST", "orderList/oco"): 2}
 """How many orders a call enters."""
 TOO_MANY_REQUESTS = -1003
 

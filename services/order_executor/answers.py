@@ -1,6 +1,7 @@
 """What each answer of the venue means, and what no answer means: submissions, cancels, look-ups.
 
 submit, pair      CONFIRMED / REJECTED / UNKNOWN    interrupted: UNKNOWN    expired: provably never sent
+replace           the same, or HALFWAY              interrupted: UNKNOWN    expired: provably never sent
 cancel, unpair    CONFIRMED / REJECTED / UNKNOWN    interrupted, expired: asked again
 lookup            FOUND / NOT_FOUND / FAILED        interrupted, expired: asked again
 
@@ -9,7 +10,7 @@ What an answer says of the venue, well or unwell, is noted by its breaker (`brea
 
 from __future__ import annotations
 
-from libs.common.messages import OrderAnswered, OrderLookedUp, PairAnswered
+from libs.common.messages import OrderAnswered, OrderLookedUp, PairAnswered, ReplaceAnswered
 from services.order_executor import account, breakers, inquiries, venue_check
 from services.order_executor.hearing import hear, move, unheard
 from services.order_executor.orders import Order
@@ -61,18 +62,50 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
             unheard(turn, order, "the answer about the pair does not name it")
 
 
-def _not_taken(turn: Turn, order: Order, answer: OrderAnswered | PairAnswered) -> None:
+def replace_answered(turn: Turn, answer: ReplaceAnswered) -> None:
+    """The venue's answer to a stop sent in the place of another."""
+    new = turn.state.orders.get(answer.request_id.partition(":")[2])
+    if new is None:
+        turn.reject("UNKNOWN_ORDER", f"an answer for {answer.request_id[:80]}, which is no order of ours")
+        return
+    _note(turn, breakers.SUBMIT, answer)
+    turn.touched[new.instrument] = None
+    replaced = _replaced_by(turn, new)
+    for order in replaced:
+        order.cancel_asked = False
+        order.taken_back_at = turn.now
+    for order in (*replaced, new):
+        fills = tuple(fill for fill in answer.fills if fill.cl_ord_id == order.cl_ord_id)
+        shown = next((each for each in answer.orders if each.cl_ord_id == order.cl_ord_id), None)
+        if shown is not None or fills:
+            hear(turn, order, shown, fills)
+    for order in replaced:
+        if not order.is_closed and not order.closing:
+            inquiries.begin(turn, order, needs_word=True)
+    if answer.outcome != "CONFIRMED":
+        _not_taken(turn, new, answer)
+    elif new.status == "PENDING_NEW":
+        unheard(turn, new, "the answer about the replacement does not name it")
+
+
+def _replaced_by(turn: Turn, new: Order) -> list[Order]:
+    """The order in whose place `new` was sent, and the other one of its pair, as far as they are remembered."""
+    old = turn.state.orders.get(new.replaces)
+    return [] if old is None else [old, *turn.state.pair_of(old)]
+
+
+def _not_taken(turn: Turn, order: Order, answer: OrderAnswered | PairAnswered | ReplaceAnswered) -> None:
     reason = f"{answer.code}: {answer.detail}"
-    if answer.outcome == "REJECTED" and order.status in ("PENDING_NEW", "UNKNOWN"):
+    if answer.outcome in ("REJECTED", "HALFWAY") and order.status in ("PENDING_NEW", "UNKNOWN"):
         move(turn, order, Fact.REFUSED, reason, answer.code)
     else:  # also a refusal of what the user stream has shown already: the venue must explain itself
         unheard(turn, order, reason)
 
 
-def _note(turn: Turn, name: str, answer: OrderAnswered | PairAnswered) -> None:
+def _note(turn: Turn, name: str, answer: OrderAnswered | PairAnswered | ReplaceAnswered) -> None:
     """A definite answer is a good one, whatever it says, unless it says that the venue or our access to it is unwell."""
     well = answer.outcome == "CONFIRMED"
-    if answer.outcome == "REJECTED":
+    if answer.outcome in ("REJECTED", "HALFWAY"):
         well = kind_of(answer.code, answer.detail) not in ("TRANSIENT", "KEY", "CLOCK")
     breakers.note(turn, name, answer.request_id, ok=well)
 
@@ -136,6 +169,8 @@ def unanswered(turn: Turn, request_id: str, *, expired: bool) -> None:
                 move(turn, each, Fact.LAPSED, "older than its valid_until: never sent")
             else:
                 unheard(turn, each, "the executor stopped before the venue answered")
+    elif kind == "replace":
+        _replacement_unanswered(turn, order, expired=expired)
     elif kind in ("cancel", "unpair"):
         both = [order, *(turn.state.pair_of(order) if kind == "unpair" else [])]
         for each in both:
@@ -147,3 +182,17 @@ def unanswered(turn: Turn, request_id: str, *, expired: bool) -> None:
         order.looked_at = 0
         if order.inquiry is not None:
             inquiries.ask(turn, order)
+
+
+def _replacement_unanswered(turn: Turn, new: Order, *, expired: bool) -> None:
+    """Expired: the old order stands as it stood. Interrupted: either may stand, and each is asked for."""
+    for order in _replaced_by(turn, new):
+        order.cancel_asked = False
+        if expired:
+            _survive(turn, order)
+        elif not order.is_closed:
+            inquiries.begin(turn, order, needs_word=True)
+    if expired:
+        move(turn, new, Fact.LAPSED, "older than its valid_until: never sent")
+    else:
+        unheard(turn, new, "the executor stopped before the venue answered")

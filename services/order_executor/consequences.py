@@ -60,6 +60,9 @@ def _ask_for_pair(turn: Turn, order: Order) -> None:
 def _stop_ended(turn: Turn, ended: Ended) -> None:
     """A stop that we did not take away is gone: down the ladder if the venue refused it on its merits, else put it back."""
     stop, fact = ended.order, ended.fact
+    if fact == Fact.REFUSED and _still_stands(turn, stop.replaces):
+        _replacement_refused(turn, stop, ended)
+        return
     if fact == Fact.REFUSED and not stop.cancel_wanted:
         _stop_refused(turn, stop, ended)
         return
@@ -68,10 +71,34 @@ def _stop_ended(turn: Turn, ended: Ended) -> None:
         return
     if stop.status == "FILLED" or stop.cancel_wanted:
         return
-    if fact != Fact.LAPSED:
+    if fact != Fact.LAPSED and not _still_stands(turn, stop.replaces):
         text = f"{stop.instrument}: stop {stop.cl_ord_id} is {stop.status} ({ended.code or fact}); it is put back"
         turn.alert("STOP_LOST", "page" if stop.status == "REJECTED" else "ticket", text, stop)
     turn.back_off(stop.instrument)
+
+
+def _still_stands(turn: Turn, cl_ord_id: str) -> bool:
+    """Whether an order that was to be replaced is there yet, as far as we know."""
+    old = turn.state.orders.get(cl_ord_id)
+    return old is not None and not old.is_closed and not old.closing
+
+
+def _replacement_refused(turn: Turn, stop: Order, ended: Ended) -> None:
+    """Nothing was done. What says nothing about the step is tried again; else the guards of this position are renewed in two."""
+    holding, name = turn.state.holding(stop.instrument), stop.instrument
+    match kind_of(ended.code, ended.reason):
+        case "TRANSIENT" | "CLOCK" | "GONE":
+            pass
+        case "KEY":
+            turn.alert("KEY_REFUSED", "page", f"{name}: our key may not replace the stop ({ended.reason})", stop)
+        case "MARKET_CLOSED":
+            _market_closed(turn, stop, ended.reason)
+            return
+        case _:
+            holding.two_step = True
+            text = f"{name}: the stop is not replaced in one step ({ended.reason}): the old one is taken back first"
+            turn.alert("REPLACE_REFUSED", "ticket", text, stop)
+    turn.back_off(name)
 
 
 def _stop_refused(turn: Turn, stop: Order, ended: Ended) -> None:

@@ -20,6 +20,7 @@ from libs.common.messages import (
     PairAnswered,
     ProtectionImprovised,
     Reconciled,
+    ReplaceAnswered,
     UserStreamChanged,
     VenueChecked,
     VenueReported,
@@ -42,6 +43,7 @@ PRODUCES = (
     OrderLookedUp,
     OrderSubmitting,
     Reconciled,
+    ReplaceAnswered,
     UserStreamChanged,
     VenueReported,
 )

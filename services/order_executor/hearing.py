@@ -215,6 +215,7 @@ def _book_holding(turn: Turn, order: Order, fill: VenueFill) -> None:
     if order.role == "ENTRY" and not order.foreign and _is_remainder(turn, order, holding, fill.px):
         holding.stop_px = holding.target_px = None
         holding.rung = holding.breached_since = 0
+        holding.two_step = False
         holding.high_px = ZERO
         holding.owner = ""
     if not holding.owner:

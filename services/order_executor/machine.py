@@ -24,6 +24,7 @@ from libs.common.messages import (
     OrderLookedUp,
     PairAnswered,
     ProtectionImprovised,
+    ReplaceAnswered,
     RequestExpired,
     RequestInterrupted,
     ServiceStarted,
@@ -36,7 +37,14 @@ from libs.common.messages import (
 from libs.common.money import ZERO
 from libs.runtime.machine import Effect
 from services.order_executor import account, breakers, capital, foreign, improvised, inquiries, venue_check, watch
-from services.order_executor.answers import cancel_answered, looked_up, pair_answered, submit_answered, unanswered
+from services.order_executor.answers import (
+    cancel_answered,
+    looked_up,
+    pair_answered,
+    replace_answered,
+    submit_answered,
+    unanswered,
+)
 from services.order_executor.approvals import Refusal, digest_of, judge, order_of
 from services.order_executor.hearing import hear
 from services.order_executor.orders import Order
@@ -74,6 +82,8 @@ class OrderExecutorMachine:
                 account.answered(turn, event)
             case PairAnswered():
                 pair_answered(turn, event)
+            case ReplaceAnswered():
+                replace_answered(turn, event)
             case VenueChecked():
                 venue_check.answered(turn, event)
             case ProtectionImprovised():

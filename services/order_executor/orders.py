@@ -38,7 +38,7 @@ class Order(msgspec.Struct, kw_only=True):
     the end the venue named while fills up to `venue_cum_qty` were missing. `changed` is the state's activity count at its
     last change; `looked_at` when the look-up that is under way was asked (0: none). `cancel_not_before` paces
     cancels, and is the end of a resting entry's time. An entry counts the `stops` and `exits` it has used, so that no client
-    id is ever used twice. `pair` is the client id of the stop of a pair (OCO) whose other order cancels this one. `venue_ts`
+    id is ever used twice. `replaces` is the client id of the order in whose place it was sent, if it was. `pair` is the client id of the stop of a pair (OCO) whose other order cancels this one. `venue_ts`
     is the venue's own time (ns) of the newest state we have seen. `sent_at` is when we sent it, `taken_back_at` when a cancel of it was last answered, however (ns; 0: never). `foreign`
     marks an order somebody else placed and we took over.
     """
@@ -56,6 +56,7 @@ class Order(msgspec.Struct, kw_only=True):
     protect_px: Decimal | None = None
     target_px: Decimal | None = None
     pair: str = ""
+    replaces: str = ""
     reduce_only: bool
     valid_until: int
     correlation_id: str

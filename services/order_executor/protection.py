@@ -6,13 +6,17 @@ a duplicate or a race changes nothing. In order of precedence:
     a guard is unsettled                          wait: the venue has to be heard first (`forced`: take it back, then sell)
     nothing is held                               guards are cancelled, waiting exits end
     the position is to be sold (`flatten`)        guards are cancelled, then all of it is sold at market
-    an exit waits                                 as many guards are cancelled as stand in its way, then it is sent
-    a guard has the wrong price, or lost its stop it is cancelled (what it locked is free once the venue says CANCELED)
-    the guards cover more than is left to guard   the newest is cancelled
+    an exit waits                                 as many guards as stand in its way are cancelled or renewed, then it is sent
+    a guard has the wrong price, or lost its stop it is renewed
+    the guards cover more than is left to guard   the newest is renewed, with less
     they cover less                               a guard of the difference is placed beside them
 
+To renew a guard is to replace it by a stop in one step, so that the position is never without one; the target of a pair is then
+watched by us (`watch`). Where the venue has no such step, or refused it, the guard is cancelled, and what it locked is free once the
+venue says CANCELED. An exit takes from the guards in its way only what it sells.
+
 "What is left to guard" is what is held less what exits are selling, so a part of a position keeps its guard while the
-rest is sold, and a position that grows keeps the guards it has. A replaced, refused or lost order needs no code of its own:
+rest is sold, and a position that grows keeps the guards it has. A refused or lost order needs no code of its own:
 the next plan puts the guard back.
 """
 
@@ -24,6 +28,7 @@ from libs.common.money import ZERO
 from services.order_executor.consequences import position_ended
 from services.order_executor.guards import (
     PAIR_RUNG,
+    STOP_RUNG,
     Guard,
     guards_of,
     is_sellable,
@@ -36,7 +41,7 @@ from services.order_executor.guards import (
     wanted_target_px,
 )
 from services.order_executor.orders import Order
-from services.order_executor.sending import ask_cancel, cancel, submit, submit_pair
+from services.order_executor.sending import ask_cancel, cancel, replace, submit, submit_pair
 from services.order_executor.state import MS, Holding
 from services.order_executor.turn import Turn
 
@@ -66,7 +71,7 @@ def plan(turn: Turn, instrument: str) -> None:
     elif holding.flatten:
         _sell_out(turn, instrument, holding, guards, exits, held)
     else:
-        _send_wish(turn, holding, guards, exits, held)
+        _send_wish(turn, instrument, holding, guards, exits, held)
         left = held - sum((order.leaves_qty for order in exits), ZERO)
         if left > ZERO and not holding.exits:
             _fit(turn, instrument, holding, guards, live, left)
@@ -115,6 +120,7 @@ def _end_flat(turn: Turn, instrument: str, holding: Holding, live: list[Order]) 
         holding.high_px = ZERO
         holding.breached_since = 0
         holding.rung = PAIR_RUNG
+        holding.two_step = False
         holding.owner = ""
 
 
@@ -140,7 +146,9 @@ def _sell_out(
     owner.exits += 1
 
 
-def _send_wish(turn: Turn, holding: Holding, guards: list[Guard], exits: list[Order], held: Decimal) -> None:
+def _send_wish(
+    turn: Turn, instrument: str, holding: Holding, guards: list[Guard], exits: list[Order], held: Decimal
+) -> None:
     """Send the first exit that waits, or take away the guards in its way; one exit at a time."""
     if not holding.exits or exits:
         return
@@ -154,7 +162,10 @@ def _send_wish(turn: Turn, holding: Holding, guards: list[Guard], exits: list[Or
         in_the_way.append(guard)
         free += guard.locked_qty
     if in_the_way:
-        _cancel_guards(turn, in_the_way)
+        spared = free - wish.order_qty
+        *whole, last = in_the_way
+        _cancel_guards(turn, whole)
+        _renew(turn, instrument, holding, last, spared)
         return
     holding.exits.pop(0)
     turn.cancel_timer(f"wish:{wish.cl_ord_id}")
@@ -169,11 +180,29 @@ def _fit(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], liv
     if misfit is not None and _may_add(turn, instrument, holding, guards, left):
         _place(turn, instrument, holding, guards, live, left - sum((guard.locked_qty for guard in guards), ZERO))
     elif misfit is not None:
-        _cancel_if_due(turn, misfit)
+        _renew(turn, instrument, holding, misfit, misfit.locked_qty + (gap if misfit is guards[-1] else ZERO))
     elif gap < ZERO:
-        _cancel_if_due(turn, guards[-1])
+        _renew(turn, instrument, holding, guards[-1], guards[-1].covers_qty + gap)
     elif gap > ZERO and turn.now >= holding.retry_at:
         _place(turn, instrument, holding, guards, live, gap)
+
+
+def _renew(turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Decimal) -> None:
+    """Replace `guard` by a stop of `qty` at the wanted price, in one step if that can be; else take it back."""
+    old, owner, stop_px = guard.stop, turn.state.orders.get(holding.owner), wanted_stop_px(turn, instrument, holding)
+    if (
+        not turn.policy.replaces
+        or holding.two_step
+        or old is None
+        or old.status != "NEW"
+        or owner is None
+        or stop_px is None
+        or not is_sellable(turn, instrument, qty, stop_limit_px(turn, instrument, stop_px))
+    ):
+        _cancel_if_due(turn, guard)
+    elif turn.now >= holding.retry_at and all(turn.now >= order.cancel_not_before for order in guard.orders):
+        replace(turn, old, stop_order(turn, owner, qty, stop_px, max(holding.rung, STOP_RUNG)))
+        owner.stops += 1
 
 
 def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
@@ -193,7 +222,7 @@ def _may_add(turn: Turn, instrument: str, holding: Holding, guards: list[Guard],
 
 
 def _place(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], live: list[Order], gap: Decimal) -> None:
-    """Place a guard of `gap` beside the others; where that cannot be, it and the newest are replaced by one of both."""
+    """Place a guard of `gap` beside the others; where that cannot be, the newest is renewed with as much more."""
     owner = turn.state.orders.get(holding.owner)
     stop_px = wanted_stop_px(turn, instrument, holding)
     if owner is None:
@@ -201,13 +230,13 @@ def _place(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], l
         return
     assert stop_px is not None, f"{instrument}: an entry was filled that had no stop"
     if not is_sellable(turn, instrument, gap, stop_limit_px(turn, instrument, stop_px)):
-        if guards:
-            _cancel_guards(turn, [] if _is_filling(live) else guards[-1:])
-        elif not _is_filling(live):  # while an entry is live, more may come
+        if guards and not _is_filling(live):
+            _renew(turn, instrument, holding, guards[-1], guards[-1].covers_qty + gap)
+        elif not guards and not _is_filling(live):  # while an entry is live, more may come
             _tell_dust(turn, instrument, holding, gap, f"{instrument}: {gap} is too little for a stop at {stop_px}")
         return
     if len(guards) >= turn.policy.guards_max:
-        _cancel_guards(turn, guards[-1:])
+        _renew(turn, instrument, holding, guards[-1], guards[-1].covers_qty + gap)
         return
     stop = stop_order(turn, owner, gap, stop_px, holding.rung)
     target_px = wanted_target_px(turn, instrument, holding)

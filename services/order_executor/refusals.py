@@ -14,13 +14,22 @@ from services.order_executor.refusals_kraken import is_krakens, kraken_kind_of
 from services.order_executor.requests import NEVER_SENT
 
 Kind = Literal[
-    "TRANSIENT", "KEY", "CLOCK", "MARKET_CLOSED", "FUNDS", "DUPLICATE", "STOP_WOULD_TRIGGER", "WOULD_TAKE", "ORDER"
+    "TRANSIENT",
+    "KEY",
+    "CLOCK",
+    "MARKET_CLOSED",
+    "FUNDS",
+    "DUPLICATE",
+    "STOP_WOULD_TRIGGER",
+    "WOULD_TAKE",
+    "GONE",
+    "ORDER",
 ]
 """TRANSIENT: too much, too early, not now: the same order may be taken later. KEY: what our key or account may not do, and
 a signature that is wrong: a person has to look. CLOCK: our time stamp; it is measured anew. MARKET_CLOSED: the venue does
 not trade this instrument now. FUNDS: the balance is not there, or is locked in other orders. DUPLICATE: an open order has this client id.
 STOP_WOULD_TRIGGER: the market is beyond the stop already. WOULD_TAKE: it is beyond a maker's price, or a pair's prices do
-not embrace it. ORDER: the order itself, as far as we know."""
+not embrace it. GONE: what was to be taken back is not open. ORDER: the order itself, as far as we know."""
 
 TRANSIENT_CODES = (
     NEVER_SENT,
@@ -66,6 +75,7 @@ TEXTS: tuple[tuple[str, Kind], ...] = (
     ("insufficient balance", "FUNDS"),
     ("would trigger immediately", "STOP_WOULD_TRIGGER"),
     ("immediately match and take", "WOULD_TAKE"),
+    ("unknown order", "GONE"),
     ("relationship of the prices", "WOULD_TAKE"),
     ("action is disabled on this account", "KEY"),
     ("account may not place or cancel orders", "KEY"),

@@ -43,6 +43,26 @@ class SubmitPair(Request, frozen=True, kw_only=True):
     target_px: Decimal
 
 
+class ReplaceOrder(Request, frozen=True, kw_only=True):
+    """Take `replaced_id` back (of a pair: both orders) and send a stop in its place, in one step; answered by `ReplaceAnswered`.
+
+    The venue looks at the new order's form first, and does not send it where the cancel fails; so either the old order stands, or the
+    new one does, unless the venue refuses the new one for what the market is at that instant.
+    """
+
+    write_ahead: ClassVar[bool] = True
+
+    instrument: str
+    replaced_id: str
+    cl_ord_id: str
+    side: Side
+    ord_type: OrdType
+    time_in_force: TimeInForce
+    order_qty: Decimal
+    limit_px: Decimal | None
+    stop_px: Decimal | None
+
+
 class CancelPair(Request, frozen=True, kw_only=True):
     """Take both orders of a pair back; answered by `PairAnswered`. Harmless when repeated."""
 

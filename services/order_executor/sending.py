@@ -8,7 +8,7 @@ from libs.common.messages import OrderSubmitting
 from libs.common.money import plain
 from services.order_executor.hearing import move
 from services.order_executor.orders import OPEN, Order
-from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
+from services.order_executor.requests import CancelOrder, CancelPair, ReplaceOrder, SubmitOrder, SubmitPair
 from services.order_executor.transitions import Fact
 from services.order_executor.turn import Turn
 
@@ -57,6 +57,34 @@ def submit_pair(turn: Turn, stop: Order, target: Order) -> None:
             stop_px=plain(stop.stop_px),
             target_id=target.cl_ord_id,
             target_px=plain(target.limit_px),
+        ),
+    )
+
+
+def replace(turn: Turn, old: Order, stop: Order) -> None:
+    """Write `stop` ahead and send it in the place of `old`, which goes with its pair if it has one.
+
+    Raises:
+        AssertionError: as `submit`.
+    """
+    stop.replaces = old.cl_ord_id
+    _write_ahead(turn, stop)
+    for each in _with_pair(turn, old):
+        each.cancel_wanted = each.cancel_asked = True
+        move(turn, each, Fact.CANCEL_ASKED)
+    turn.perform(
+        f"replace:{stop.cl_ord_id}",
+        ReplaceOrder(
+            valid_until=stop.valid_until,
+            instrument=stop.instrument,
+            replaced_id=old.cl_ord_id,
+            cl_ord_id=stop.cl_ord_id,
+            side=stop.side,
+            ord_type=stop.ord_type,
+            time_in_force=stop.time_in_force,
+            order_qty=plain(stop.order_qty),
+            limit_px=_plain(stop.limit_px),
+            stop_px=_plain(stop.stop_px),
         ),
     )
 

@@ -187,6 +187,7 @@ class Settings(ServiceSettings):
             base_tolerance=self.exec_base_tolerance,
             quote_tolerance=self.exec_quote_tolerance,
             pairs=self.exec_pairs,
+            replaces=self.exec_venue in BINANCE,
             cover_ms_max=self.exec_cover_ms_max,
             soft_stop_ms=self.exec_soft_stop_ms,
             stop_limit_slack_bps=self.exec_stop_limit_slack_bps,

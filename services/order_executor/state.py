@@ -22,7 +22,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     distance of an entry's price from the latest mark. `retry_delays_ms` paces failed attempts to protect a position and
     failed account readings, `lookup_delays_ms` look-ups; the last delay repeats.
 
-    `pairs`: the venue links a stop and a target (OCO); else we do. A position may stand without cover for `cover_ms_max`,
+    `pairs`: the venue links a stop and a target (OCO); else we do. `replaces`: it takes one order back and another in its place
+    in one step (cancel/replace); else there are two, and the software stop stands between them. A position may stand without cover for `cover_ms_max`,
     then it is sold. A stop that should have gone off by the protective price, and has sold nothing for `soft_stop_ms`, is
     taken into our own hands. A stop limit sells down to `stop_limit_slack_bps` below its trigger. At most `guards_max`
     stops or pairs share a position. `trail_bps` (0: never) is how far a stop follows the highest price, in steps of
@@ -40,6 +41,7 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     finality_margin_ms: int = 1_000
     protect_ttl_ms: int = 10_000
     pairs: bool = True
+    replaces: bool = True
     cover_ms_max: int = 10_000
     soft_stop_ms: int = 2_000
     stop_limit_slack_bps: int = 100
@@ -73,7 +75,7 @@ class Holding(msgspec.Struct):
 
     `qty` is the net base quantity of our fills after fees in base, `cash` the net quote amount of the same fills since the
     position was opened. `owner` is the entry in whose story stops are placed. `exits` are approved exits that wait for their
-    quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `flatten` asks for a market
+    quantity to be free. `rung` is how far down the ladder of order types we had to go (`ladder`). `two_step`: the venue refused to replace its guard in one step. `flatten` asks for a market
     exit, `forced` does not wait for stops of unknown fate. `retry_at` paces guards that fail, `exit_retry_at` exits that do.
     `naked_since` and `breached_since` (ns; 0: not) are since when a part has no cover (`naked_at_qty`: how much was held
     then), and since when the protective price has been at or below the stop; `high_px` is the highest price while held.
@@ -85,6 +87,7 @@ class Holding(msgspec.Struct):
     target_px: Decimal | None = None
     high_px: Decimal = ZERO
     rung: int = 0
+    two_step: bool = False
     forced: bool = False
     naked_since: int = 0
     naked_at_qty: Decimal = ZERO

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-FILES = ("submission", "reports", "position_protection", "crashes", "bus_outages", "venue_limits")
+FILES = ("submission", "reports", "position_protection", "replacing", "crashes", "bus_outages", "venue_limits")
 FOLDER = Path(__file__).parent
 WIDTH = 84
 

@@ -62,6 +62,7 @@ def main() -> int:
         "OrderDenied",
         "InstrumentQuarantined",
         "PairAnswered",
+        "ReplaceAnswered",
         "BreakerChanged",
         "CapitalMoved",
         "verified",

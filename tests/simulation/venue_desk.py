@@ -11,51 +11,53 @@ from libs.common.messages import (
     OrderAnswered,
     OrderLookedUp,
     PairAnswered,
+    ReplaceAnswered,
     VenueChecked,
     VenueFill,
     VenueOrder,
 )
 from libs.runtime.machine import Request
-from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueUpdate
+from libs.trading.venue import NewOrder, NewPair, SpotVenue, VenueRejected, VenueUpdate
 from services.order_executor.requests import (
     CancelOrder,
     CancelPair,
     CheckVenue,
     LookUpOrder,
     ReadAccount,
+    ReplaceOrder,
     SubmitOrder,
     SubmitPair,
 )
 
-Verdict = Literal["CONFIRMED", "REJECTED", "UNKNOWN"]
-Action = SubmitOrder | CancelOrder | SubmitPair | CancelPair
+Verdict = Literal["CONFIRMED", "HALFWAY", "REJECTED", "UNKNOWN"]
+Action = SubmitOrder | CancelOrder | SubmitPair | CancelPair | ReplaceOrder
 """What changes something at the venue."""
 
 
 def is_action(request: Request) -> bool:
     """Whether the request changes something at the venue."""
-    return isinstance(request, SubmitOrder | CancelOrder | SubmitPair | CancelPair)
+    return isinstance(request, Action)
 
 
 def kind_at_venue(request: Request) -> str:
     """The type of order a submission would enter, `PAIR` for a pair; "" for anything else."""
     if isinstance(request, SubmitPair):
         return "PAIR"
-    return request.ord_type if isinstance(request, SubmitOrder) else ""
+    return request.ord_type if isinstance(request, SubmitOrder | ReplaceOrder) else ""
 
 
 def names_of(request: Request) -> tuple[str, ...]:
     """The client ids of the orders a submission would enter."""
     match request:
-        case SubmitOrder():
+        case SubmitOrder() | ReplaceOrder():
             return (request.cl_ord_id,)
         case SubmitPair():
             return (request.stop_id, request.target_id)
     return ()
 
 
-def act(venue: SpotVenue, request: Action, now: int) -> list[VenueUpdate]:
-    """Do at the venue what is asked.
+def act(venue: SpotVenue, request: Action, now: int) -> tuple[list[VenueUpdate], VenueRejected | None]:
+    """Do at the venue what is asked: what happened, and why a replacement stopped halfway, if it did.
 
     Raises:
         VenueRejected: the venue refuses.
@@ -63,7 +65,10 @@ def act(venue: SpotVenue, request: Action, now: int) -> list[VenueUpdate]:
     match request:
         case SubmitOrder():
             wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
-            return venue.submit(NewOrder(**wanted), now)
+            return venue.submit(NewOrder(**wanted), now), None
+        case ReplaceOrder():
+            wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
+            return venue.replace(NewOrder(**wanted), now, cl_ord_id=request.replaced_id)
         case SubmitPair():
             pair = NewPair(
                 list_id=request.stop_id,
@@ -75,21 +80,28 @@ def act(venue: SpotVenue, request: Action, now: int) -> list[VenueUpdate]:
                 target_id=request.target_id,
                 target_px=request.target_px,
             )
-            return venue.submit_pair(pair, now)
+            return venue.submit_pair(pair, now), None
         case CancelOrder():
-            return venue.cancel(request.instrument, request.cl_ord_id, now)
+            return venue.cancel(request.instrument, request.cl_ord_id, now), None
         case CancelPair():
-            return venue.cancel_pair(request.instrument, request.list_id, now)
+            return venue.cancel_pair(request.instrument, request.list_id, now), None
 
 
-def confirmed(venue: SpotVenue, request_id: str, request: Action, updates: list[VenueUpdate]) -> Answer:
-    """The answer of a venue that has done as it was asked."""
+def confirmed(
+    venue: SpotVenue, request_id: str, request: Action, updates: list[VenueUpdate], refused: VenueRejected | None = None
+) -> Answer:
+    """The answer of a venue that has done as it was asked, or (`refused`) the first half of it."""
     fills = tuple(update.fill for update in updates if update.fill is not None)
     if isinstance(request, SubmitPair | CancelPair):
         list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
         pair = venue.pairs.find(request.instrument, list_id)
         assert pair is not None, "the venue acted on a pair that it does not have"
         orders: Iterable[VenueOrder] = (booked.as_order() for booked in venue.pairs.orders(pair))
+    elif isinstance(request, ReplaceOrder):
+        orders = {update.order.venue_order_id: update.order for update in updates}.values()
+        if refused is not None:
+            code, detail = str(refused.code), refused.message
+            return answered(request_id, request, "HALFWAY", tuple(orders), fills, code, detail)
     else:
         shown = venue.order(request.instrument, request.cl_ord_id)
         assert shown is not None, "the venue acted on an order that it does not have"
@@ -118,11 +130,23 @@ def answered(
             code=code,
             detail=detail,
         )
+    if isinstance(request, ReplaceOrder):
+        return ReplaceAnswered(
+            request_id=request_id,
+            instrument=request.instrument,
+            cl_ord_id=request.cl_ord_id,
+            replaced_id=request.replaced_id,
+            outcome=outcome,
+            orders=orders,
+            fills=fills,
+            code=code,
+            detail=detail,
+        )
     return OrderAnswered(
         request_id=request_id,
         instrument=request.instrument,
         cl_ord_id=request.cl_ord_id,
-        outcome=outcome,
+        outcome=outcome,  # type: ignore[arg-type]
         order=orders[0] if orders else None,
         fills=fills,
         code=code,
@@ -170,7 +194,7 @@ def untold(request_id: str, request: Request, detail: str, outcome: Verdict = "U
             return AccountRead(request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail=detail)
         case CheckVenue():
             return _checked(request_id, None, detail)
-        case SubmitOrder() | CancelOrder() | SubmitPair() | CancelPair():
+        case SubmitOrder() | CancelOrder() | SubmitPair() | CancelPair() | ReplaceOrder():
             return answered(request_id, request, outcome, code=code, detail=detail)
     raise AssertionError(f"nobody can {type(request).__name__}")
 

@@ -14,7 +14,7 @@ from libs.runtime.machine import Request
 from libs.runtime.simulate import Node
 from libs.runtime.simulated_log import Scheduler
 from libs.trading.venue import SpotVenue, VenueRejected, VenueUpdate
-from services.order_executor.requests import NEVER_SENT, LookUpOrder, SubmitOrder, SubmitPair
+from services.order_executor.requests import NEVER_SENT, LookUpOrder, ReplaceOrder, SubmitOrder, SubmitPair
 from tests.simulation.venue_desk import act, answered, confirmed, is_action, kind_at_venue, names_of, told, untold
 
 KEY_REVOKED, RATE_LIMITED, SILENT, LOOK_UPS_FAIL = "key revoked", "rate limited", "silent", "look-ups fail"
@@ -152,21 +152,22 @@ class VenueEdge:
         return told(self.venue, request_id, request)
 
     def _act(self, request_id: str, request: Request) -> Answer:
-        submits = isinstance(request, SubmitOrder | SubmitPair)
+        submits = isinstance(request, SubmitOrder | SubmitPair | ReplaceOrder)
         try:
             if submits and self._chance(self.faults.rejects):
                 raise VenueRejected(-2010, "the simulated venue does not feel like it")
             if self.refused_types[kind_at_venue(request)]:
                 raise VenueRejected(-2010, NO_SUCH_TYPE)
-            updates = act(self.venue, request, self.scheduler.now)  # type: ignore[arg-type]
+            updates, refused = act(self.venue, request, self.scheduler.now)  # type: ignore[arg-type]
         except VenueRejected as rejected:
             sells = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.side == "SELL")
             if sells and NO_FUNDS_PART in rejected.message:
                 self.unpaid.append((request.instrument, names_of(request)[0]))  # type: ignore[attr-defined]
             return answered(request_id, request, "REJECTED", code=str(rejected.code), detail=rejected.message)  # type: ignore[arg-type]
-        self.accepted.extend(names_of(request))
+        if refused is None:
+            self.accepted.extend(names_of(request))
         self.updated(updates)
-        return confirmed(self.venue, request_id, request, updates)  # type: ignore[arg-type]
+        return confirmed(self.venue, request_id, request, updates, refused)  # type: ignore[arg-type]
 
     # --- the user stream ----------------------------------------------------------------------------------------
 

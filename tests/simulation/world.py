@@ -161,6 +161,9 @@ class World:
             notional_max=CASH / 4,
             crash_starts_max=1_000_000,
             losses_in_a_row_max=50,
+            replaces=self.seed % 4 != 0,
+            trail_bps=40 if self.seed % 2 else 0,
+            trail_step_bps=10,
             check_interval_ms=300_000,
             call_limits=BreakerLimits(
                 failure_share_max=0.9, failures_in_a_row_max=15, slow_share_max=2.0, open_ns_max=20 * SECOND

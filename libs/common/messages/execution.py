@@ -177,6 +177,26 @@ class PairAnswered(Answer, frozen=True, kw_only=True, tag="pair_answered.v1"):
     detail: str
 
 
+class ReplaceAnswered(Answer, frozen=True, kw_only=True, tag="replace_answered.v1"):
+    """The venue's answer to a stop replaced in one step (cancel/replace), or the lack of one.
+
+    CONFIRMED: `replaced_id` is gone and `cl_ord_id` stands in its place. HALFWAY: it is gone, and the venue refused the new
+    order (`code`, `detail`). REJECTED: nothing was done. UNKNOWN: either may have happened. `orders` shows what the venue showed.
+    """
+
+    said_by: ClassVar[str] = "exec"
+    suffix: ClassVar[str] = "replaced.{instrument}"
+
+    instrument: str
+    cl_ord_id: str
+    replaced_id: str
+    outcome: Literal["CONFIRMED", "HALFWAY", "REJECTED", "UNKNOWN"]
+    orders: tuple[VenueOrder, ...]
+    fills: tuple[VenueFill, ...]
+    code: str
+    detail: str
+
+
 class OrderLookedUp(Answer, frozen=True, kw_only=True, tag="order_looked_up.v1"):
     """The result of asking for an order by client id. FAILED means the question got no answer, never "not there"."""
 

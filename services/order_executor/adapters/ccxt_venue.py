@@ -6,6 +6,7 @@ the strings that were decided, and answers are read from the raw fields. Whateve
     wire          one request, its deadline, its share of the budget, what was heard     (of any venue)
     classify      what a failure proves          frames       raw answers as facts
     ordering      orders and pairs               questions    look-ups and the account
+    replacing     an order in another's place
     venue_check   key, clock, fees, listings     clock_drift  whose time requests are signed with
     user_stream   what the venue tells by itself gauges       what Prometheus is shown
 
@@ -21,7 +22,7 @@ from typing import Any
 import ccxt.pro
 import msgspec
 
-from libs.common.messages import Answer, OrderAnswered, PairAnswered
+from libs.common.messages import Answer, OrderAnswered, PairAnswered, ReplaceAnswered
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.ccxt_budget import spend_from
 from libs.runtime.core import Asked
@@ -43,6 +44,7 @@ from services.order_executor.requests import (
     CheckVenue,
     LookUpOrder,
     ReadAccount,
+    ReplaceOrder,
     SubmitOrder,
     SubmitPair,
 )
@@ -112,6 +114,9 @@ class CcxtVenue:
             case SubmitPair() as request:
                 answer = await self._parts.ordering.submit_pair(asked.request_id, request)
                 self._count(answer, began)
+            case ReplaceOrder() as request:
+                answer = await self._parts.ordering.replace(asked.request_id, request)
+                self._count(answer, began)
             case CancelOrder() as request:
                 answer = await self._parts.ordering.cancel(asked.request_id, request)
             case CancelPair() as request:
@@ -128,7 +133,7 @@ class CcxtVenue:
         return msgspec.structs.replace(answer, ts_event=now, ts_init=now)
 
     def _count(self, answer: Answer, began: float) -> None:
-        assert isinstance(answer, OrderAnswered | PairAnswered)
+        assert isinstance(answer, OrderAnswered | PairAnswered | ReplaceAnswered)
         outcome = NEVER_SENT if answer.code == NEVER_SENT else answer.outcome
         self._series.submitted(outcome, time.monotonic() - began)
 

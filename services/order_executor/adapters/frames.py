@@ -188,6 +188,11 @@ def reports_of(raw: Any) -> list[RawOrder]:
     return as_pair(raw).order_reports if isinstance(raw, dict) and "orderReports" in raw else [as_order(raw)]
 
 
+def name_of(raw: RawOrder) -> str:
+    """Its client id; a cancel's answer shows that as the original one."""
+    return raw.orig_client_order_id or raw.client_order_id
+
+
 def as_trades(raw: Any) -> list[RawTrade]:
     """Executions.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.common.messages import OrderAnswered, PairAnswered
+from libs.common.messages import OrderAnswered, PairAnswered, ReplaceAnswered
 from libs.common.money import plain
 from libs.runtime.adapter import AdapterContext, NotGranted
 from services.order_executor.adapters.classify import Outcome
@@ -21,9 +21,11 @@ from services.order_executor.adapters.kraken_questions import KrakenQuestions
 from services.order_executor.adapters.kraken_wire import KrakenWire
 from services.order_executor.adapters.names import OrderNames
 from services.order_executor.adapters.ordering import Ordering, answered, as_placed, confirmed, pair_failed
+from services.order_executor.adapters.replacing import not_done
 from services.order_executor.adapters.wire import CallFailed
-from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
+from services.order_executor.requests import CancelOrder, CancelPair, ReplaceOrder, SubmitOrder, SubmitPair
 
+NO_REPLACING = Outcome("REJECTED", "NO_REPLACING", "orders are not replaced in one step here")
 NO_PAIRS = Outcome("REJECTED", "PAIRS_NOT_OFFERED", "Kraken links no orders")
 
 
@@ -67,6 +69,10 @@ class KrakenOrdering(Ordering):
     async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
         """Refused, unsent."""
         return pair_failed(request_id, request.instrument, request.stop_id, NO_PAIRS)
+
+    async def replace(self, request_id: str, request: ReplaceOrder) -> ReplaceAnswered:
+        """Refused, unsent: Kraken amends orders, and that is not used."""
+        return not_done(request_id, request, NO_REPLACING)
 
     async def cancel_pair(self, request_id: str, request: CancelPair) -> PairAnswered:
         """Refused, unsent."""

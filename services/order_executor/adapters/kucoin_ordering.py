@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from libs.common.messages import OrderAnswered, PairAnswered, VenueFill, VenueOrder
+from libs.common.messages import OrderAnswered, PairAnswered, ReplaceAnswered, VenueFill, VenueOrder
 from libs.common.money import plain
 from libs.runtime.adapter import AdapterContext
 from services.order_executor.adapters.classify import Outcome
@@ -29,9 +29,11 @@ from services.order_executor.adapters.ordering import (
     confirmed,
     pair_failed,
 )
+from services.order_executor.adapters.replacing import not_done
 from services.order_executor.adapters.wire import CallFailed, Wire
-from services.order_executor.requests import CancelOrder, CancelPair, SubmitOrder, SubmitPair
+from services.order_executor.requests import CancelOrder, CancelPair, ReplaceOrder, SubmitOrder, SubmitPair
 
+NO_REPLACING = Outcome("REJECTED", "NO_REPLACING", "orders are not replaced in one step here")
 NO_PAIRS = Outcome("REJECTED", "NO_PAIRS", "pairs are not used at KuCoin")
 NOT_SHOWN = "taken back, and not shown"
 STOP_TYPES = ("STOP_LOSS", "STOP_LOSS_LIMIT")
@@ -95,6 +97,10 @@ class KucoinOrdering(Ordering):
     async def submit_pair(self, request_id: str, request: SubmitPair) -> PairAnswered:
         """Refused, about the order: whoever asks goes on without pairs."""
         return pair_failed(request_id, request.instrument, request.stop_id, NO_PAIRS)
+
+    async def replace(self, request_id: str, request: ReplaceOrder) -> ReplaceAnswered:
+        """Refused: there is no such step."""
+        return not_done(request_id, request, NO_REPLACING)
 
     async def cancel_pair(self, request_id: str, request: CancelPair) -> PairAnswered:
         """Refused: there is none."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from libs.common.messages import OrderAnswered, PairAnswered, VenueFill, VenueOrder
+from libs.common.messages import OrderAnswered, PairAnswered, ReplaceAnswered, VenueFill, VenueOrder
 from libs.common.money import ZERO, plain
 from libs.runtime.adapter import AdapterContext, NotGranted
 from services.order_executor.adapters.classify import Outcome
@@ -17,13 +17,22 @@ from services.order_executor.adapters.frames import (
     answered_fills,
     as_order,
     as_pair,
+    name_of,
     reports_of,
     symbol_of,
     venue_order,
 )
 from services.order_executor.adapters.names import OrderNames
+from services.order_executor.adapters.replacing import done, halted, not_done, replace_params
 from services.order_executor.adapters.wire import Call, CallFailed, Wire
-from services.order_executor.requests import NEVER_SENT, CancelOrder, CancelPair, SubmitOrder, SubmitPair
+from services.order_executor.requests import (
+    NEVER_SENT,
+    CancelOrder,
+    CancelPair,
+    ReplaceOrder,
+    SubmitOrder,
+    SubmitPair,
+)
 
 ORDER_WEIGHT = 1
 """What Binance counts an order, a pair or a cancel as."""
@@ -58,6 +67,23 @@ class Ordering:
         wanted = {request.stop_id, request.target_id}
         return self._pair_answered(request_id, request.instrument, request.stop_id, raw, wanted)
 
+    async def replace(self, request_id: str, request: ReplaceOrder) -> ReplaceAnswered:
+        """A stop in the place of another, in one step."""
+        await self._wire.ready()
+        obstacle = await self._no_room(1) or await self._obstacle(request)
+        if obstacle:
+            return not_done(request_id, request, Outcome("REJECTED", NEVER_SENT, obstacle))
+        try:
+            raw = await self._wire.send(self._wire.exchange.private_post_order_cancelreplace, replace_params(request))
+            answer = done(request_id, request, raw)
+        except CallFailed as failed:
+            answer = halted(request_id, request, failed)
+        except BadFrame as error:
+            return not_done(request_id, request, bad_answer(error))
+        for order in answer.orders:
+            self._remember(order)
+        return answer
+
     async def cancel(self, request_id: str, request: CancelOrder) -> OrderAnswered:
         """Take one order back. That of a pair takes the other with it, and is answered with both."""
         params = {"symbol": symbol_of(request.instrument), "origClientOrderId": request.cl_ord_id}
@@ -65,7 +91,7 @@ class Ordering:
         if isinstance(raw, Outcome):
             return answered(request_id, request, raw)
         try:
-            shown = next((each for each in reports_of(raw) if _name_of(each) == request.cl_ord_id), None)
+            shown = next((each for each in reports_of(raw) if name_of(each) == request.cl_ord_id), None)
             if shown is None:
                 raise BadFrame(ANOTHER)
             order, _ = _named(shown, request.instrument, request.cl_ord_id)
@@ -103,7 +129,7 @@ class Ordering:
         except CallFailed as failed:
             return failed.outcome
 
-    async def _obstacle(self, request: SubmitOrder | SubmitPair) -> str:
+    async def _obstacle(self, request: SubmitOrder | SubmitPair | ReplaceOrder) -> str:
         """Why the order must not leave now; "" if nothing stands in its way."""
         if not await self._context.holds_lease():
             return "another instance may hold the lease"
@@ -152,17 +178,13 @@ class Ordering:
         self._names.remember(order.instrument, order.venue_order_id, order.cl_ord_id)
 
 
-def _name_of(raw: RawOrder) -> str:
-    return raw.orig_client_order_id or raw.client_order_id
-
-
 def _named(raw: RawOrder, instrument: str, cl_ord_id: str) -> tuple[VenueOrder, tuple[VenueFill, ...]]:
     """The order and its fills, if they are of `cl_ord_id`.
 
     Raises:
         BadFrame
     """
-    if _name_of(raw) != cl_ord_id:
+    if name_of(raw) != cl_ord_id:
         raise BadFrame(ANOTHER)
     return venue_order(raw, instrument), answered_fills(raw, instrument)
 

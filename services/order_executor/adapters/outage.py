@@ -28,6 +28,7 @@ from libs.common.messages import (
     OrderAnswered,
     PairAnswered,
     ProtectionImprovised,
+    ReplaceAnswered,
     UserStreamChanged,
     VenueReported,
 )
@@ -37,7 +38,7 @@ from libs.runtime.weight_breaker import Lane
 from services.order_executor.adapters.journal import Journal
 from services.order_executor.improvise import Improvised, missing
 from services.order_executor.refusals import kind_of
-from services.order_executor.requests import NEVER_SENT, SubmitOrder, SubmitPair
+from services.order_executor.requests import NEVER_SENT, ReplaceOrder, SubmitOrder, SubmitPair
 from services.order_executor.settings import Settings
 
 LOOK_S = 0.2
@@ -100,10 +101,10 @@ class LoglessVenue:
         ):  # what was asked stands in the log: its answer must not overtake what we held
             self._return()
         request = asked.request
-        if isinstance(request, SubmitOrder | SubmitPair):
+        if isinstance(request, SubmitOrder | SubmitPair | ReplaceOrder):
             if any(step.instrument == request.instrument for step in self._untold()):
                 return self._refused(asked.request_id, request)
-            self._asked.add(request.cl_ord_id if isinstance(request, SubmitOrder) else request.stop_id)
+            self._asked.add(request.stop_id if isinstance(request, SubmitPair) else request.cl_ord_id)
             if isinstance(request, SubmitPair):
                 self._asked.add(request.target_id)
         return await self._inner.perform(asked)
@@ -259,7 +260,7 @@ class LoglessVenue:
             self._journal.forget(told, state.orders)
         self._asked &= set(state.orders)
 
-    def _refused(self, request_id: str, request: SubmitOrder | SubmitPair) -> Answer:
+    def _refused(self, request_id: str, request: SubmitOrder | SubmitPair | ReplaceOrder) -> Answer:
         now = self._context.clock.now()
         common: dict[str, Any] = {
             "request_id": request_id,
@@ -270,6 +271,9 @@ class LoglessVenue:
         common |= {"outcome": "REJECTED", "code": NEVER_SENT, "detail": "improvised protection is being told first"}
         if isinstance(request, SubmitPair):
             return PairAnswered(list_id=request.stop_id, orders=(), fills=(), **common)
+        if isinstance(request, ReplaceOrder):
+            names = {"cl_ord_id": request.cl_ord_id, "replaced_id": request.replaced_id}
+            return ReplaceAnswered(**names, orders=(), fills=(), **common)
         return OrderAnswered(cl_ord_id=request.cl_ord_id, order=None, fills=(), **common)
 
 

@@ -24,6 +24,7 @@ from libs.common.messages import (
     OrderApproved,
     OrderLookedUp,
     PairAnswered,
+    ReplaceAnswered,
     RequestExpired,
     RequestInterrupted,
     ServiceStarted,
@@ -263,6 +264,29 @@ class Desk(Playbook):
                 detail=detail,
             )
         )
+
+    def replacement(
+        self, cl_ord_id: str, outcome: str = "CONFIRMED", code: str = "", detail: str = ""
+    ) -> ReplaceAnswered:
+        """What the venue may say of a stop sent in the place of another; it shows both, or (HALFWAY) the end of the old one."""
+        new = self.state.orders[cl_ord_id]
+        old = self.state.orders[new.replaces]
+        gone = tuple(self.shown(each.cl_ord_id, "CANCELED") for each in (old, *self.state.pair_of(old)))
+        return ReplaceAnswered(
+            request_id=f"replace:{cl_ord_id}",
+            instrument=new.instrument,
+            cl_ord_id=cl_ord_id,
+            replaced_id=new.replaces,
+            outcome=outcome,  # type: ignore[arg-type]
+            orders={"CONFIRMED": (*gone, self.shown(cl_ord_id)), "HALFWAY": gone}.get(outcome, ()),
+            fills=(),
+            code=code,
+            detail=detail,
+        )
+
+    def replaced(self, cl_ord_id: str, outcome: str = "CONFIRMED", code: str = "", detail: str = "") -> Desk:
+        """The venue says it."""
+        return self.tell(self.replacement(cl_ord_id, outcome, code, detail))
 
     def confirm(self, cl_ord_id: str, *fills: VenueFill, status: str = "NEW") -> Desk:
         """The venue accepts an order."""

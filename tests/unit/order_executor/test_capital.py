@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 from libs.common.messages import BalanceMoved, BaselineAccepted, CapitalMoved, ExecutionReport, Reconciled
-from services.order_executor.requests import SubmitOrder
+from services.order_executor.requests import ReplaceOrder
 from tests.unit.order_executor.desk import BTC, SECOND, Desk, approval, order
 
 STOP, STOP1 = order("STOP"), order("STOP", attempt=1)
@@ -44,8 +44,7 @@ def test_coins_of_a_position_that_leave_are_no_longer_guarded():
     desk = Desk().covered().tell(BalanceMoved(asset="BTC", amount=D("-0.004")))
     assert desk.alerts() == [("POSITION_WITHDRAWN", "page")]
     assert desk.state.holdings[BTC].qty == D("0.006")
-    assert f"cancel:{STOP}" in desk.asked()
-    assert desk.canceled(STOP).request(SubmitOrder).order_qty == D("0.006")
+    assert (desk.request(ReplaceOrder).replaced_id, desk.request(ReplaceOrder).order_qty) == (STOP, D("0.006"))
 
 
 def test_coins_beside_a_position_may_leave_without_touching_it():

@@ -12,7 +12,7 @@ from libs.common.messages import UserStreamChanged, VenueFill, VenueOrder
 from services.order_executor.guards import uncovered
 from tests.unit.order_executor.desk import BTC, START, Desk, approval, fill, order
 
-STOP, STOP1 = order("STOP"), order("STOP", attempt=1)
+STOP, STOP1, STOP2 = (order("STOP", attempt=number) for number in range(3))
 
 
 def theirs(**changes: Any) -> VenueOrder:
@@ -56,8 +56,8 @@ def test_a_part_sold_by_hand_leaves_the_rest_guarded():
     assert desk.state.holdings[BTC].qty == D("0.006")
     assert desk.state.orders[STOP].cancel_wanted
     assert ("OVERFILLED", "page") not in desk.alerts()
-    desk.canceled(STOP).confirm(STOP1)
-    assert desk.state.orders[STOP1].order_qty == D("0.006")
+    desk.replaced(STOP1).replaced(STOP2)
+    assert desk.state.orders[STOP2].order_qty == D("0.006")
     assert uncovered(desk.state) == {}
 
 

@@ -125,8 +125,8 @@ def test_an_answer_for_a_pair_that_is_none_of_ours_is_poison():
 
 
 def test_a_second_target_moves_the_pair():
-    """A second entry with another target and the same stop moves the first pair to the new target."""
-    desk = Desk().targeted().tell(approval("a2", target_px=D(53_000)))
+    """A second entry with another target and the same stop moves the first pair to the new target, where pairs cannot be replaced."""
+    desk = Desk(replaces=False).targeted().tell(approval("a2", target_px=D(53_000)))
     second = order("ENTRY", "a2")
     desk.confirm(second, fill("2", second, "0.01"), status="FILLED")
     assert desk.asked() == [f"pair:{order('STOP', 'a2')}"]

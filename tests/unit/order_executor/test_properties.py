@@ -39,11 +39,15 @@ def test_any_interleaving_of_repeated_and_reordered_reports_books_each_execution
     assert desk.state.orders[ENTRY].inquiry is None
 
 
-@given(steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), min_size=5, max_size=60))
-@settings(max_examples=80, deadline=None)
-def test_a_random_walk_never_sells_what_is_not_held_and_ends_with_books_that_agree(steps):
+@given(
+    steps=st.lists(st.tuples(st.sampled_from(STEPS), st.integers(0, 7)), min_size=5, max_size=60),
+    replaces=st.booleans(),
+    trail_bps=st.sampled_from((0, 50)),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_random_walk_never_sells_what_is_not_held_and_ends_with_books_that_agree(steps, replaces, trail_bps):
     """A random walk never sells what is not held and ends with books that agree."""
-    world = World()
+    world = World(replaces=replaces, trail_bps=trail_bps)
     for kind, number in steps:
         world.step(kind, number)
     world.settle()

@@ -9,7 +9,7 @@ import pytest
 from libs.common.messages import ExecutionReport, InstrumentQuarantined, OrderSubmitting, ServiceStarted
 from libs.runtime.machine import CancelTimer
 from services.order_executor.guards import uncovered
-from services.order_executor.requests import NEVER_SENT, SubmitOrder
+from services.order_executor.requests import NEVER_SENT, ReplaceOrder, SubmitOrder
 from tests.playbook import START, like
 from tests.unit.order_executor.desk import BTC, SECOND, Desk, approval, exit_approval, fill, order
 
@@ -67,8 +67,8 @@ def test_a_second_entry_is_guarded_first_and_then_the_first_stop_follows_to_the_
     desk.confirm(order("ENTRY", "a2"), fill("2", order("ENTRY", "a2"), "0.01"), status="FILLED")
     sent = desk.request(SubmitOrder)
     assert (sent.cl_ord_id, sent.order_qty, sent.stop_px) == (order("STOP", "a2"), D("0.01"), D(49_500))
-    assert desk.confirm(order("STOP", "a2")).asked() == [f"cancel:{STOP}"]
-    sent = desk.canceled(STOP).request(SubmitOrder)
+    sent = desk.confirm(order("STOP", "a2")).request(ReplaceOrder)
+    assert sent.replaced_id == STOP
     assert (sent.cl_ord_id, sent.order_qty, sent.stop_px) == (order("STOP", "a2", 1), D("0.01"), D(49_500))
 
 
@@ -239,8 +239,8 @@ def test_an_exit_first_takes_the_stop_away_and_sells_only_when_that_is_certain()
 
 
 def test_a_partial_exit_leaves_with_the_guard_of_the_rest():
-    """The rest of a partial exit gets its guard in the same turn as the exit leaves, not after it."""
-    desk = Desk().covered().tell(exit_approval(order_qty=D("0.004"))).canceled(STOP)
+    """Without cancel/replace, the rest of a partial exit gets its guard in the same turn as the exit leaves, not after it."""
+    desk = Desk(replaces=False).covered().tell(exit_approval(order_qty=D("0.004"))).canceled(STOP)
     rest = order("STOP", attempt=1)
     assert desk.asked() == [f"submit:{EXIT}", f"submit:{rest}"]
     assert (desk.state.orders[EXIT].order_qty, desk.state.orders[rest].order_qty) == (D("0.004"), D("0.006"))
@@ -305,10 +305,11 @@ def test_an_exit_that_waited_too_long_for_its_stop_expires_and_the_stop_comes_ba
 
 
 def test_two_exits_take_their_turns():
-    """Two exits take their turns."""
-    desk = Desk().covered().tell(exit_approval(order_qty=D("0.004"))).tell(exit_approval("x2")).canceled(STOP)
+    """Two exits take their turns, and what neither sells keeps its guard until it is sold."""
+    desk = Desk().covered().tell(exit_approval(order_qty=D("0.004"))).tell(exit_approval("x2"))
+    desk.replaced(order("STOP", attempt=1))
     assert desk.asked() == [f"submit:{EXIT}"]
-    desk.confirm(EXIT, desk.sold("s", EXIT, "0.004"), status="FILLED")
+    desk.confirm(EXIT, desk.sold("s", EXIT, "0.004"), status="FILLED").canceled(order("STOP", attempt=1))
     assert desk.request(SubmitOrder).cl_ord_id == order("EXIT", "x2")
     assert desk.request(SubmitOrder).order_qty == D("0.006")
 

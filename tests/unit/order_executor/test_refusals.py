@@ -41,7 +41,7 @@ from services.order_executor.requests import NEVER_SENT
         ("-2010", "The relationship of the prices for the orders is not correct.", "WOULD_TAKE"),
         ("-1013", "Filter failure: LOT_SIZE", "ORDER"),
         ("-2010", "Order book liquidity is less than LOT_SIZE filter minimum quantity.", "ORDER"),
-        ("-2011", "Unknown order sent.", "ORDER"),
+        ("-2011", "Unknown order sent.", "GONE"),
         ("-1131", "recvWindow must be less than 60000.", "ORDER"),
         ("-9999", "whatever comes next year", "ORDER"),
         ("", "", "ORDER"),

@@ -5,39 +5,25 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 from libs.common.messages import (
-    AccountRead,
     Answer,
     BalanceMoved,
     BaselineAccepted,
     FeedStatus,
     GenesisDeclared,
     Message,
-    OrderAnswered,
-    OrderLookedUp,
     OrderSubmitting,
-    PairAnswered,
     ServiceStarted,
     ServiceStopping,
     TimerFired,
     UserStreamChanged,
     VenueFill,
-    VenueOrder,
     VenueReported,
 )
 from libs.common.money import ZERO, floor_to_step
 from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
-from libs.trading.venue_pairs import NewPair
 from services.order_executor.guards import uncovered
-from services.order_executor.requests import (
-    CancelOrder,
-    CancelPair,
-    CheckVenue,
-    LookUpOrder,
-    ReadAccount,
-    SubmitOrder,
-    SubmitPair,
-)
-from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, checked, exit_approval, marks
+from tests.simulation.venue_desk import act, answered, confirmed, is_action, kind_at_venue, told, untold
+from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, exit_approval, marks
 
 STEPS = (
     "buy",
@@ -64,9 +50,15 @@ STEPS = (
 class World(Desk):
     """A desk whose requests reach a `SpotVenue`, or do not."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, replaces: bool = True, trail_bps: int = 0) -> None:
         super().__init__(
-            opened=False, price_band_bps=5_000, notional_max=D(100_000), mark_age_ms_max=3_600_000, orders_kept=10_000
+            opened=False,
+            price_band_bps=5_000,
+            notional_max=D(100_000),
+            mark_age_ms_max=3_600_000,
+            orders_kept=10_000,
+            replaces=replaces,
+            trail_bps=trail_bps,
         )
         self.venue = SpotVenue({spec.instrument: spec for spec in SPECS}, {"USDT": D(1_000_000)})
         self.waiting: list[VenueReported | BalanceMoved] = []
@@ -265,135 +257,24 @@ class World(Desk):
 
     def _perform(self, request_id: str) -> Answer:
         request = self.requests[request_id]
-        if isinstance(request, ReadAccount):
-            return self._read(request_id, request)
-        if isinstance(request, LookUpOrder):
-            return self._look_up(request_id, request)
-        if isinstance(request, CheckVenue):
-            return checked(request_id)
-        assert isinstance(request, SubmitOrder | CancelOrder | SubmitPair | CancelPair)
-        updates: list[VenueUpdate] = []
-        code = detail = ""
+        if not is_action(request):
+            return told(self.venue, request_id, request)
+        kind = kind_at_venue(request)
         try:
-            updates = self._act(request)
+            if (kind == "PAIR" or kind.startswith("STOP")) and self.now < self.refusing_until:
+                raise VenueRejected(-1013, "Filter failure: no stops today")
+            updates, refused = act(self.venue, request, self.now)  # type: ignore[arg-type]
         except VenueRejected as rejected:
-            code, detail = str(rejected.code), rejected.message
-            sells = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.side == "SELL")
-            if sells and "balance" in detail and not self.state.holdings[BTC].forced and not self.hands:
+            sells = kind == "PAIR" or getattr(request, "side", "BUY") == "SELL"
+            if sells and "balance" in rejected.message and not self.state.holdings[BTC].forced and not self.hands:
                 self.oversold.append(request_id)
+            return answered(request_id, request, "REJECTED", code=str(rejected.code), detail=rejected.message)  # type: ignore[arg-type]
         self._moved(updates)
-        if isinstance(request, SubmitPair | CancelPair):
-            list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
-            return PairAnswered(
-                request_id=request_id,
-                instrument=BTC,
-                list_id=list_id,
-                outcome="CONFIRMED" if updates else "REJECTED",
-                orders=shown_pair(self.venue, list_id) if updates else (),
-                fills=tuple(update.fill for update in updates if update.fill),
-                code=code,
-                detail=detail,
-            )
-        return OrderAnswered(
-            request_id=request_id,
-            instrument=BTC,
-            cl_ord_id=request.cl_ord_id,
-            outcome="CONFIRMED" if updates else "REJECTED",
-            order=updates[-1].order if updates else None,
-            fills=tuple(update.fill for update in updates if update.fill),
-            code=code,
-            detail=detail,
-        )
-
-    def _act(self, request: SubmitOrder | CancelOrder | SubmitPair | CancelPair) -> list[VenueUpdate]:
-        is_guard = isinstance(request, SubmitPair) or (isinstance(request, SubmitOrder) and request.stop_px is not None)
-        if is_guard and self.now < self.refusing_until:
-            raise VenueRejected(-1013, "Filter failure: no stops today")
-        match request:
-            case SubmitOrder():
-                wanted = {name: getattr(request, name) for name in NewOrder.__struct_fields__}
-                return self.venue.submit(NewOrder(**wanted), self.now)
-            case SubmitPair():
-                return self.venue.submit_pair(pair_of(request), self.now)
-            case CancelPair():
-                return self.venue.cancel_pair(BTC, request.list_id, self.now)
-            case CancelOrder():
-                return self.venue.cancel(BTC, request.cl_ord_id, self.now)
-
-    def _look_up(self, request_id: str, request: LookUpOrder) -> OrderLookedUp:
-        found = self.venue.order(BTC, request.cl_ord_id)
-        return OrderLookedUp(
-            request_id=request_id,
-            instrument=BTC,
-            cl_ord_id=request.cl_ord_id,
-            outcome="FOUND" if found else "NOT_FOUND",
-            order=found,
-            fills=tuple(self.executions(request.cl_ord_id)),
-            detail="",
-        )
-
-    def _read(self, request_id: str, request: ReadAccount) -> AccountRead:
-        after = int(request.fills_after.get(BTC, "0"))
-        return AccountRead(
-            request_id=request_id,
-            ok=True,
-            balances=self.venue.balances(),
-            open_orders=tuple(self.venue.open_orders()),
-            fills=tuple(each for each in self.venue.fills(BTC) if int(each.exec_id) > after),
-            detail="",
-        )
+        return confirmed(self.venue, request_id, request, updates, refused)  # type: ignore[arg-type]
 
     def executions(self, cl_ord_id: str) -> list[VenueFill]:
         """What the venue executed of an order."""
         return [each for each in self.venue.fills(BTC) if each.cl_ord_id == cl_ord_id]
 
     def _silence(self, request_id: str) -> Answer:
-        request = self.requests[request_id]
-        if isinstance(request, ReadAccount):
-            return AccountRead(
-                request_id=request_id, ok=False, balances=(), open_orders=(), fills=(), detail="deadline"
-            )
-        if isinstance(request, CheckVenue):
-            return checked(request_id, ok=False)
-        if isinstance(request, SubmitPair | CancelPair):
-            list_id = request.stop_id if isinstance(request, SubmitPair) else request.list_id
-            return PairAnswered(
-                request_id=request_id,
-                instrument=BTC,
-                list_id=list_id,
-                outcome="UNKNOWN",
-                orders=(),
-                fills=(),
-                code="TIMEOUT",
-                detail="deadline",
-            )
-        assert isinstance(request, SubmitOrder | CancelOrder | LookUpOrder)
-        named = {
-            "request_id": request_id,
-            "instrument": BTC,
-            "cl_ord_id": request.cl_ord_id,
-            "order": None,
-            "fills": (),
-        }
-        if isinstance(request, LookUpOrder):
-            return OrderLookedUp(**named, outcome="FAILED", detail="deadline")
-        return OrderAnswered(**named, outcome="UNKNOWN", code="TIMEOUT", detail="deadline")
-
-
-def pair_of(request: SubmitPair) -> NewPair:
-    """A requested pair as the venue's model takes it."""
-    return NewPair(
-        list_id=request.stop_id,
-        instrument=request.instrument,
-        side="SELL",
-        order_qty=request.order_qty,
-        stop_id=request.stop_id,
-        stop_px=request.stop_px,
-        target_id=request.target_id,
-        target_px=request.target_px,
-    )
-
-
-def shown_pair(venue: SpotVenue, list_id: str) -> tuple[VenueOrder, ...]:
-    """Both orders of a pair as the venue shows them now."""
-    return tuple(booked.as_order() for booked in venue.pairs.orders(venue.pairs.require(list_id)))
+        return untold(request_id, self.requests[request_id], "deadline", code="TIMEOUT")
