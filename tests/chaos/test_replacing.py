@@ -15,6 +15,8 @@ from tests.chaos.execution_stand import BTC, START_PX, ExecutionStand, open_stan
 from tests.chaos.nursery import Nursery
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.no_cover]
+AT_REST = 0.995
+"""Where a stop does not follow before the price has moved."""
 HIGHER = START_PX * 1.02
 TRAILED = Decimal("60893.5")
 """0.5 % below the highest bid, on the grid."""
@@ -58,7 +60,7 @@ async def _trailed(stand: ExecutionStand, seconds: float = 15.0) -> None:
 
 async def test_a_stop_that_follows_the_price_is_never_away(trailing: ExecutionStand) -> None:
     """The price rises by two per cent: at the venue there is a stop of the whole position at every instant."""
-    await trailing.position()
+    await trailing.position(stop=AT_REST)
     eye, whole = Eye(trailing), trailing.held()
     trailing.price(HIGHER)
     await _trailed(trailing)
@@ -68,7 +70,7 @@ async def test_a_stop_that_follows_the_price_is_never_away(trailing: ExecutionSt
 
 async def test_the_pair_of_a_position_that_trails_is_replaced_by_a_stop(trailing: ExecutionStand) -> None:
     """A stop and its target give way to a higher stop in one step; the target is then taken by us when its price comes."""
-    await trailing.position(target_px=Decimal(63_000))
+    await trailing.position(stop=AT_REST, target_px=Decimal(63_000))
     eye, whole = Eye(trailing), trailing.held()
     trailing.price(HIGHER)
     await _trailed(trailing)
@@ -81,7 +83,7 @@ async def test_the_pair_of_a_position_that_trails_is_replaced_by_a_stop(trailing
 @pytest.mark.parametrize("fault", ["timeout_after_accept", "reset_after_accept", "reset_before_accept", "http_503"])
 async def test_a_replacement_without_an_answer_is_looked_up_on_both_sides(trailing: ExecutionStand, fault: str) -> None:
     """Whether the venue has replaced the stop or not, the position keeps one, and the next attempt is made only when that is known."""
-    await trailing.position()
+    await trailing.position(stop=AT_REST)
     eye, whole = Eye(trailing), trailing.held()
     trailing.deafen(1.0)
     trailing.venue.faults.add(OrderFault(kind=fault))  # type: ignore[arg-type]
@@ -95,7 +97,7 @@ async def test_a_replacement_without_an_answer_is_looked_up_on_both_sides(traili
 
 async def test_a_venue_that_does_not_replace_is_asked_in_two_steps(trailing: ExecutionStand) -> None:
     """The venue refuses the step itself: the old stop stands until it is taken back for the next, and a person has a ticket."""
-    await trailing.position()
+    await trailing.position(stop=AT_REST)
     text = '{"code":-2010,"msg":"Order cancel-replace is not supported for this symbol."}'
     trailing.refuse(400, text, path="/api/v3/order/cancelReplace", method="POST")
     trailing.price(HIGHER)
@@ -105,7 +107,7 @@ async def test_a_venue_that_does_not_replace_is_asked_in_two_steps(trailing: Exe
 
 async def test_the_executor_dies_while_a_stop_is_being_replaced(trailing: ExecutionStand) -> None:
     """Killed with the replacement on its way, the next life finds out which stop stands and goes on from there."""
-    await trailing.position()
+    await trailing.position(stop=AT_REST)
     eye, whole = Eye(trailing), trailing.held()
     trailing.venue.faults.add(OrderFault(kind="timeout_after_accept"))
     trailing.price(HIGHER)

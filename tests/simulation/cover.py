@@ -91,9 +91,12 @@ class Cover:
 
 
 def _sold_twice(instrument: str, holding: Holding, live: list[Order]) -> Iterator[str]:
-    """What is on its way to the venue and what rests there may sell what is held, once."""
+    """What is on its way to the venue and what rests there may sell what is held, once; of a stop and its replacement one sells."""
     sells = [each for each in live if each.side == "SELL" and each.role != "TARGET"]
-    resting = sum((each.leaves_qty for each in sells if each.venue_order_id), Decimal(0))
+    replaced = {each.replaces for each in sells if not each.venue_order_id}
+    resting = sum(
+        (each.leaves_qty for each in sells if each.venue_order_id and each.cl_ord_id not in replaced), Decimal(0)
+    )
     fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id), Decimal(0))
     if fresh and fresh + resting > holding.qty:
         yield f"{instrument}: {holding.qty} held, {fresh} on its way beside {resting} resting"
