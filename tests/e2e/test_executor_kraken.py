@@ -40,6 +40,7 @@ from tests.e2e.executor_bench import Bench, bench
 from tests.e2e.metered_venue import budget_without_bus
 from tests.e2e.test_executor_adapter import FAR, Stage, babbling, buy, cancel, look, read, stop
 from tests.e2e.test_executor_pairs import pair, take_back
+from tests.e2e.test_executor_replacing import replace
 from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.unit.order_executor.desk import BTC, ETH, SECOND, approval, exit_approval, order, policy
 
@@ -209,6 +210,14 @@ async def test_a_cancel_whose_end_is_not_seen_is_unknown(venue, tmp_path):
         answer = await desk.ask(cancel("5" * 32))
         assert (answer.outcome, answer.code) == ("UNKNOWN", "NOT_SEEN")
         assert (await desk.ask(look("5" * 32))).order.ord_status == "CANCELED"
+
+
+async def test_a_replacement_is_refused_without_asking_anybody(venue, tmp_path):
+    """A replacement that comes nevertheless is refused about the order, so that the machine goes on in two steps."""
+    async with at_kraken(venue, tmp_path) as desk:
+        answer = await desk.ask(replace())
+        assert (answer.outcome, answer.code, answer.orders) == ("REJECTED", "NO_REPLACING", ())
+        assert kind_of(answer.code, answer.detail) == "ORDER"
 
 
 async def test_pairs_are_refused_before_anything_is_sent(venue, tmp_path):

@@ -34,6 +34,7 @@ from services.order_executor.requests import NEVER_SENT, CancelPair, CheckVenue,
 from tests.e2e.executor_bench import Bench
 from tests.e2e.feed_bench import settled
 from tests.e2e.test_executor_adapter import FAR, Stage, babbling, buy, cancel, look, read, stop
+from tests.e2e.test_executor_replacing import replace
 from tests.e2e.venue_stand import VenueStand, open_venue
 from tests.unit.order_executor.desk import BTC, ETH, SECOND, approval, exit_approval, order
 
@@ -208,6 +209,14 @@ async def test_an_order_that_must_not_leave_does_not(venue, tmp_path, obstacle):
         answer = await desk.ask(buy(valid_until=venue.now - 1 if obstacle == "time" else FAR))
         assert (answer.outcome, answer.code) == ("REJECTED", NEVER_SENT)
         assert await seen(venue, "b" * 32) == 0
+
+
+async def test_a_replacement_is_refused_without_asking_anybody(venue, tmp_path):
+    """A replacement that comes nevertheless is refused about the order, so that the machine goes on in two steps."""
+    async with bench(venue, tmp_path) as desk:
+        answer = await desk.ask(replace())
+        assert (answer.outcome, answer.code, answer.orders) == ("REJECTED", "NO_REPLACING", ())
+        assert kind_of(answer.code, answer.detail) == "ORDER"
 
 
 async def test_pairs_are_refused_about_the_order_without_asking_anybody(venue, tmp_path):

@@ -20,6 +20,7 @@ from libs.common.messages import (
     Message,
     OrderAnswered,
     OrderLookedUp,
+    ReplaceAnswered,
     VenueOrder,
 )
 from libs.runtime import recovery
@@ -100,6 +101,21 @@ def guess_on_timeout() -> contextlib.AbstractContextManager[Any]:
     return mock.patch.object(OrderExecutorMachine, "handle", guesses)
 
 
+def gone_on_timeout() -> contextlib.AbstractContextManager[Any]:
+    """A stop whose replacement got no answer is taken for gone, and the replacement for refused."""
+    handle = OrderExecutorMachine.handle
+
+    def believes(self: OrderExecutorMachine, event: Message, now: int) -> list[Effect]:
+        if isinstance(event, ReplaceAnswered) and event.outcome == "UNKNOWN":
+            old = self.state.orders[event.replaced_id]
+            named = {name: getattr(old, name) for name in VenueOrder.__struct_fields__ if hasattr(old, name)}
+            gone = VenueOrder(**named, ord_status="CANCELED", ts_event=now)
+            event = msgspec.structs.replace(event, outcome="HALFWAY", orders=(gone,))
+        return handle(self, event, now)
+
+    return mock.patch.object(OrderExecutorMachine, "handle", believes)
+
+
 def resend_after_crash() -> contextlib.AbstractContextManager[Any]:
     """A restart performs every request that has no answer, as if none of them could have left."""
     return mock.patch.object(Engine, "_has_not_left", lambda self, asked: isinstance(asked, Asked))
@@ -167,6 +183,7 @@ BUGS: dict[str, Planting] = {
     "id_from_randomness": id_from_randomness,
     "guess_on_timeout": guess_on_timeout,
     "resend_after_crash": resend_after_crash,
+    "gone_on_timeout": gone_on_timeout,
 }
 
 
