@@ -70,7 +70,7 @@ def replace_answered(turn: Turn, answer: ReplaceAnswered) -> None:
         return
     _note(turn, breakers.SUBMIT, answer)
     turn.touched[new.instrument] = None
-    replaced = _replaced_by(turn, new)
+    replaced = turn.state.replaced_by(new)
     for order in replaced:
         order.cancel_asked = False
         order.taken_back_at = turn.now
@@ -79,19 +79,12 @@ def replace_answered(turn: Turn, answer: ReplaceAnswered) -> None:
         shown = next((each for each in answer.orders if each.cl_ord_id == order.cl_ord_id), None)
         if shown is not None or fills:
             hear(turn, order, shown, fills)
-    for order in replaced:
-        if not order.is_closed and not order.closing:
-            inquiries.begin(turn, order, needs_word=True)
+    for order in turn.state.replaced_by(new):
+        inquiries.begin(turn, order, needs_word=True)
     if answer.outcome != "CONFIRMED":
         _not_taken(turn, new, answer)
     elif new.status == "PENDING_NEW":
         unheard(turn, new, "the answer about the replacement does not name it")
-
-
-def _replaced_by(turn: Turn, new: Order) -> list[Order]:
-    """The order in whose place `new` was sent, and the other one of its pair, as far as they are remembered."""
-    old = turn.state.orders.get(new.replaces)
-    return [] if old is None else [old, *turn.state.pair_of(old)]
 
 
 def _not_taken(turn: Turn, order: Order, answer: OrderAnswered | PairAnswered | ReplaceAnswered) -> None:
@@ -186,11 +179,11 @@ def unanswered(turn: Turn, request_id: str, *, expired: bool) -> None:
 
 def _replacement_unanswered(turn: Turn, new: Order, *, expired: bool) -> None:
     """Expired: the old order stands as it stood. Interrupted: either may stand, and each is asked for."""
-    for order in _replaced_by(turn, new):
+    for order in turn.state.replaced_by(new):
         order.cancel_asked = False
         if expired:
             _survive(turn, order)
-        elif not order.is_closed:
+        else:
             inquiries.begin(turn, order, needs_word=True)
     if expired:
         move(turn, new, Fact.LAPSED, "older than its valid_until: never sent")

@@ -60,7 +60,7 @@ def _ask_for_pair(turn: Turn, order: Order) -> None:
 def _stop_ended(turn: Turn, ended: Ended) -> None:
     """A stop that we did not take away is gone: down the ladder if the venue refused it on its merits, else put it back."""
     stop, fact = ended.order, ended.fact
-    if fact == Fact.REFUSED and _still_stands(turn, stop.replaces):
+    if fact == Fact.REFUSED and turn.state.replaced_by(stop):
         _replacement_refused(turn, stop, ended)
         return
     if fact == Fact.REFUSED and not stop.cancel_wanted:
@@ -71,16 +71,10 @@ def _stop_ended(turn: Turn, ended: Ended) -> None:
         return
     if stop.status == "FILLED" or stop.cancel_wanted:
         return
-    if fact != Fact.LAPSED and not _still_stands(turn, stop.replaces):
+    if fact != Fact.LAPSED and not turn.state.replaced_by(stop):
         text = f"{stop.instrument}: stop {stop.cl_ord_id} is {stop.status} ({ended.code or fact}); it is put back"
         turn.alert("STOP_LOST", "page" if stop.status == "REJECTED" else "ticket", text, stop)
     turn.back_off(stop.instrument)
-
-
-def _still_stands(turn: Turn, cl_ord_id: str) -> bool:
-    """Whether an order that was to be replaced is there yet, as far as we know."""
-    old = turn.state.orders.get(cl_ord_id)
-    return old is not None and not old.is_closed and not old.closing
 
 
 def _replacement_refused(turn: Turn, stop: Order, ended: Ended) -> None:

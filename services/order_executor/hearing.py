@@ -89,6 +89,9 @@ def move(turn: Turn, order: Order, fact: Fact, reason: str = "", code: str = "")
 def unheard(turn: Turn, order: Order, why: str) -> None:
     """Nobody answered the submission of `order`: it may exist. Ask for it, and trade nothing else there until it is known."""
     if not order.is_closed:
+        turn.state.holding(
+            order.instrument
+        ).market_closed = False  # as far as we know now: the deadline for what is naked runs
         move(turn, order, Fact.UNHEARD, why)
         inquiries.begin(turn, order, needs_word=True)
 
@@ -113,6 +116,11 @@ def _after(turn: Turn, order: Order, old: str, fact: Fact, reason: str, code: st
         if order.inquiry is not None:
             order.inquiry.needs_word = False
         _release(turn, order)
+    if old in ("PENDING_NEW", "UNKNOWN", "REJECTED", "EXPIRED") and (order.status in OPEN or order.cum_qty):
+        for each in turn.state.replaced_by(
+            order
+        ):  # the venue has it, so what it replaces is gone, whatever was heard of that
+            inquiries.begin(turn, each, needs_word=True)
     if order.status in CLOSED:
         if order.inquiry is not None:
             order.inquiry.needs_word = False

@@ -195,6 +195,7 @@ def _renew(turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Dec
         or holding.two_step
         or old is None
         or old.status != "NEW"
+        or (guard.target is not None and guard.target.cum_qty > ZERO)  # which has ended the stop, heard of or not
         or owner is None
         or stop_px is None
         or not is_sellable(turn, instrument, qty, stop_limit_px(turn, instrument, stop_px))

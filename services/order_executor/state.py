@@ -185,6 +185,12 @@ class State(msgspec.Struct):
             return []
         return [each for each in self.orders.values() if each.pair == order.pair and each is not order]
 
+    def replaced_by(self, order: Order) -> list[Order]:
+        """The order in whose place `order` was sent and the other one of its pair, unless they have ended or are forgotten."""
+        old = self.orders.get(order.replaces)
+        found = [] if old is None else [old, *self.pair_of(old)]
+        return [each for each in found if not each.is_closed and not each.closing]
+
     def is_quarantined(self, instrument: str) -> bool:
         """Whether an order of `instrument` has an unknown fate."""
         return any(order.status == "UNKNOWN" for order in self.live_orders(instrument))

@@ -61,7 +61,7 @@ class Cover:
             if holding.forced:
                 self._forced[instrument] = now
             elif now - self.world.incidents.meddled.get(instrument, 0) > EXCUSED:
-                yield from _sold_twice(instrument, holding, live)
+                yield from _sold_twice(state, instrument, holding, live)
             if not self._is_naked(state, instrument, live) or self.world.incidents.blinds(instrument, now, RETRY_PACE):
                 self._naked.pop(instrument, None)
             elif not self.world.venue_edge.waiting[instrument]:
@@ -90,13 +90,20 @@ class Cover:
         self._unpaid = len(self.world.venue_edge.unpaid)
 
 
-def _sold_twice(instrument: str, holding: Holding, live: list[Order]) -> Iterator[str]:
+def _sold_twice(state: State, instrument: str, holding: Holding, live: list[Order]) -> Iterator[str]:
     """What is on its way to the venue and what rests there may sell what is held, once; of a stop and its replacement one sells."""
     sells = [each for each in live if each.side == "SELL" and each.role != "TARGET"]
     replaced = {each.replaces for each in sells if not each.venue_order_id}
     resting = sum(
         (each.leaves_qty for each in sells if each.venue_order_id and each.cl_ord_id not in replaced), Decimal(0)
     )
-    fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id), Decimal(0))
+    on_its_way = [each for each in sells if not each.venue_order_id and not _is_overtaken(state, each)]
+    fresh = sum((each.leaves_qty for each in on_its_way), Decimal(0))
     if fresh and fresh + resting > holding.qty:
         yield f"{instrument}: {holding.qty} held, {fresh} on its way beside {resting} resting"
+
+
+def _is_overtaken(state: State, order: Order) -> bool:
+    """Whether what it was to replace has sold meanwhile: then the venue does not let it in the place of that."""
+    old = state.orders.get(order.replaces)
+    return old is not None and any(each.cum_qty for each in [old, *state.pair_of(old)])

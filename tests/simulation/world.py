@@ -49,6 +49,8 @@ BEGIN = 1_735_689_600 * SECOND
 """2025-01-01 00:00 UTC."""
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
 CASH = Decimal(100_000)
+LAST_WORDS = 15 * SECOND
+"""The market stands still before the end: what it did last is to be known by then."""
 POSITION_FRACTION_MAX = Decimal("0.20")
 
 
@@ -87,7 +89,8 @@ class World:
         self.venue = SpotVenue({each: spec(each) for each in INSTRUMENTS}, {"USDT": CASH})
         self.venue_edge = VenueEdge(self.scheduler, self.venue, self.plan.venue_faults)
         self.end = BEGIN + (self.plan.storm_minutes + self.plan.calm_minutes) * MINUTE
-        self.feed_edge = FeedEdge(self.scheduler, self.venue, self.venue_edge.updated, INSTRUMENTS, seed, self.end)
+        closes = self.end - LAST_WORDS
+        self.feed_edge = FeedEdge(self.scheduler, self.venue, self.venue_edge.updated, INSTRUMENTS, seed, closes)
         self.policy = self._policy()
         self.members = self._members()
         self.nodes = [Node(member, self.log, self.scheduler, self.plan.faults) for member in self.members]

@@ -35,3 +35,11 @@ def test_a_market_that_takes_a_stop_again_is_open() -> None:
     desk.fire(f"protect:{BTC}").answer(order("STOP", attempt=1), "REJECTED", code="-1121")
     desk.fire(f"protect:{BTC}").confirm(order("STOP", attempt=2))
     assert not desk.state.holdings[BTC].market_closed
+
+
+def test_a_guard_without_an_answer_starts_the_deadline_even_where_the_market_was_closed():
+    """Whether a market that was closed still is, nobody knows once a guard was sent and not answered: what is naked may not wait."""
+    desk = Desk().bought().answer(order("STOP"), "REJECTED", code="-1013", detail="Market is closed.")
+    assert f"cover:{BTC}" not in desk.timers
+    desk.fire(f"protect:{BTC}").answer(order("STOP", attempt=1), "UNKNOWN")
+    assert f"cover:{BTC}" in desk.timers

@@ -175,3 +175,19 @@ def test_a_replacement_of_unknown_fate_does_not_hold_up_an_overdue_sale():
     assert ("UNCOVERED", "page") in desk.alerts()
     desk.answer(STOP1, "REJECTED", kind="cancel", code="-2011", detail="Unknown order sent.")
     assert desk.request(SubmitOrder).ord_type == "MARKET"
+
+
+def test_a_replacement_that_arrived_late_says_that_the_old_stop_is_gone():
+    """Looked up too early, the old stop stood; once the new one is there, the old one is asked for again, and nothing is sent before."""
+    desk = trailing().replaced(STOP1, "UNKNOWN").fire(f"look:{STOP}").look(STOP, "FOUND")
+    desk.fire(f"look:{STOP1}").look(STOP1, "FOUND")
+    assert desk.fire(f"again:{STOP}").asked() == []
+    assert desk.fire(f"look:{STOP}").look(STOP, "FOUND", status="CANCELED").asked() == []
+    assert uncovered(desk.state) == {}
+
+
+def test_a_pair_whose_target_has_begun_to_sell_is_not_replaced_by_its_stop():
+    """The target's first fill has ended the stop, heard of or not: there is nothing to replace, so what is left is taken back."""
+    desk = Desk(trail_bps=100).targeted()
+    desk.stream(desk.shown(TARGET, "PARTIALLY_FILLED", "0.004"), desk.sold("t", TARGET, "0.004"))
+    assert desk.asked() == [f"unpair:{STOP}"]
