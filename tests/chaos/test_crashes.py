@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import sqlite3
+import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -111,8 +113,7 @@ async def test_of_two_executors_one_acts(stand: ExecutionStand) -> None:
     await stand.check_books()
 
 
-async def test_a_zombie_submits_nothing(stand: ExecutionStand) -> None:
-    """Frozen while an order leaves, for longer than its lease; another takes over; thawed, it finds the door closed and ends."""
+async def _frozen_while_an_order_leaves(stand: ExecutionStand, seconds: float) -> None:
     zombie = stand.executor
     successor = stand.restart("successor")
     stand.executor = zombie
@@ -120,18 +121,31 @@ async def test_a_zombie_submits_nothing(stand: ExecutionStand) -> None:
     wish = await stand.enter("0.01", valid_s=1.0)
     await stand.until(lambda: stand.log.said(OrderSubmitting), "the order to leave")
     stand.log.heard = lambda _: None
-    seconds = await stand.until(lambda: len(stand.log.said(ServiceStarted)) == 2, "the other to take over")
-    assert seconds < TAKEOVER_S_MAX
+    began = time.monotonic()
+    taken_over_s = await stand.until(lambda: len(stand.log.said(ServiceStarted)) == 2, "the other to take over")
+    assert taken_over_s < TAKEOVER_S_MAX
     await stand.until(lambda: stand.covered() or _came_to_nothing(stand, wish), "the fate of the entry")
     if stand.covered():
         await stand.exit("0.00999", valid_s=14.0)
         await stand.until(stand.flat, "the exit by the other")
+    await asyncio.sleep(began + seconds - time.monotonic())
     accepted = dict(stand.venue.accepted)
     stand.thaw(zombie)
     await stand.until(lambda: stand.ended(zombie) is not None, "the end of the zombie")
     assert stand.ended(successor) is None
     assert stand.venue.accepted == accepted, "the zombie has submitted something"
     await stand.check_books(filled={wish: str(stand.bought(wish))})
+
+
+async def test_a_zombie_submits_nothing(stand: ExecutionStand) -> None:
+    """Frozen while an order leaves, for longer than its lease; another takes over; thawed, it finds the door closed and ends."""
+    await _frozen_while_an_order_leaves(stand, 0)
+
+
+@pytest.mark.slow
+async def test_a_zombie_of_a_minute_submits_nothing(stand: ExecutionStand) -> None:
+    """The same, frozen for a minute."""
+    await _frozen_while_an_order_leaves(stand, 60)
 
 
 async def test_an_approval_from_before_the_outage_is_not_acted_on(stand: ExecutionStand) -> None:
@@ -154,13 +168,32 @@ async def test_a_locked_database_stops_nobody(tmp_path: Path, nursery: Nursery) 
         await stand.until(lambda: _rows(stand, "journal_entries") == 1, "the opening in the database")
         with closing(sqlite3.connect(stand.home / "ledger.db", isolation_level=None)) as held:
             held.execute("BEGIN EXCLUSIVE")
-            await stand.position()
-            await stand.exit("0.00999")
-            await stand.until(stand.flat, "the exit")
-            await stand.until(lambda: len(stand.log.said(JournalPosted)) == 3, "three entries in the log")
+            await _in_and_out_posted(stand)
             held.execute("ROLLBACK")
         await stand.until(lambda: _rows(stand, "journal_entries") == 3, "three entries in the database")
         await stand.check_books()
+
+
+async def test_a_full_database_stops_nobody(tmp_path: Path, nursery: Nursery) -> None:
+    """The ledger's files may not grow by a byte: trading goes on, the ledger posts; with room again, the projection catches up."""
+    async with open_stand(tmp_path / "home", nursery, BULKHEAD_PROJECTION_BATCH_MS="10") as stand:
+        ledger = stand.restart(module="services.ledger")
+        await stand.until(lambda: _rows(stand, "journal_entries") == 1, "the opening in the database")
+        _, most = resource.prlimit(ledger, resource.RLIMIT_FSIZE)
+        resource.prlimit(ledger, resource.RLIMIT_FSIZE, (0, most))
+        await _in_and_out_posted(stand)
+        assert _rows(stand, "journal_entries") == 1, "it was not full"
+        assert stand.ended(ledger) is None
+        resource.prlimit(ledger, resource.RLIMIT_FSIZE, (most, most))
+        await stand.until(lambda: _rows(stand, "journal_entries") == 3, "three entries in the database")
+        await stand.check_books()
+
+
+async def _in_and_out_posted(stand: ExecutionStand) -> None:
+    await stand.position()
+    await stand.exit("0.00999")
+    await stand.until(stand.flat, "the exit")
+    await stand.until(lambda: len(stand.log.said(JournalPosted)) == 3, "three entries in the log")
 
 
 def _rows(stand: ExecutionStand, table: str) -> int:
