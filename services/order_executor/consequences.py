@@ -74,7 +74,7 @@ def _stop_ended(turn: Turn, ended: Ended) -> None:
     if fact != Fact.LAPSED and not turn.state.replaced_by(stop):
         text = f"{stop.instrument}: stop {stop.cl_ord_id} is {stop.status} ({ended.code or fact}); it is put back"
         turn.alert("STOP_LOST", "page" if stop.status == "REJECTED" else "ticket", text, stop)
-    turn.back_off(stop.instrument)
+    _pace(turn, ended)
 
 
 def _replacement_refused(turn: Turn, stop: Order, ended: Ended) -> None:
@@ -156,10 +156,18 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
         turn.alert("EXIT_REJECTED", "page", text, order)
         if kind_of(ended.code, ended.reason) == "FUNDS":
             account.ask(turn)
-        turn.back_off(order.instrument)
+        _pace(turn, ended)
         holding.exit_retry_at = holding.retry_at
     elif order.status == "FILLED":
         holding.market_closed = False
     elif ended.fact != Fact.LAPSED:
         turn.back_off(order.instrument)
         holding.exit_retry_at = holding.retry_at
+
+
+def _pace(turn: Turn, ended: Ended) -> None:
+    """The next attempt waits; not after one whose fate had to be found out: that took long enough, and nothing was refused."""
+    if ended.fact == Fact.VANISHED:
+        turn.state.holding(ended.order.instrument).retry_at = turn.now
+    else:
+        turn.back_off(ended.order.instrument)

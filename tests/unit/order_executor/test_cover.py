@@ -5,8 +5,10 @@ from __future__ import annotations
 from decimal import Decimal as D
 
 from libs.common.messages import OrderSubmitting
-from tests.unit.order_executor.desk import BTC, Desk, order
+from services.order_executor.requests import SubmitOrder
+from tests.unit.order_executor.desk import BTC, SECOND, Desk, exit_approval, order
 
+EXIT = order("EXIT", "x1")
 RECV_AND_MARGIN_S = 6
 
 
@@ -43,3 +45,18 @@ def test_a_guard_without_an_answer_starts_the_deadline_even_where_the_market_was
     assert f"cover:{BTC}" not in desk.timers
     desk.fire(f"protect:{BTC}").answer(order("STOP", attempt=1), "UNKNOWN")
     assert f"cover:{BTC}" in desk.timers
+
+
+def test_after_an_exit_that_never_arrived_the_guard_is_put_back_at_once():
+    """Finding out took long enough: however slow the pace had become, the position does not wait for its guard."""
+    desk = Desk().bought()
+    for number in range(5):
+        desk.answer(order("STOP", attempt=number), "REJECTED", code="-1013", detail="Market is closed.")
+        desk.fire(f"protect:{BTC}")
+    desk.confirm(order("STOP", attempt=5))
+    desk.tell(exit_approval(valid_until=desk.now + 10 * SECOND)).canceled(order("STOP", attempt=5))
+    desk.answer(EXIT, "UNKNOWN").after(17)
+    desk.fire(f"look:{EXIT}").look(EXIT, "NOT_FOUND").fire(f"look:{EXIT}").look(EXIT, "NOT_FOUND")
+    desk.account(usdt="999500", btc="0.01")
+    assert ("EXIT_REJECTED", "page") in desk.alerts()
+    assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=6)
