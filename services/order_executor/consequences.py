@@ -151,7 +151,9 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
         _market_closed(turn, order, ended.reason)
         holding.exit_retry_at = holding.retry_at
     elif order.status == "REJECTED":
-        holding.flatten = holding.forced = False
+        holding.flatten = (
+            False  # what was forced stays so: the guard that is put back cannot wait for unknown ones either
+        )
         text = f"{order.instrument}: exit {order.cl_ord_id} was refused ({ended.reason}); the guard is put back"
         turn.alert("EXIT_REJECTED", "page", text, order)
         if kind_of(ended.code, ended.reason) == "FUNDS":

@@ -65,9 +65,12 @@ def watch_cover(turn: Turn, instrument: str) -> None:
     if naked and (caught_up or not holding.naked_since):
         holding.naked_since, holding.naked_at_qty = turn.now, held
         turn.set_timer(f"{COVER_TIMER}:{instrument}", turn.now + turn.policy.cover_ms_max * MS)
-    elif not naked and holding.naked_since:
-        holding.naked_since, holding.naked_at_qty = 0, ZERO
-        turn.cancel_timer(f"{COVER_TIMER}:{instrument}")
+    elif not naked:
+        doubtful = any(order.side == "SELL" and order.is_unsettled for order in turn.state.live_orders(instrument))
+        holding.forced = holding.forced and (holding.flatten or doubtful)
+        if holding.naked_since:
+            holding.naked_since, holding.naked_at_qty = 0, ZERO
+            turn.cancel_timer(f"{COVER_TIMER}:{instrument}")
 
 
 def cover_overdue(turn: Turn, instrument: str) -> None:

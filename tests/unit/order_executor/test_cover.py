@@ -60,3 +60,16 @@ def test_after_an_exit_that_never_arrived_the_guard_is_put_back_at_once():
     desk.account(usdt="999500", btc="0.01")
     assert ("EXIT_REJECTED", "page") in desk.alerts()
     assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=6)
+
+
+def test_when_a_forced_sale_is_refused_another_guard_is_placed_without_waiting_for_the_unknown_one():
+    """The sale was refused, and the fate of the first stop is still unknown: it was taken back, so the next stop need not wait for it."""
+    desk = uncertain_stop()
+    desk.answer(order("STOP"), "REJECTED", kind="cancel", code="-2011")
+    desk.answer(order("EXIT"), "REJECTED", code="-2010", detail="whatever")
+    assert ("EXIT_REJECTED", "page") in desk.alerts()
+    sent = desk.request(SubmitOrder)
+    assert (sent.cl_ord_id, sent.stop_px) == (order("STOP", attempt=1), D(49_000))
+    assert desk.confirm(order("STOP", attempt=1)).state.holdings[BTC].forced, "the first one is unknown yet"
+    desk.after(20).fire(f"look:{order('STOP')}").look(order("STOP"), "FOUND", status="CANCELED")
+    assert not desk.state.holdings[BTC].forced
