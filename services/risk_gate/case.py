@@ -103,6 +103,46 @@ class Case(msgspec.Struct, frozen=True):
         """A limit in quote currency."""
         return None if self.equity is None else self.equity * fraction
 
+    @property
+    def drawdown(self) -> Decimal | None:
+        """How far the equity is below its high-water mark, a fraction."""
+        account = self.view.account
+        return None if account is None or not account.drawdown.is_finite() else account.drawdown
+
+    @property
+    def risk_share(self) -> Decimal:
+        """How much of the usual risk a trade may take: half once the drawdown has reached its first stage."""
+        deep = self.drawdown is None or self.drawdown >= self.limits.drawdown_half_risk
+        return Decimal("0.5") if deep else Decimal(1)
+
+    def correlation(self, a: str, b: str) -> float:
+        """Of two instruments; what is not known well enough is assumed to be high."""
+        limits = self.limits
+        found = self.view.comovement.correlation(a, b, limits.correlation_bars_min)
+        return float(limits.correlation_assumed) if found is None else found
+
+    def weights(self) -> dict[str, Decimal] | None:
+        """The worst value of every instrument at risk as a fraction of equity; None where something is missing."""
+        values, equity = self.worst_values(), self.equity
+        if equity is None or self.qty is None or any(value is None for value in values.values()):
+            return None
+        return {name: value / equity for name, value in values.items() if value is not None}
+
+    def risk_of(self, instrument: str) -> Decimal | None:
+        """What the worst position in `instrument` would lose at its stop, with fees; without a known stop all of it."""
+        value, qty = self.worst_value(instrument), self.worst_qty(instrument)
+        spec = self.view.specs.get(instrument)
+        if value is None or spec is None:
+            return None
+        stops = [self.view.stops.get(instrument)]
+        if instrument == self.intent.instrument and not self.intent.reduce_only:
+            stops.append(self.stop_px)
+        known = [stop for stop in stops if stop is not None]
+        if not known or not qty:
+            return value
+        px, stop = value / qty, min(known)
+        return qty * (max(px - stop, ZERO) + spec.taker_fee * (px + stop))
+
     def worst_qty(self, instrument: str) -> Decimal:
         """The largest position (unsigned) if everything approved, and this order, fills, and no exit does."""
         held = self.view.held_qty(instrument)

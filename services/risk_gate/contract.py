@@ -2,10 +2,14 @@
 
 from libs.common.messages import (
     BreakerChanged,
+    CapitalMoved,
     EquityChanged,
     ExecutionReport,
+    FeedBars,
+    FeedHistory,
     FeedMarks,
     FeedStatus,
+    FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
     OperatorCommanded,
@@ -20,8 +24,11 @@ from libs.runtime.contract import Contract, Zone
 
 CONSUMES = (
     BreakerChanged,
+    CapitalMoved,
     EquityChanged,
     ExecutionReport,
+    FeedBars,
+    FeedHistory,
     FeedMarks,
     FeedStatus,
     InstrumentQuarantined,
@@ -31,6 +38,6 @@ CONSUMES = (
     PositionChanged,
     Reconciled,
 )
-PRODUCES = (OrderApproved, OrderDenied, TradingStateChanged)
+PRODUCES = (FlattenOrdered, OrderApproved, OrderDenied, TradingStateChanged)
 
 CONTRACT = Contract(service="risk-gate", writer="risk", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

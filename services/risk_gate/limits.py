@@ -19,7 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
     `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, and no
     position is opened at the prices of another one (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
-    the gate halts once it reaches `drawdown_halt`. The last comparison with the venue may be `reconciled_age_ms_max` old.
+    the gate halts once it reaches `drawdown_halt`, and then has everything sold if `drawdown_flatten`; from `drawdown_half_risk` on a trade may
+    risk half of `loss_fraction_max`. `daily_loss_max` is of the equity at 00:00 UTC, reaching it is too much. The last comparison with the venue may be `reconciled_age_ms_max` old.
     """
 
     instruments: tuple[str, ...]
@@ -31,6 +32,15 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     order_value_max: Decimal = Decimal(50_000)
     order_value_fraction_max: Decimal = Decimal("0.50")
     position_fraction_max: Decimal = Decimal("0.20")
+    total_risk_fraction_max: Decimal = Decimal("0.04")
+    cluster_fraction_max: Decimal = Decimal("0.35")
+    cluster_correlation_min: Decimal = Decimal("0.70")
+    correlated_fraction_max: Decimal = Decimal("0.45")
+    correlation_timeframe: str = "1h"
+    correlation_bars_min: int = 60
+    correlation_assumed: Decimal = Decimal("0.80")
+    spread_bps_max: Decimal = Decimal(10)
+    spread_multiple_max: Decimal = Decimal(3)
     gross_exposure_fraction_max: Decimal = Decimal("1.00")
     positions_max: int = 6
     stop_distance_min: Decimal = Decimal("0.0005")
@@ -40,6 +50,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     orders_per_second_max: int = 5
     orders_per_minute_max: int = 60
     drawdown_entry_max: Decimal = Decimal("0.10")
+    drawdown_half_risk: Decimal = Decimal("0.05")
     drawdown_halt: Decimal = Decimal("0.15")
+    drawdown_flatten: bool = True
+    daily_loss_max: Decimal = Decimal("0.03")
+    cooldown_ms: int = 3_600_000
+    losses_in_a_row_max: int = 5
+    losses_pause_ms: int = 86_400_000
     approval_ttl_ms: int = 10_000
     intent_memory_hours: int = 48

@@ -6,7 +6,7 @@ Facts change the view, intents are held against it, operators and the drawdown m
     REDUCING  exits only               REDUCE ──▶ REDUCING
     HALTED    exits only               RESUME (with a reason) ──▶ ACTIVE
 
-The drawdown halts once when it reaches its limit. An operator who resumes is not halted again before it has recovered and fallen
+The drawdown halts once when it reaches its limit, and has everything sold where the settings say so. An operator who resumes is not halted again before it has recovered and fallen
 anew; entries stay denied (DRAWDOWN) meanwhile. No key is known here: approvals leave unsigned and the shell seals them.
 """
 
@@ -18,11 +18,15 @@ from typing import ClassVar
 from libs.common.messages import (
     AlertRaised,
     BreakerChanged,
+    CapitalMoved,
     Check,
     EquityChanged,
     ExecutionReport,
+    FeedBars,
+    FeedHistory,
     FeedMarks,
     FeedStatus,
+    FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
     Message,
@@ -79,6 +83,10 @@ class RiskMachine:
         match event:
             case FeedMarks():
                 self.state.on_marks(event)
+            case FeedBars() | FeedHistory():
+                self.state.on_bars(event.bars, self.settings.correlation_timeframe)
+            case CapitalMoved():
+                self.state.on_capital(event)
             case FeedStatus():
                 self.state.on_feed_status(event, self.settings.venue)
             case ExecutionReport():
@@ -132,7 +140,8 @@ class RiskMachine:
         reason = f"drawdown {event.drawdown} has reached {limit}"
         text = f"{reason}: equity {event.equity}, high-water mark {event.high_water_mark}; entries are halted"
         alert = Publish(AlertRaised(code="DRAWDOWN_HALT", severity="page", text=text))
-        return [*self._move_to("HALTED", reason, AUTHOR), alert]
+        flatten = [Publish(FlattenOrdered(reason=reason, author=AUTHOR))] if self.settings.drawdown_flatten else []
+        return [*self._move_to("HALTED", reason, AUTHOR), *flatten, alert]
 
     def _on_command(self, event: OperatorCommanded) -> list[Effect]:
         author = event.author or event.producer

@@ -9,7 +9,7 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from libs.common.messages import Message
+from libs.common.messages import Message, Timeframe
 from libs.runtime.settings import Instruments, ServiceSettings
 from services.risk_gate.limits import Limits
 from services.risk_gate.machine import RiskMachine
@@ -45,6 +45,29 @@ class Settings(ServiceSettings):
     risk_order_value_fraction_max: Fraction = Field(default=Decimal("0.50"), description="largest order, of equity")
     risk_position_fraction_max: Fraction = Field(default=Decimal("0.20"), description="largest position, of equity")
     risk_gross_exposure_fraction_max: Fraction = Field(default=Decimal(1), description="all positions, of equity")
+    risk_total_risk_fraction_max: Fraction = Field(
+        default=Decimal("0.04"), description="loss if every stop were hit, with fees, of equity"
+    )
+    risk_cluster_fraction_max: Fraction = Field(
+        default=Decimal("0.35"), description="all positions that move together, of equity"
+    )
+    risk_cluster_correlation_min: Fraction = Field(
+        default=Decimal("0.70"), description="from this correlation on instruments move together"
+    )
+    risk_correlated_fraction_max: Fraction = Field(
+        default=Decimal("0.45"), description="all positions as one, by their correlations, of equity"
+    )
+    risk_correlation_timeframe: Timeframe = Field(default="1h", description="the bars that correlations are taken from")
+    risk_correlation_bars_min: int = Field(default=60, ge=10, le=239, description="fewer common bars prove nothing")
+    risk_correlation_assumed: Fraction = Field(
+        default=Decimal("0.80"), description="what a correlation is taken for while nothing is proved"
+    )
+    risk_spread_bps_max: Decimal = Field(
+        default=Decimal(10), gt=0, le=1_000, description="a spread up to this is never too wide, in basis points"
+    )
+    risk_spread_multiple_max: Decimal = Field(
+        default=Decimal(3), ge=1, le=100, description="widest spread, as a multiple of the usual one"
+    )
     risk_positions_max: int = Field(default=6, ge=1, le=100, description="how many instruments may be held at once")
     risk_stop_distance_min: Fraction = Field(default=Decimal("0.0005"), description="nearest stop, of the entry price")
     risk_stop_distance_max: Fraction = Field(default=Decimal("0.20"), description="farthest stop, of the entry price")
@@ -54,9 +77,25 @@ class Settings(ServiceSettings):
     risk_duplicate_window_ms: int = Field(default=5_000, ge=0, le=3_600_000, description="same order not again within")
     risk_orders_per_second_max: int = Field(default=5, ge=1, le=1_000, description="approved entries in any second")
     risk_orders_per_minute_max: int = Field(default=60, ge=1, le=10_000, description="approved entries in any minute")
+    risk_drawdown_half_risk: Fraction = Field(
+        default=Decimal("0.05"), description="drawdown from which a trade may risk half as much"
+    )
     risk_drawdown_entry_max: Fraction = Field(default=Decimal("0.10"), description="drawdown that stops entries")
     risk_drawdown_halt: Fraction = Field(
         default=Decimal("0.15"), description="drawdown that halts until a human resumes"
+    )
+    risk_drawdown_flatten: bool = Field(default=True, description="then everything is sold as well")
+    risk_daily_loss_max: Fraction = Field(
+        default=Decimal("0.03"), description="loss since 00:00 UTC that stops entries, of the equity then"
+    )
+    risk_cooldown_ms: int = Field(
+        default=3_600_000, ge=0, le=604_800_000, description="an instrument rests so long after a loss"
+    )
+    risk_losses_in_a_row_max: int = Field(
+        default=5, ge=0, le=1_000, description="so many losing round trips in a row stop entries; 0: never"
+    )
+    risk_losses_pause_ms: int = Field(
+        default=86_400_000, ge=1_000, le=604_800_000, description="for so long after the last of them"
     )
     risk_approval_ttl_ms: int = Field(
         default=10_000, ge=100, le=600_000, description="how long an approval is good for"
@@ -69,10 +108,14 @@ class Settings(ServiceSettings):
         load_signing_key(value)
         return value
 
-    @field_validator("risk_stop_distance_max", "risk_drawdown_halt")
+    @field_validator("risk_stop_distance_max", "risk_drawdown_entry_max", "risk_drawdown_halt")
     @classmethod
     def _is_not_below(cls, value: Decimal, info: ValidationInfo) -> Decimal:
-        lower = {"risk_stop_distance_max": "risk_stop_distance_min", "risk_drawdown_halt": "risk_drawdown_entry_max"}
+        lower = {
+            "risk_stop_distance_max": "risk_stop_distance_min",
+            "risk_drawdown_entry_max": "risk_drawdown_half_risk",
+            "risk_drawdown_halt": "risk_drawdown_entry_max",
+        }
         least = info.data.get(lower[str(info.field_name)], value)
         if value < least:
             raise ValueError(f"must not be below BULKHEAD_{lower[str(info.field_name)].upper()}, which is {least}")

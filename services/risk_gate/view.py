@@ -15,13 +15,16 @@ ledger refused is never booked: an equity it derived from clearly later events p
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Context, Decimal, DivisionByZero, InvalidOperation, Overflow
 
 import msgspec
 
 from libs.common.ids import derive_id
 from libs.common.messages import (
+    Bar,
     BreakerChanged,
+    CapitalMoved,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
@@ -38,7 +41,10 @@ from libs.common.messages import (
 )
 from libs.common.money import ZERO, to_decimal
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
+from libs.trading.correlation import Comovement
 from services.risk_gate.limits import Limits
+from services.risk_gate.record import DayStart, RoundTrips
+from services.risk_gate.spreads import Spreads
 
 UNANSWERED_NS = 10 * MINUTE
 """So long after an approval ran out, a clean reconciliation is about a venue that never saw its order."""
@@ -115,6 +121,12 @@ class View(msgspec.Struct, kw_only=True):
     intent_ids: dict[str, int] = {}
     recent_orders: dict[str, int] = {}
     entry_times: list[int] = []
+    stops: dict[str, Decimal] = {}
+    targets: dict[str, Decimal] = {}
+    spreads: dict[str, Spreads] = {}
+    day_start: DayStart = msgspec.field(default_factory=DayStart)
+    trips: RoundTrips = msgspec.field(default_factory=RoundTrips)
+    comovement: Comovement = msgspec.field(default_factory=lambda: Comovement(timeframe="1h"))
 
     # --- facts in -----------------------------------------------------------------------------------------------
 
@@ -124,6 +136,8 @@ class View(msgspec.Struct, kw_only=True):
             known = self.marks.get(mark.instrument)
             if known is None or mark.ts >= known.ts:
                 self.marks[mark.instrument] = mark
+                if self.mid_px(mark.instrument) is not None:
+                    self.spreads.setdefault(mark.instrument, Spreads()).add(mark)
         for instrument in event.alive:
             known = self.marks.get(instrument)
             if known is not None and event.as_of > known.ts:
@@ -160,12 +174,18 @@ class View(msgspec.Struct, kw_only=True):
             self.positions[event.instrument] = event.signed_qty
         else:
             self.positions.pop(event.instrument, None)
+        self.trips.on_position(event, self.specs.get(event.instrument), event.ts_init)
+        if event.instrument not in self.trips.opened:
+            self.stops.pop(event.instrument, None)
+            self.targets.pop(event.instrument, None)
         fill = self.unbooked.get(_fill_key(event))
         if fill is not None:
             fill.in_position = True
 
     def on_equity(self, event: EquityChanged) -> None:
         """The balance now contains every fill that was in a position before."""
+        before = None if self.account is None else self.account.equity
+        self.day_start.on_equity(before, event.equity, event.ts_init)
         self.account = Account(
             balance=event.balance,
             equity=event.equity,
@@ -177,6 +197,21 @@ class View(msgspec.Struct, kw_only=True):
             for key, fill in self.unbooked.items()
             if not fill.in_position and event.ts_init - fill.heard_at <= PASSED_BY_NS
         }
+
+    def on_capital(self, event: CapitalMoved) -> None:
+        """Money that no trade explains: the day began with so much more, or less."""
+        quotes = {spec.quote for spec in self.specs.values()}
+        px = next((self.mid_px(name) for name, spec in self.specs.items() if spec.base == event.asset), None)
+        if event.asset in quotes:
+            self.day_start.on_capital(event.amount)
+        elif px is not None:
+            self.day_start.on_capital(event.amount * px)
+
+    def on_bars(self, bars: Iterable[Bar], timeframe: str) -> None:
+        """Closed bars tell which instruments move together; with another timeframe everything is learnt anew."""
+        if self.comovement.timeframe != timeframe:
+            self.comovement = Comovement(timeframe=timeframe)
+        self.comovement.observe(bars)
 
     def on_reconciled(self, event: Reconciled) -> list[str]:
         """The latest comparison with the venue counts, not the best one. Returns the intents now known to have become no order."""
@@ -228,6 +263,10 @@ class View(msgspec.Struct, kw_only=True):
         """From now on the order may exist; entries count towards rate and repetition."""
         self.in_flight[intent.intent_id] = order
         if not intent.reduce_only:
+            held = intent.instrument in self.trips.opened
+            for known, px in ((self.stops, intent.stop_px), (self.targets, intent.target_px)):
+                if px is not None:
+                    known[intent.instrument] = min(px, known.get(intent.instrument, px)) if held else px
             self.entry_times.append(now)
             key = order_key(intent)
             self.recent_orders.pop(key, None)

@@ -73,6 +73,7 @@ from libs.common.messages.service import (
 from libs.common.messages.trading import (
     AgentSignals,
     Check,
+    FlattenOrdered,
     OrderApproved,
     OrderDenied,
     OrderIntent,
@@ -117,6 +118,7 @@ __all__ = [
     "FeedHistory",
     "FeedMarks",
     "FeedStatus",
+    "FlattenOrdered",
     "GenesisDeclared",
     "InstrumentQuarantined",
     "InstrumentReleased",

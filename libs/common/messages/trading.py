@@ -113,6 +113,16 @@ class OrderDenied(Message, frozen=True, kw_only=True, tag="order_denied.v1"):
     checks: tuple[Check, ...]
 
 
+class FlattenOrdered(Message, frozen=True, kw_only=True, tag="flatten_ordered.v1"):
+    """Everything is to be sold: the portfolio wishes it, position by position, until nothing is left that can be sold."""
+
+    said_by: ClassVar[str] = "risk"
+    suffix: ClassVar[str] = "flatten"
+
+    reason: str
+    author: str
+
+
 class TradingStateChanged(Message, frozen=True, kw_only=True, tag="trading_state_changed.v1"):
     """The gate moved between ACTIVE (all), REDUCING (exits only) and HALTED (exits only, a human must resume)."""
 

@@ -8,6 +8,8 @@ Theory of operation.
 * **Entering** happens when signals arrive: an instrument that is held by nothing but dust and free of wishes gets a BUY with
   stop and target at multiples of ATR, sized by `sizing`. The price is the best ask if proven within `quote_age_max`, else
   the bar's close. Without equity, balance or the venue's rules there is no wish. Too small to trade: no wish either.
+* **Flattening.** Once the gate orders it, everything is sold as fast as the gate lets it be, nothing is entered, and the order is
+  remembered until nothing is left that can be sold.
 * **Leaving** is looked at when signals and when marks arrive, so that a wish that was denied or got lost is made again: the
   target comes first (best bid at or above it, in the story of the entry), then the opinions (in the story of the bar).
   The whole position is sold, rounded down to the step; dust stays. The protective stop is the executor's business.
@@ -28,6 +30,7 @@ from libs.common.messages import (
     ExecutionReport,
     FeedMarks,
     FeedStatus,
+    FlattenOrdered,
     InstrumentSpec,
     Message,
     OrderApproved,
@@ -66,12 +69,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class State(msgspec.Struct, kw_only=True):
-    """Money as the ledger last told it, the venue's rules, and a book per instrument."""
+    """Money as the ledger last told it, the venue's rules, a book per instrument, and why everything is to be sold ("": it is not)."""
 
     equity: Decimal | None = None
     balance: Decimal | None = None
     specs: dict[str, InstrumentSpec] = {}
     books: dict[str, Book] = {}
+    flatten_reason: str = ""
 
 
 class PortfolioMachine:
@@ -105,6 +109,8 @@ class PortfolioMachine:
                 return self._reported(event, now)
             case TimerFired():
                 self._let_go(event)
+            case FlattenOrdered():
+                return self._flatten(event, now)
         return []
 
     # --- what is known ----------------------------------------------------------------------------------------
@@ -177,12 +183,40 @@ class PortfolioMachine:
             effects += self._leave(instrument, cause, now)
         return effects
 
+    def _flatten(self, order: FlattenOrdered, now: int) -> list[Effect]:
+        self.state.flatten_reason = order.reason or "ordered"
+        cause = Cause(order.id, now + self.settings.intent_valid)
+        effects: list[Effect] = []
+        for instrument in sorted(self.state.books):
+            effects += self._leave(instrument, cause, now)
+        self._rest_if_flat()
+        return effects
+
+    def _rest_if_flat(self) -> None:
+        """Nothing that can be sold is left: the order is carried out."""
+        if self.state.flatten_reason and not any(self._holds(instrument) for instrument in self.state.books):
+            self.state.flatten_reason = ""
+
+    def _holds(self, instrument: str) -> bool:
+        """Whether something can be sold there, or may yet come of a wish that is under way."""
+        book, spec = self._book(instrument), self.state.specs.get(instrument)
+        if not book.is_free:
+            return True
+        if spec is None or book.quote is None:
+            return book.signed_qty > ZERO
+        return is_tradable(floor_to_step(book.signed_qty, spec.qty_step), to_decimal(book.quote.bid_px), spec)
+
     # --- wishes -----------------------------------------------------------------------------------------------
 
     def _enter(self, instrument: str, cause: Cause, now: int) -> list[Effect]:
         book, spec = self._book(instrument), self.state.specs[instrument]
         opinions = self._binding(book, now)
-        if len(opinions) < len(self.settings.agents) or any(opinion.stance != "LONG" for opinion in opinions):
+        self._rest_if_flat()
+        if (
+            self.state.flatten_reason
+            or len(opinions) < len(self.settings.agents)
+            or any(opinion.stance != "LONG" for opinion in opinions)
+        ):
             return []
         if not book.is_free or now < book.entry_after or self.state.equity is None or self.state.balance is None:
             return []
@@ -211,6 +245,8 @@ class PortfolioMachine:
     def _why_leave(self, book: Book, spec: InstrumentSpec, now: int) -> Leave | None:
         quote, plan = self._fresh_quote(book, now), book.plan
         bid_px = None if quote is None else round_px(to_decimal(quote.bid_px), spec.px_tick, up=False)
+        if self.state.flatten_reason and bid_px is not None:
+            return Leave("flatten", plan.story if plan is not None else "", bid_px)
         if plan is not None and plan.target_px is not None and bid_px is not None and bid_px >= plan.target_px:
             return Leave("target", plan.story, bid_px)
         opinions, bars = self._binding(book, now), self.settings.exit_flat_bars

@@ -504,17 +504,24 @@ def test_nothing_is_opened_at_the_prices_of_another_venue() -> None:
 @pytest.mark.parametrize(
     ("removed", "codes"),
     [
-        ("specs", {"NO_SPEC", "LOT_STEP", "TICK", "MIN_NOTIONAL", "INSUFFICIENT_BALANCE", "RISK_PER_TRADE"}),
+        (
+            "specs",
+            {"NO_SPEC", "LOT_STEP", "TICK", "MIN_NOTIONAL", "INSUFFICIENT_BALANCE", "RISK_PER_TRADE", "TOTAL_RISK"},
+        ),
         (
             "marks",
             {
                 "NO_REFERENCE_PRICE",
                 "STALE_PRICE",
                 "PRICE_IN_DOUBT",
+                "SPREAD",
                 "PRICE_COLLAR",
                 "MAX_POSITION",
                 "MAX_GROSS_EXPOSURE",
                 "STOP_SIDE",
+                "TOTAL_RISK",
+                "CLUSTER_EXPOSURE",
+                "CORRELATED_EXPOSURE",
             },
         ),
         ("feed_state", {"FEED_DOWN"}),
@@ -527,8 +534,12 @@ def test_nothing_is_opened_at_the_prices_of_another_venue() -> None:
                 "MAX_GROSS_EXPOSURE",
                 "INSUFFICIENT_BALANCE",
                 "RISK_PER_TRADE",
+                "TOTAL_RISK",
+                "CLUSTER_EXPOSURE",
+                "CORRELATED_EXPOSURE",
                 "NO_RISK_STATE",
                 "DRAWDOWN",
+                "DAILY_LOSS",
             },
         ),
     ],

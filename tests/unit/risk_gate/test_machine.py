@@ -10,6 +10,7 @@ import pytest
 from libs.common.codec import encode
 from libs.common.messages import (
     AlertRaised,
+    FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
     OrderApproved,
@@ -45,6 +46,16 @@ from tests.unit.risk_gate.book import (
     tightened,
     trade,
 )
+
+LOOSE = tightened(
+    position_fraction_max=D(1),
+    order_value_fraction_max=D(1),
+    loss_fraction_max=D(1),
+    total_risk_fraction_max=D(1),
+    cluster_fraction_max=D(1),
+    correlated_fraction_max=D(1),
+)
+"""Nothing but the balance stands in the way of two orders."""
 
 
 def in_flight(book: Playbook) -> dict[str, Decimal]:
@@ -85,7 +96,14 @@ def test_a_denial_gives_every_reason_and_every_number() -> None:
     book = opened().tell(entry(order_qty=D("0.04"), stop_px=None))
     book.expect(like(OrderDenied, intent_id="i1", instrument=BTC, side="BUY", order_qty=D("0.04")))
     denied = book.only(OrderDenied)
-    assert denied.reasons == ("MAX_POSITION", "NO_STOP", "STOP_SIDE", "STOP_DISTANCE", "RISK_PER_TRADE")
+    assert denied.reasons == (
+        "MAX_POSITION",
+        "NO_STOP",
+        "STOP_SIDE",
+        "STOP_DISTANCE",
+        "RISK_PER_TRADE",
+        "TOTAL_RISK",
+    )
     check = next(check for check in denied.checks if check.code == "MAX_POSITION")
     assert (check.passed, check.value, check.limit) == (False, "2400", "2000")
 
@@ -145,9 +163,7 @@ def test_two_approvals_cannot_together_pass_a_limit() -> None:
         book.tell(entry("i1")).expect(like(OrderApproved))
         book.tell(eth).expect(like(OrderDenied))
     opened(cash="2402.40").tell(entry("i1", order_qty=D("0.008"))).expect(like(OrderApproved))
-    book = opened(
-        tightened(position_fraction_max=D(1), order_value_fraction_max=D(1), loss_fraction_max=D(1)), cash="2402.39"
-    )
+    book = opened(LOOSE, cash="2402.39")
     book.tell(entry("i1")).expect(like(OrderApproved))
     assert book.tell(eth).only(OrderDenied).reasons == ("INSUFFICIENT_BALANCE",)
 
@@ -155,8 +171,7 @@ def test_two_approvals_cannot_together_pass_a_limit() -> None:
 def test_balance_is_enough_for_two_to_the_cent() -> None:
     """1201.20 for each: 2402.40 buys both."""
     eth = entry("i2", instrument=ETH, order_qty=D("0.4"), ref_px=D(3_000), stop_px=D(2_950))
-    loose = tightened(position_fraction_max=D(1), order_value_fraction_max=D(1), loss_fraction_max=D(1))
-    opened(loose, cash="2402.40").tell(entry("i1")).tell(eth).expect(like(OrderApproved))
+    opened(LOOSE, cash="2402.40").tell(entry("i1")).tell(eth).expect(like(OrderApproved))
 
 
 def test_a_fill_is_counted_once_at_every_instant() -> None:
@@ -408,9 +423,10 @@ def test_the_gate_halts_itself_when_drawdown_reaches_its_second_limit() -> None:
     """At 15 % below the high-water mark the gate halts and pages; just above it only entries stop."""
     book = opened()
     book.tell(equity("8501", high_water_mark=D(10_000), drawdown=D("0.1499"))).expect()
-    assert book.tell(entry("i1", order_qty=D("0.001"))).only(OrderDenied).reasons == ("DRAWDOWN",)
+    assert book.tell(entry("i1", order_qty=D("0.001"))).only(OrderDenied).reasons == ("DRAWDOWN", "DAILY_LOSS")
     book.tell(equity("8500", high_water_mark=D(10_000), drawdown=D("0.15"))).expect(
         like(TradingStateChanged, state="HALTED", previous="ACTIVE", author="risk-gate"),
+        like(FlattenOrdered, author="risk-gate"),
         like(AlertRaised, code="DRAWDOWN_HALT", severity="page"),
     )
     assert book.only(TradingStateChanged).reason == "drawdown 0.15 has reached 0.15"
@@ -425,13 +441,16 @@ def test_a_resumed_gate_is_not_halted_again_by_the_same_fall() -> None:
     assert book.machine.state.trading_state == "ACTIVE"
     assert "DRAWDOWN" in book.tell(entry("i1", order_qty=D("0.001"))).only(OrderDenied).reasons
     book.tell(equity("9900", drawdown=D("0.01"))).expect()
-    book.tell(deep).expect(like(TradingStateChanged, state="HALTED"), like(AlertRaised))
+    book.tell(deep).expect(like(TradingStateChanged, state="HALTED"), like(FlattenOrdered), like(AlertRaised))
 
 
 def test_a_drawdown_while_halted_pages_without_a_move() -> None:
-    """Already halted by a person: there is nothing to move, but people must know."""
+    """Already halted by a person: there is nothing to move, but people must know, and everything is sold all the same."""
     book = opened().tell(command("HALT"))
-    book.tell(equity("8400", drawdown=D("0.16"))).expect(like(AlertRaised, code="DRAWDOWN_HALT"))
+    fall = equity("8400", drawdown=D("0.16"))
+    book.tell(fall).expect(like(FlattenOrdered), like(AlertRaised, code="DRAWDOWN_HALT"))
+    kept = opened(tightened(drawdown_flatten=False)).tell(command("HALT"))
+    kept.tell(fall).expect(like(AlertRaised, code="DRAWDOWN_HALT"))
 
 
 def test_what_does_not_concern_the_gate_changes_nothing() -> None:

@@ -10,14 +10,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.messages import Mark, OrderApproved, OrderDenied
-from libs.common.timeframe import MILLISECOND, SECOND
+from libs.common.timeframe import DAY, MILLISECOND, SECOND
 from services.risk_gate.checks import CHECKS
 from services.risk_gate.limits import Limits
+from services.risk_gate.record import DayStart, RoundTrips
 from services.risk_gate.view import Account, OrderInFlight, View
 from tests.unit.risk_gate.book import BTC, ETH, LIMITS, NOW, D, entry, failed, mark, opened, spec, trade
 
-TIGHTER_WHEN_LARGER = ("stop_distance_min", "duplicate_window_ms")
-NO_LIMIT = ("instruments", "venue", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt")
+TIGHTER_WHEN_LARGER = (
+    "stop_distance_min",
+    "duplicate_window_ms",
+    "correlation_assumed",
+    "cooldown_ms",
+    "losses_pause_ms",
+)
+NO_LIMIT = (
+    "instruments",
+    "venue",
+    "approval_ttl_ms",
+    "intent_memory_hours",
+    "drawdown_halt",
+    "drawdown_flatten",
+    "correlation_timeframe",
+    "correlation_bars_min",
+)
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
 
@@ -64,6 +80,11 @@ def views(draw: st.DrawFn) -> View:
     state.account = Account(
         balance=worth, equity=worth, high_water_mark=worth, drawdown=draw(st.sampled_from([D(0), D("0.12")]))
     )
+    state.day_start = DayStart(day=NOW // DAY, equity=worth * draw(st.sampled_from([D(1), D("1.05")])))
+    ago = st.integers(0, 6_000).map(lambda ms: NOW - ms * MILLISECOND)
+    state.trips = RoundTrips(losses=draw(st.integers(0, 6)), last_loss_at=draw(ago), lost_at={BTC: draw(ago)})
+    state.stops = {ETH: D(2_950)} if draw(st.booleans()) else {}
+    state.targets = {BTC: draw(prices)} if draw(st.booleans()) else {}
     state.entry_times = [NOW - draw(st.integers(0, 70)) * SECOND for _ in range(draw(st.integers(0, 8)))]
     return state
 
@@ -81,7 +102,8 @@ def limits_and_tighter(draw: st.DrawFn) -> tuple[Limits, Limits]:
     name = draw(st.sampled_from(NUMERIC))
     value = getattr(loose, name)
     step = draw(fractions if isinstance(value, Decimal) else st.integers(1, 5_000))
-    changed = value + step if name in TIGHTER_WHEN_LARGER else max(type(value)(0), value - step)
+    least = 1 if name == "losses_in_a_row_max" else 0  # there 0 says that there is no limit
+    changed = value + step if name in TIGHTER_WHEN_LARGER else max(type(value)(least), value - step)
     return loose, msgspec.structs.replace(loose, **{name: changed})
 
 

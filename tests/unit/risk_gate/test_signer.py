@@ -145,15 +145,18 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
     """Each limit has its variable: BULKHEAD_RISK_ and its name."""
     monkeypatch.setenv(VARIABLE, str(key_file))
     monkeypatch.setenv("BULKHEAD_INSTRUMENTS", "BTC-USDT, SOL-USDT,")
-    wanted = {
-        name: "0.5" for name in Limits.__struct_fields__ if name not in ("instruments", "venue", "order_value_max")
-    }
+    wanted = {name: "0.5" for name in Limits.__struct_fields__ if name not in ("instruments", "venue")}
     wanted |= {name: "100" for name, value in wanted.items() if isinstance(getattr(Limits(instruments=()), name), int)}
-    wanted["order_value_max"] = "1234.5"
+    wanted |= {"order_value_max": "1234.5", "spread_multiple_max": "2.5", "losses_pause_ms": "5000"}
+    others = {"drawdown_flatten": "false", "correlation_timeframe": "4h"}
+    wanted = {name: value for name, value in wanted.items() if name not in others}
+    for name, value in others.items():
+        monkeypatch.setenv(f"BULKHEAD_RISK_{name.upper()}", value)
     for name, value in wanted.items():
         monkeypatch.setenv(f"BULKHEAD_RISK_{name.upper()}", value)
     limits = load_settings(Settings).machine()
     assert limits.instruments == ("BTC-USDT", "SOL-USDT")
+    assert (limits.drawdown_flatten, limits.correlation_timeframe) == (False, "4h")
     assert {name: D(getattr(limits, name)) for name in wanted} == {name: D(value) for name, value in wanted.items()}
 
 
