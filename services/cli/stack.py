@@ -229,11 +229,15 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "15000",
         "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "20000",
     },
-    "risk-gate": {"BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000"},
+    "risk-gate": {
+        "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000",
+        "BULKHEAD_RISK_COOLDOWN_MS": "300000",
+        "BULKHEAD_RISK_LOSSES_PAUSE_MS": "1800000",
+    },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
 one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
-processes do, so limits on ages, which are venue time, are wider."""
+processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:

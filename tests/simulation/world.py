@@ -211,6 +211,12 @@ class World:
             venue="sim",
             price_age_ms_max=15_000,
             position_fraction_max=POSITION_FRACTION_MAX,
+            cluster_fraction_max=Decimal(1),
+            correlated_fraction_max=Decimal(1),
+            cooldown_ms=60_000,
+            losses_in_a_row_max=4,
+            losses_pause_ms=300_000,
+            daily_loss_max=Decimal("0.15"),
             approval_ttl_ms=20_000,
         )
         return [
