@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +59,17 @@ def trace_dump(path: Path, wanted: str) -> Story:
     Raises:
         Ambiguous. Failure: nothing is called so, or the dump cannot be read.
     """
+    with read_from(path) as log:
+        return story_of(log, wanted)
+
+
+@contextmanager
+def read_from(path: Path) -> Iterator[Spool]:
+    """A dump, readable in any order.
+
+    Raises:
+        Failure: it cannot be read, or is none.
+    """
     with Spool() as log:
         try:
             for entry in read_dump(path):
@@ -66,7 +79,24 @@ def trace_dump(path: Path, wanted: str) -> Story:
         except OSError as error:
             cure = "name a file made by `bulkhead log dump`"
             raise Failure(BAD_DUMP, f"cannot read {path}: {error.strerror}", cure) from error
-        return story_of(log, wanted)
+        yield log
+
+
+@contextmanager
+def read_live(place: Place) -> Iterator[Spool]:
+    """The log of a running stack as it stands now, readable in any order.
+
+    Raises:
+        Failure: it cannot be read.
+    """
+    with Spool() as log:
+        asyncio.run(_copy_all(place, log))
+        yield log
+
+
+async def _copy_all(place: Place, log: Spool) -> None:
+    async with observing(place) as observer:
+        await _copy(observer, log)
 
 
 def story_of(log: Spool, wanted: str) -> Story:

@@ -1,0 +1,91 @@
+"""`bulkhead risk`: why the gate decided as it did, and how much room its limits leave."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from libs.runtime.adapter import LogEntry
+from services.cli import trace
+from services.cli.answering import answering, show
+from services.cli.exit_codes import FINDING, POINTER, Failure
+from services.cli.place import find_place
+from services.cli.verdicts import EXEMPT, Verdict, headroom_of, newest_verdicts, verdict_json, verdicts_on
+
+app = typer.Typer(help="What the risk gate decided, and why.", epilog=POINTER, no_args_is_help=True)
+
+Home = Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
+Dump = Annotated[Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")]
+
+
+@app.command(epilog=POINTER)
+def explain(
+    ctx: typer.Context,
+    wanted: Annotated[
+        str, typer.Argument(metavar="INTENT", help="An intent's id, its first 8 characters, or `latest`.")
+    ],
+    home: Home = None,
+    from_file: Dump = None,
+    as_json: Json = False,
+) -> None:
+    """The verdict on an intent: every check, with its value, its limit and the room between them."""
+    with answering(as_json), _log(home or ctx.obj, from_file) as log:
+        found = verdicts_on(log, wanted)
+        if not found:
+            cure = "give at least 8 characters of an intent's id, or `latest`; `bulkhead trace latest` shows ids"
+            raise Failure(FINDING, f"no verdict on {wanted!r} among {len(log):,} events", cure)
+    if as_json:
+        show([verdict_json(each) for each in found], as_json)
+        return
+    for verdict in found:
+        show(_headline(verdict), as_json)
+        show(_table(verdict), as_json)
+
+
+@app.command(epilog=POINTER)
+def headroom(ctx: typer.Context, home: Home = None, from_file: Dump = None, as_json: Json = False) -> None:
+    """How much room each limit left when an entry was last judged, instrument by instrument; the tightest first."""
+    with answering(as_json), _log(home or ctx.obj, from_file) as log:
+        found = newest_verdicts(log)
+        if not found:
+            cure = "wait for the first verdict; `bulkhead status` says what the services wait for"
+            raise Failure(FINDING, f"no entry was judged among {len(log):,} events", cure)
+    if as_json:
+        show([verdict_json(each) for each in found], as_json)
+        return
+    for verdict in found:
+        show(_headline(verdict), as_json)
+        show(_table(verdict, numbers_only=True), as_json)
+
+
+@contextmanager
+def _log(home: Path | None, from_file: Path | None) -> Iterator[Sequence[LogEntry]]:
+    with trace.read_from(from_file) if from_file else trace.read_live(find_place(home)) as log:
+        yield log
+
+
+def _headline(verdict: Verdict) -> RenderableType:
+    said, style = verdict.said, "bold green" if verdict.word == "APPROVED" else "bold red"
+    order = f" {said.side} {said.order_qty:f} {said.instrument}"
+    return Text.assemble((verdict.word, style), order, (f"  intent {said.intent_id}, event {verdict.seq}", "dim"))
+
+
+def _table(verdict: Verdict, *, numbers_only: bool = False) -> RenderableType:
+    table = Table("check", "", "value", "limit", "headroom", box=None, pad_edge=False)
+    checks = [check for check in verdict.said.checks if not numbers_only or headroom_of(check) is not None]
+    if numbers_only:
+        checks.sort(key=lambda check: (check.passed, check.code))
+    for check in checks:
+        room = headroom_of(check)
+        outcome = "exempt" if check.limit == EXEMPT else "passed" if check.passed else "FAILED"
+        style = {"FAILED": "bold red", "exempt": "dim"}.get(outcome, "")
+        table.add_row(check.code, outcome, check.value, check.limit, "" if room is None else f"{room:f}", style=style)
+    return table
