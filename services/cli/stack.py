@@ -33,8 +33,18 @@ from libs.runtime.registry import module_of
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
-RUNNING = ("market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier")
-"""The services of the native stack, in the order in which their ports are given out. The cli is not one: it is us."""
+RUNNING = (
+    "market-feed",
+    "agent-trend",
+    "portfolio",
+    "risk-gate",
+    "order-executor",
+    "ledger",
+    "notifier",
+    "agent-macro",
+)
+"""The services of the native stack, in the order in which their ports are given out: a new one stands last, so that none moves.
+The cli is not one: it is us."""
 
 _NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
 PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING)

@@ -13,12 +13,14 @@ import msgspec
 
 from libs.common.messages import Check, OrderIntent
 from libs.common.money import ZERO
-from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
+from libs.common.timeframe import DAY, MILLISECOND, MINUTE, SECOND
 from services.risk_gate.case import MISSING, Case, is_sane, shown
 from services.risk_gate.limits import Limits
 from services.risk_gate.view import ARITHMETIC, View, order_key
 
 EXEMPT = "exempt"
+REGIME_AGE_MAX = 8 * DAY
+"""The macro agent repeats itself with every closed day: what is older than a week comes from one that is dead."""
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -33,7 +35,8 @@ def evaluate(intent: OrderIntent, view: View, limits: Limits, now: int) -> tuple
     """Hold `intent` against everything; approved only if every check passed. Changes nothing."""
     case = Case(intent, view, limits, now)
     with localcontext(ARITHMETIC):
-        return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in CHECKS)
+        checks = CHECKS + MACRO_CHECKS if limits.macro else CHECKS
+        return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in checks)
 
 
 def _check(code: str, finding: Finding, exempt: bool) -> Check:
@@ -311,6 +314,23 @@ def _drawdown(case: Case) -> Finding:
     return Finding(drawdown is not None and drawdown < limit, shown(drawdown), f"less than {shown(limit)}")
 
 
+def _macro_unknown(case: Case) -> Finding:
+    said = case.view.regimes.get(case.intent.instrument)
+    if said is None:
+        return Finding(False, MISSING, "known")
+    # As with the comparison: what is said of the future would never age.
+    is_old = abs(case.now - said.end_ts) > REGIME_AGE_MAX
+    value = f"{said.state}, {abs(case.now - said.end_ts) // DAY} days old" if is_old else said.state
+    return Finding(said.state != "UNKNOWN" and not is_old, value, "known")
+
+
+def _macro_counter_trend(case: Case) -> Finding:
+    """Long in a bear market or short in a bull market; that nothing is known is the other check's to say."""
+    said, against = case.view.regimes.get(case.intent.instrument), "BEAR" if case.intent.side == "BUY" else "BULL"
+    state = MISSING if said is None else said.state
+    return Finding(state != against, state, f"not {against}")
+
+
 CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     # code, holds for exits too, test
     ("INVALID_NUMBER", True, _invalid_number),
@@ -348,3 +368,9 @@ CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     ("TRADING_STATE", False, _trading_state),
     ("DRAWDOWN", False, _drawdown),
 )
+
+MACRO_CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
+    ("MACRO_UNKNOWN", False, _macro_unknown),
+    ("MACRO_COUNTER_TREND", False, _macro_counter_trend),
+)
+"""Part of every verdict of a gate that is told to listen to the macro agent (`macro`), and of no other."""

@@ -19,7 +19,8 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
     `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, and no
     position is opened at the prices of another one (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
-    the gate halts once it reaches `drawdown_halt`. The last comparison with the venue may be `reconciled_age_ms_max` old.
+    the gate halts once it reaches `drawdown_halt`. The last comparison with the venue may be `reconciled_age_ms_max` old. `macro` lets the
+    weekly regime judge too: no entry against it, and none while it is UNKNOWN.
     """
 
     instruments: tuple[str, ...]
@@ -43,3 +44,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     drawdown_halt: Decimal = Decimal("0.15")
     approval_ttl_ms: int = 10_000
     intent_memory_hours: int = 48
+    macro: bool = False

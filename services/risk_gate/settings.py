@@ -62,6 +62,9 @@ class Settings(ServiceSettings):
         default=10_000, ge=100, le=600_000, description="how long an approval is good for"
     )
     risk_intent_memory_hours: int = Field(default=48, ge=24, le=720, description="how long intent ids are remembered")
+    risk_macro: bool = Field(
+        default=False, description="true: no entry against the weekly regime, and none while it is UNKNOWN"
+    )
 
     @field_validator("risk_signing_key_file")
     @classmethod

@@ -17,7 +17,7 @@ from services.risk_gate.view import Account, OrderInFlight, View
 from tests.unit.risk_gate.book import BTC, ETH, LIMITS, NOW, D, entry, failed, mark, opened, spec, trade
 
 TIGHTER_WHEN_LARGER = ("stop_distance_min", "duplicate_window_ms")
-NO_LIMIT = ("instruments", "venue", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt")
+NO_LIMIT = ("instruments", "venue", "approval_ttl_ms", "intent_memory_hours", "drawdown_halt", "macro")
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
 

@@ -149,7 +149,7 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
         name: "0.5" for name in Limits.__struct_fields__ if name not in ("instruments", "venue", "order_value_max")
     }
     wanted |= {name: "100" for name, value in wanted.items() if isinstance(getattr(Limits(instruments=()), name), int)}
-    wanted["order_value_max"] = "1234.5"
+    wanted |= {"order_value_max": "1234.5", "macro": "1"}
     for name, value in wanted.items():
         monkeypatch.setenv(f"BULKHEAD_RISK_{name.upper()}", value)
     limits = load_settings(Settings).machine()
