@@ -80,8 +80,8 @@ def test_more_weeks_can_be_asked_for() -> None:
 def test_history_is_not_answered_and_the_next_batch_says_what_it_made_known() -> None:
     """On a fresh start the gate does not wait for Monday: the first minute is enough, and the second has nothing to add."""
     agent = an_agent()
-    agent.tell(weeks_of(RISE[:40])).expect()
     agent.tell(weeks_of(RISE[:10], 30, ETH)).expect()
+    agent.tell(weeks_of(RISE[:40])).expect()
     agent.tell(minute(end_of_week(39) + MINUTE, BTC, ETH)).expect(
         like(MacroRegimes, agent_id="macro", end_ts=end_of_week(39) + MINUTE)
     )
