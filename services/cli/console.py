@@ -22,6 +22,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    MacroRegimes,
     Message,
     OperatorCommanded,
     OrderApproved,
@@ -30,6 +31,8 @@ from libs.common.messages import (
     PositionChanged,
     PriceTrustChanged,
     Reconciled,
+    Regime,
+    RegimeState,
     ServiceStarted,
     Signal,
     TradingStateChanged,
@@ -75,6 +78,7 @@ class Narrator:
 
     def __init__(self) -> None:
         self._stances: dict[tuple[str, str, str], str] = {}
+        self._regimes: dict[str, RegimeState] = {}
 
     def line_at(self, subject: str, payload: bytes) -> Text | None:
         """What to print for the message on `subject`."""
@@ -82,7 +86,17 @@ class Narrator:
             message = decode_from(subject, payload)
         except BadEvent as error:
             return Text(f"not an event, on {subject}: {error}", style="bold red")
-        return line_of(self._news(message) if isinstance(message, AgentSignals) else message)
+        match message:
+            case AgentSignals():
+                return line_of(self._news(message))
+            case MacroRegimes():
+                return line_of(self._moved(message))
+        return line_of(message)
+
+    def _moved(self, message: MacroRegimes) -> MacroRegimes:
+        changed = tuple(each for each in message.regimes if self._regimes.get(each.instrument) != each.state)
+        self._regimes.update({each.instrument: each.state for each in changed})
+        return msgspec.structs.replace(message, regimes=changed)
 
     def _news(self, message: AgentSignals) -> AgentSignals:
         changed = []
@@ -112,6 +126,17 @@ def _opinion(signal: Signal) -> Text:
     style = {"LONG": "green", "SHORT": "red"}.get(signal.stance, "dim")
     strength = "" if signal.stance == "FLAT" else f" {signal.strength:.2f}"
     return Text.assemble(f"{signal.instrument} {signal.timeframe} ", (f"{signal.stance}{strength}", style))
+
+
+@_said.register
+def _(message: MacroRegimes) -> Text | None:
+    regimes = [_regime(regime) for regime in message.regimes]
+    return Text("sees ").append_text(Text(", ").join(regimes)) if regimes else None
+
+
+def _regime(regime: Regime) -> Text:
+    style = {"BULL": "green", "BEAR": "red", "UNKNOWN": "yellow"}.get(regime.state, "dim")
+    return Text.assemble(f"{regime.instrument} ", (regime.state, style), " (provisional)" if regime.provisional else "")
 
 
 @_said.register

@@ -33,8 +33,18 @@ from libs.runtime.registry import module_of
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
-RUNNING = ("market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier")
-"""The services of the native stack, in the order in which their ports are given out. The cli is not one: it is us."""
+RUNNING = (
+    "market-feed",
+    "agent-trend",
+    "portfolio",
+    "risk-gate",
+    "order-executor",
+    "ledger",
+    "notifier",
+    "agent-macro",
+)
+"""The services of the native stack, in the order in which their ports are given out: a new one stands last, so that none moves.
+The cli is not one: it is us."""
 
 _NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
 PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING)
@@ -233,11 +243,13 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000",
         "BULKHEAD_RISK_COOLDOWN_MS": "300000",
         "BULKHEAD_RISK_LOSSES_PAUSE_MS": "1800000",
+        "BULKHEAD_RISK_MACRO": "false",
     },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
 one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
-processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours."""
+processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
+and it trades whatever the weekly regime of the generated market is."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:

@@ -111,9 +111,14 @@ class Case(msgspec.Struct, frozen=True):
 
     @property
     def risk_share(self) -> Decimal:
-        """How much of the usual risk a trade may take: half once the drawdown has reached its first stage."""
-        deep = self.drawdown is None or self.drawdown >= self.limits.drawdown_half_risk
-        return Decimal("0.5") if deep else Decimal(1)
+        """How much of the usual risk a trade may take: half once the drawdown has reached its first stage, half without a regime."""
+        share = Decimal(1)
+        if self.drawdown is None or self.drawdown >= self.limits.drawdown_half_risk:
+            share /= 2
+        regime = self.view.regimes.get(self.intent.instrument)
+        if self.limits.macro and (regime is None or regime.state == "NEUTRAL"):
+            share /= 2
+        return share
 
     def correlation(self, a: str, b: str) -> float:
         """Of two instruments; what is not known well enough is assumed to be high."""

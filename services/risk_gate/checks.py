@@ -6,6 +6,7 @@ the sanity checks only: the others are still reported, with the limit "exempt". 
     order_checks      is it an order, and not one too many         market_checks     is the market known
     size_checks       is it small enough, and protected            exposure_checks   beside everything else that is at risk
     house_checks      is the house in order                        record_checks     how the book has done of late
+    macro_checks      what the weekly regime has to say
 """
 
 from __future__ import annotations
@@ -14,7 +15,15 @@ from collections.abc import Callable
 from decimal import localcontext
 
 from libs.common.messages import Check, OrderIntent
-from services.risk_gate import exposure_checks, house_checks, market_checks, order_checks, record_checks, size_checks
+from services.risk_gate import (
+    exposure_checks,
+    house_checks,
+    macro_checks,
+    market_checks,
+    order_checks,
+    record_checks,
+    size_checks,
+)
 from services.risk_gate.case import Case
 from services.risk_gate.findings import EXEMPT, Finding
 from services.risk_gate.limits import Limits
@@ -25,7 +34,8 @@ def evaluate(intent: OrderIntent, view: View, limits: Limits, now: int) -> tuple
     """Hold `intent` against everything; approved only if every check passed. Changes nothing."""
     case = Case(intent, view, limits, now)
     with localcontext(ARITHMETIC):
-        return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in CHECKS)
+        checks = CHECKS + MACRO_CHECKS if limits.macro else CHECKS
+        return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in checks)
 
 
 def _check(code: str, finding: Finding, exempt: bool) -> Check:
@@ -79,3 +89,9 @@ CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     ("COOLDOWN", False, record_checks.cooldown),
     ("LOSSES_IN_A_ROW", False, record_checks.losses_in_a_row),
 )
+
+MACRO_CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
+    ("MACRO_UNKNOWN", False, macro_checks.macro_unknown),
+    ("MACRO_COUNTER_TREND", False, macro_checks.macro_counter_trend),
+)
+"""Part of every verdict of a gate that is told to listen to the macro agent (`macro`), and of no other."""

@@ -19,8 +19,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     entry price. `duplicate_window_ms` must have passed since the same instrument, side and reason were approved.
     `intent_memory_hours` is how long an intent id is remembered. `venue` is where orders go: only its trading rules count, and no
     position is opened at the prices of another one (empty: any venue's). Entries are denied once drawdown *reaches* `drawdown_entry_max`;
-    the gate halts once it reaches `drawdown_halt`, and then has everything sold if `drawdown_flatten`; from `drawdown_half_risk` on a trade may
-    risk half of `loss_fraction_max`. `daily_loss_max` is of the equity at 00:00 UTC, reaching it is too much. The last comparison with the venue may be `reconciled_age_ms_max` old.
+    the gate halts once it reaches `drawdown_halt`, and then has everything sold if `drawdown_flatten`; from `drawdown_half_risk` on a trade
+    may risk half of `loss_fraction_max`. `daily_loss_max` is of the equity at 00:00 UTC, reaching it is too much. The last comparison with
+    the venue may be `reconciled_age_ms_max` old. `macro` lets the weekly regime judge too: no entry against it, none while it is
+    UNKNOWN, and half the risk while it is NEUTRAL.
     """
 
     instruments: tuple[str, ...]
@@ -59,3 +61,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     losses_pause_ms: int = 86_400_000
     approval_ttl_ms: int = 10_000
     intent_memory_hours: int = 48
+    macro: bool = False

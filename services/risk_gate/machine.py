@@ -29,6 +29,7 @@ from libs.common.messages import (
     FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
+    MacroRegimes,
     Message,
     OperatorCommanded,
     OrderApproved,
@@ -97,6 +98,8 @@ class RiskMachine:
                 self.state.on_quarantined(event)
             case InstrumentReleased():
                 self.state.on_released(event)
+            case MacroRegimes():
+                self.state.on_regimes(event)
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 

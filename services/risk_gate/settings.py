@@ -101,6 +101,10 @@ class Settings(ServiceSettings):
         default=10_000, ge=100, le=600_000, description="how long an approval is good for"
     )
     risk_intent_memory_hours: int = Field(default=48, ge=24, le=720, description="how long intent ids are remembered")
+    risk_macro: bool = Field(
+        default=True,
+        description="no entry against the weekly regime, none while it is UNKNOWN, half the risk if NEUTRAL",
+    )
 
     @field_validator("risk_signing_key_file")
     @classmethod

@@ -32,10 +32,12 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     InstrumentSpec,
+    MacroRegimes,
     Mark,
     OrderIntent,
     PositionChanged,
     Reconciled,
+    RegimeState,
     Side,
     TradingState,
 )
@@ -96,6 +98,13 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     drawdown: Decimal
 
 
+class RegimeSaid(msgspec.Struct, frozen=True):
+    """What the macro agent said last of an instrument, and the close (ns) of the bars it said it by."""
+
+    state: RegimeState
+    end_ts: int
+
+
 class View(msgspec.Struct, kw_only=True):
     """Everything a verdict may depend on; what is absent here was never heard, and an entry is denied for it.
 
@@ -114,6 +123,7 @@ class View(msgspec.Struct, kw_only=True):
     unbooked: dict[str, UnbookedFill] = {}
     quarantined: dict[str, list[str]] = {}
     breakers: dict[str, str] = {}
+    regimes: dict[str, RegimeSaid] = {}
     reconciled: bool | None = None
     reconciled_at: int = 0
     mismatches: int = 0
@@ -235,6 +245,10 @@ class View(msgspec.Struct, kw_only=True):
             self.breakers[event.name] = event.reason
         else:
             self.breakers.pop(event.name, None)
+
+    def on_regimes(self, event: MacroRegimes) -> None:
+        """The weekly regimes of some instruments; the others are as they were said last."""
+        self.regimes.update({each.instrument: RegimeSaid(each.state, event.end_ts) for each in event.regimes})
 
     def on_quarantined(self, event: InstrumentQuarantined) -> None:
         """One more order of unknown fate."""

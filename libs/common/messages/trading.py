@@ -13,6 +13,8 @@ Side = Literal["BUY", "SELL"]
 OrdType = Literal["MARKET", "LIMIT", "STOP_LOSS", "STOP_LOSS_LIMIT"]
 TimeInForce = Literal["GTC", "IOC", "FOK"]
 TradingState = Literal["ACTIVE", "REDUCING", "HALTED"]
+RegimeState = Literal["BULL", "BEAR", "NEUTRAL", "UNKNOWN"]
+"""UNKNOWN is not NEUTRAL: nobody has seen enough of this market to say anything about it."""
 
 
 class Signal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -41,6 +43,33 @@ class AgentSignals(Message, frozen=True, kw_only=True, tag="agent_signals.v1"):
     agent_id: str
     end_ts: int
     signals: tuple[Signal, ...]
+
+
+class Regime(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The weekly regime of one instrument, from closed weeks (Monday to Sunday UTC) only.
+
+    `weeks` are the closed weeks seen without a break, `provisional` says that they are few. `since_ts` (ns) is the close of the week
+    in which this state began; 0 where no week was seen. `evidence` holds the numbers it rests on, by name: none of the weeks
+    while the state is UNKNOWN. Those that begin with `daily_` inform and decide nothing.
+    """
+
+    instrument: str
+    state: RegimeState
+    provisional: bool
+    weeks: int
+    since_ts: int
+    evidence: dict[str, float]
+
+
+class MacroRegimes(Message, frozen=True, kw_only=True, tag="macro_regimes.v1"):
+    """What became known of the regimes by the bars that closed at `end_ts`; an instrument not named is as it was said last."""
+
+    said_by: ClassVar[str] = "agent.macro"
+    suffix: ClassVar[str] = "regimes"
+
+    agent_id: str
+    end_ts: int
+    regimes: tuple[Regime, ...]
 
 
 class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent.v1"):

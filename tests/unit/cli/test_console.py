@@ -22,6 +22,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    MacroRegimes,
     Message,
     OperatorCommanded,
     OrderApproved,
@@ -30,6 +31,8 @@ from libs.common.messages import (
     PositionChanged,
     PriceTrustChanged,
     Reconciled,
+    Regime,
+    RegimeState,
     ServiceStarted,
     Signal,
     TimerFired,
@@ -285,3 +288,24 @@ def test_an_opinion_is_told_when_it_changes() -> None:
     assert "LONG" in told("LONG", 1)
     assert told("LONG", 2) == ""
     assert "SHORT" in told("SHORT", 3)
+
+
+def test_a_regime_is_told_when_it_changes() -> None:
+    """The macro agent repeats itself with every day that closes; people hear of a state once."""
+    narrator = Narrator()
+
+    def told(state: RegimeState, number: int, *, provisional: bool = False) -> str:
+        regime = Regime(
+            instrument="BTC-USDT", state=state, provisional=provisional, weeks=30, since_ts=0, evidence={"votes": 3.0}
+        )
+        message = MacroRegimes(
+            id=f"m{number}", producer="agent.macro", agent_id="macro", end_ts=number, regimes=(regime,)
+        )
+        line = narrator.line_at("agent.macro.regimes", encode(message))
+        return line.plain if line else ""
+
+    assert told("UNKNOWN", 1).endswith("agent.macro  sees BTC-USDT UNKNOWN")
+    assert told("UNKNOWN", 2) == ""
+    assert told("BULL", 3, provisional=True).endswith("sees BTC-USDT BULL (provisional)")
+    assert told("BULL", 4) == ""
+    assert told("BEAR", 5).endswith("sees BTC-USDT BEAR")

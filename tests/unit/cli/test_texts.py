@@ -20,6 +20,7 @@ from libs.common.messages import (
     FeedHistory,
     FeedStatus,
     JournalPosted,
+    MacroRegimes,
     Message,
     MessageSent,
     OrderApproved,
@@ -45,7 +46,8 @@ from services.cli.status_text import status_text
 from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, Uncovered
 from services.cli.story import tell, timed
 from services.cli.story_target import Target, newest
-from services.cli.story_text import said, story_text
+from services.cli.story_text import story_text
+from services.cli.story_words import said
 from tests.recorded_log import recorded_log
 from tests.unit.common.sampling import sample_of, tag_of
 
@@ -124,10 +126,25 @@ def test_an_opinion_shows_its_evidence() -> None:
     assert "not warm yet" in words_of(cold)
 
 
+def test_a_regime_shows_what_it_is_worth() -> None:
+    """State, since when, from how many weeks, and the numbers; one that rests on nothing has none."""
+    regimes = sample_of(MacroRegimes)
+    (regime,) = regimes.regimes  # type: ignore[attr-defined]
+    known = msgspec.structs.replace(regime, state="BULL", provisional=True, weeks=30, evidence={"votes": 3.0})
+    text = words_of(msgspec.structs.replace(regimes, regimes=(known,)))
+    assert "BTC-USDT BULL (provisional) since 2025-07-22 after 30 weeks  votes=3" in text
+    cold = msgspec.structs.replace(known, state="UNKNOWN", provisional=False, weeks=0, since_ts=0, evidence={})
+    assert words_of(msgspec.structs.replace(regimes, regimes=(cold,))).endswith("BTC-USDT UNKNOWN after 0 weeks")
+
+
 def test_only_the_instruments_of_the_story_are_shown() -> None:
-    """A batch of bars or signals is for all instruments; the story is about one."""
-    bars, signals = sample_of(FeedBars), sample_of(AgentSignals)
-    for message, part in ((bars, bars.bars[0]), (signals, signals.signals[0])):  # type: ignore[attr-defined]
+    """A batch of bars, signals or regimes is for all instruments; the story is about one."""
+    bars, signals, regimes = sample_of(FeedBars), sample_of(AgentSignals), sample_of(MacroRegimes)
+    for message, part in (
+        (bars, bars.bars[0]),  # type: ignore[attr-defined]
+        (signals, signals.signals[0]),  # type: ignore[attr-defined]
+        (regimes, regimes.regimes[0]),  # type: ignore[attr-defined]
+    ):
         assert part.instrument in words_of(message, part.instrument)
         assert part.instrument not in words_of(message, "OTHER-USDT")
 

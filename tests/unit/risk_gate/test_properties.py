@@ -33,6 +33,7 @@ NO_LIMIT = (
     "drawdown_flatten",
     "correlation_timeframe",
     "correlation_bars_min",
+    "macro",
 )
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
