@@ -207,10 +207,12 @@ def _renew(turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Dec
 
 
 def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
-    """Whether a guard has its stop, at the wanted price, and no target at another price than the wanted one."""
+    """Whether a guard has its stop, at the wanted price, and no target that sells already or has another price than the wanted one."""
     if guard.stop is None or guard.stop.stop_px != wanted_stop_px(turn, instrument, holding):
         return False
-    return guard.target is None or guard.target.limit_px == wanted_target_px(turn, instrument, holding)
+    if guard.target is None:
+        return True
+    return not guard.target.cum_qty and guard.target.limit_px == wanted_target_px(turn, instrument, holding)
 
 
 def _may_add(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], left: Decimal) -> bool:

@@ -6,9 +6,9 @@ from decimal import Decimal as D
 
 from libs.common.messages import OrderSubmitting
 from services.order_executor.requests import SubmitOrder
-from tests.unit.order_executor.desk import BTC, SECOND, Desk, exit_approval, order
+from tests.unit.order_executor.desk import BTC, SECOND, START, Desk, exit_approval, order
 
-EXIT = order("EXIT", "x1")
+EXIT, STOP = order("EXIT", "x1"), order("STOP")
 RECV_AND_MARGIN_S = 6
 
 
@@ -60,3 +60,15 @@ def test_after_an_exit_that_never_arrived_the_guard_is_put_back_at_once():
     desk.account(usdt="999500", btc="0.01")
     assert ("EXIT_REJECTED", "page") in desk.alerts()
     assert desk.request(SubmitOrder).cl_ord_id == order("STOP", attempt=6)
+
+
+def test_a_forced_sale_that_finds_the_coins_locked_cancels_again_before_the_next():
+    """The cancel had not arrived, and the stop still locks the coins: the next attempt takes it back anew."""
+    desk = Desk().covered().after(10).tell(exit_approval(valid_until=START + 60 * SECOND))
+    desk.answer(STOP, "UNKNOWN", kind="cancel").fire(f"look:{STOP}").look(STOP, "FAILED").fire(f"cover:{BTC}")
+    desk.answer(
+        order("EXIT"), "REJECTED", code="-2010", detail="Account has insufficient balance for requested action."
+    )
+    desk.fire(f"cover:{BTC}")
+    assert desk.asked() == [f"cancel:{STOP}"]
+    assert desk.canceled(STOP).request(SubmitOrder).ord_type == "MARKET"

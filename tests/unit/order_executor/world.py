@@ -93,7 +93,9 @@ class World(Desk):
             self.names[submitting.cl_ord_id] = None
         held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
         sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
-        selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
+        replaced = {each.replaces for each in sells if not each.venue_order_id}  # of the two the venue lets one sell
+        resting = [each for each in sells if each.venue_order_id and each.cl_ord_id not in replaced]
+        selling = sum((each.leaves_qty for each in resting), ZERO)
         fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id and not each.taken_back_at), ZERO)
         sending = [each for each in self.published(OrderSubmitting) if each.side == "SELL"]
         if sending and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
