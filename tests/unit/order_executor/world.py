@@ -156,7 +156,13 @@ class World(Desk):
         px = D(str(self.px))
         target = px * D("1.005") if number % 2 else None
         limit_px = px - 10 * number
-        values = {"ord_type": "LIMIT", "limit_px": limit_px, "ref_px": px, "stop_px": px * D("0.98"), "target_px": target}
+        values = {
+            "ord_type": "LIMIT",
+            "limit_px": limit_px,
+            "ref_px": px,
+            "stop_px": px * D("0.98"),
+            "target_px": target,
+        }
         self.hear(self._approved(approval, f"r{self.count}", order_qty=D("0.5"), **values))
 
     def _sell(self, number: int) -> None:
