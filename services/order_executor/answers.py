@@ -209,4 +209,7 @@ def _no_longer_asked(turn: Turn, new: Order) -> list[Order]:
     both = [] if old is None else [old, *turn.state.pair_of(old)]
     for order in both:
         order.cancel_asked = False
+        order.cancel_fails = (
+            0  # `back_off` paces the next replacement; a cancel that an exit needs does not wait so long
+        )
     return both

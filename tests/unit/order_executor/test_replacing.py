@@ -11,7 +11,7 @@ from libs.common.messages import OrderSubmitting
 from libs.runtime.machine import Reject
 from services.order_executor.guards import uncovered
 from services.order_executor.requests import ReplaceOrder, SubmitOrder
-from tests.unit.order_executor.desk import BTC, Desk, order
+from tests.unit.order_executor.desk import BTC, SECOND, Desk, exit_approval, order
 
 STOP, TARGET = order("STOP"), order("TARGET")
 STOP1, STOP2 = order("STOP", attempt=1), order("STOP", attempt=2)
@@ -260,3 +260,29 @@ def test_a_replacement_never_sent_asks_for_the_stop_of_a_target_that_sold_meanwh
     desk = Desk(trail_bps=100).targeted().price(50_001)
     desk.stream(desk.shown(TARGET, "FILLED", "0.01"), desk.sold("t", TARGET, "0.01")).expire(f"replace:{STOP1}")
     assert f"look:{STOP}" in desk.timers
+
+
+def refused_for_long() -> Desk:
+    """A stop that could not follow the price six times, because the venue was busy."""
+    desk = trailing()
+    for number in range(1, 7):
+        desk.replaced(order("STOP", attempt=number), "REJECTED", code="-1003")
+        desk.fire(f"look:{STOP}").look(STOP, "FOUND")
+        for timer in (f"again:{STOP}", f"protect:{BTC}"):
+            if number < 6 and not desk.asked():
+                desk.fire(timer)
+    assert desk.state.holdings[BTC].retry_at > desk.now + 20 * SECOND
+    return desk.after(2)
+
+
+def test_steps_that_failed_do_not_hold_up_a_whole_exit():
+    """However slow the pace of a stop that cannot follow has become, an exit of everything takes it back."""
+    desk = refused_for_long()
+    assert desk.tell(exit_approval(valid_until=desk.now + 10 * SECOND)).asked() == [f"cancel:{STOP}"]
+
+
+def test_steps_that_failed_do_not_hold_up_the_exit_of_a_part():
+    """The exit of a part makes its room without waiting for that pace as well, in one step."""
+    desk = refused_for_long()
+    desk.tell(exit_approval(order_qty=D("0.004"), valid_until=desk.now + 10 * SECOND))
+    assert desk.request(ReplaceOrder).order_qty == D("0.006")
