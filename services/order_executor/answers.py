@@ -47,6 +47,7 @@ def pair_answered(turn: Turn, answer: PairAnswered) -> None:
         for order in both:
             order.cancel_asked = False
             order.taken_back_at = turn.now
+            order.cancel_wanted &= not _changed_nothing(answer)
     if answer.outcome == "CONFIRMED":
         if kind == "pair":
             turn.state.holding(stop.instrument).market_closed = False
@@ -70,10 +71,9 @@ def replace_answered(turn: Turn, answer: ReplaceAnswered) -> None:
         return
     _note(turn, breakers.SUBMIT, answer)
     turn.touched[new.instrument] = None
-    replaced = turn.state.replaced_by(new)
+    replaced = _no_longer_asked(turn, new)
     for order in replaced:
-        order.cancel_asked = False
-        order.taken_back_at = turn.now
+        order.cancel_wanted &= not _changed_nothing(answer)
     for order in (*replaced, new):
         fills = tuple(fill for fill in answer.fills if fill.cl_ord_id == order.cl_ord_id)
         shown = next((each for each in answer.orders if each.cl_ord_id == order.cl_ord_id), None)
@@ -81,6 +81,8 @@ def replace_answered(turn: Turn, answer: ReplaceAnswered) -> None:
             hear(turn, order, shown, fills)
     for order in turn.state.replaced_by(new):
         inquiries.begin(turn, order, needs_word=True)
+    if answer.outcome == "HALFWAY":
+        new.replaces = ""  # what it was to replace is gone: from here on it is a stop like any other
     if answer.outcome != "CONFIRMED":
         _not_taken(turn, new, answer)
     elif new.status == "PENDING_NEW":
@@ -99,8 +101,17 @@ def _note(turn: Turn, name: str, answer: OrderAnswered | PairAnswered | ReplaceA
     """A definite answer is a good one, whatever it says, unless it says that the venue or our access to it is unwell."""
     well = answer.outcome == "CONFIRMED"
     if answer.outcome in ("REJECTED", "HALFWAY"):
-        well = kind_of(answer.code, answer.detail) not in ("TRANSIENT", "KEY", "CLOCK")
+        well = not _is_unwell(answer)
     breakers.note(turn, name, answer.request_id, ok=well)
+
+
+def _is_unwell(answer: OrderAnswered | PairAnswered | ReplaceAnswered) -> bool:
+    return kind_of(answer.code, answer.detail) in ("TRANSIENT", "KEY", "CLOCK")
+
+
+def _changed_nothing(answer: OrderAnswered | PairAnswered | ReplaceAnswered) -> bool:
+    """Whether what we asked to be taken back certainly stands as before: the request was refused without a look at it."""
+    return answer.outcome == "REJECTED" and _is_unwell(answer)
 
 
 def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
@@ -109,7 +120,7 @@ def cancel_answered(turn: Turn, order: Order, answer: OrderAnswered) -> None:
     turn.touched[order.instrument] = None
     order.cancel_asked = False
     order.taken_back_at = turn.now
-    turn.touched[order.instrument] = None
+    order.cancel_wanted &= not _changed_nothing(answer)
     if answer.outcome == "CONFIRMED" and answer.order is not None:
         hear(turn, order, answer.order, answer.fills)
     if not order.is_closed and not order.closing:
@@ -132,6 +143,7 @@ def looked_up(turn: Turn, order: Order, answer: OrderLookedUp) -> None:
         if inquiry.not_found >= 2 and not inquiry.verdict_read:
             inquiry.verdict_read = account.ask(turn)
     inquiries.again(turn, order)
+    turn.touched[order.instrument] = None  # what is asked for in vain covers nothing: the deadline begins
 
 
 def _survive(turn: Turn, order: Order) -> None:
@@ -179,13 +191,24 @@ def unanswered(turn: Turn, request_id: str, *, expired: bool) -> None:
 
 def _replacement_unanswered(turn: Turn, new: Order, *, expired: bool) -> None:
     """Expired: the old order stands as it stood. Interrupted: either may stand, and each is asked for."""
+    _no_longer_asked(turn, new)
     for order in turn.state.replaced_by(new):
-        order.cancel_asked = False
         if expired:
             _survive(turn, order)
-        else:
+        if not expired or any(each.cum_qty for each in turn.state.pair_of(order)):  # the other one's fill has ended it
             inquiries.begin(turn, order, needs_word=True)
     if expired:
         move(turn, new, Fact.LAPSED, "older than its valid_until: never sent")
     else:
         unheard(turn, new, "the executor stopped before the venue answered")
+
+
+def _no_longer_asked(turn: Turn, new: Order) -> list[Order]:
+    """The request to replace is over: the orders it was to take back, ended or not, are asked for by nobody any more."""
+    old = turn.state.orders.get(new.replaces)
+    both = [] if old is None else [old, *turn.state.pair_of(old)]
+    for order in both:
+        order.cancel_asked = False
+        # `back_off` paces the next replacement; a cancel that an exit needs does not wait so long.
+        order.cancel_fails = 0
+    return both

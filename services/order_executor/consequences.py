@@ -60,7 +60,7 @@ def _ask_for_pair(turn: Turn, order: Order) -> None:
 def _stop_ended(turn: Turn, ended: Ended) -> None:
     """A stop that we did not take away is gone: down the ladder if the venue refused it on its merits, else put it back."""
     stop, fact = ended.order, ended.fact
-    if fact == Fact.REFUSED and turn.state.replaced_by(stop):
+    if fact == Fact.REFUSED and stop.replaces:
         _replacement_refused(turn, stop, ended)
         return
     if fact == Fact.REFUSED and not stop.cancel_wanted:
@@ -151,13 +151,14 @@ def _exit_ended(turn: Turn, ended: Ended) -> None:
         _market_closed(turn, order, ended.reason)
         holding.exit_retry_at = holding.retry_at
     elif order.status == "REJECTED":
-        holding.flatten = (
-            False  # what was forced stays so: the guard that is put back cannot wait for unknown ones either
-        )
+        # What was forced stays so: the guard that is put back cannot wait for unknown ones either.
+        holding.flatten = False
         text = f"{order.instrument}: exit {order.cl_ord_id} was refused ({ended.reason}); the guard is put back"
         turn.alert("EXIT_REJECTED", "page", text, order)
         if kind_of(ended.code, ended.reason) == "FUNDS":
             account.ask(turn)
+            for stop in turn.state.live_orders(order.instrument):
+                stop.taken_back_at = 0  # what was thought taken back stands after all, and is to be cancelled again
         _pace(turn, ended)
         holding.exit_retry_at = holding.retry_at
     elif order.status == "FILLED":

@@ -79,7 +79,13 @@ def uncovered(state: State) -> dict[str, Decimal]:
 
 
 def _covers(order: Order) -> bool:
-    return order.role == "EXIT" or (order.role == "STOP" and order.status in OPEN)
+    return order.role == "EXIT" or (order.role == "STOP" and order.status in OPEN and not _may_be_gone(order))
+
+
+def _may_be_gone(order: Order) -> bool:
+    """Whether we asked for its end, were not told clearly what became of that, and have looked it up in vain since."""
+    in_vain = order.inquiry is not None and order.inquiry.tries > 0
+    return order.status == "PENDING_CANCEL" and order.cancel_wanted and in_vain
 
 
 def is_sellable(turn: Turn, instrument: str, qty: Decimal, px: Decimal) -> bool:

@@ -81,9 +81,14 @@ class _View:
         self.is_strange = False
         self.seen: dict[str, _Seen] = {}
         self._booked: set[str] = set()
-        for order in state.live_orders(instrument):
-            if not (order.status == "PENDING_NEW" and order.cl_ord_id in unsent):
-                self.seen[order.cl_ord_id] = _as_seen(order)
+        live = state.live_orders(instrument)
+        never_left = [each for each in live if each.status == "PENDING_NEW" and each.cl_ord_id in unsent]
+        # What an order that never left was to replace stands as before, with the other one of its pair.
+        kept = {each.replaces for each in never_left if each.replaces}
+        for order in live:
+            if order not in never_left:
+                seen = self.seen[order.cl_ord_id] = _as_seen(order)
+                seen.is_unsettled &= order.cl_ord_id not in kept and order.pair not in kept
         for step in steps:
             if step.instrument == instrument and step.cl_ord_id not in state.orders and step.outcome != "REJECTED":
                 is_sure = step.outcome == "CONFIRMED"

@@ -165,7 +165,7 @@ def _send_wish(
         spared = free - wish.order_qty
         *whole, last = in_the_way
         _cancel_guards(turn, whole)
-        _renew(turn, instrument, holding, last, spared)
+        _renew(turn, instrument, holding, last, spared, for_exit=True)
         return
     holding.exits.pop(0)
     turn.cancel_timer(f"wish:{wish.cl_ord_id}")
@@ -187,8 +187,14 @@ def _fit(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], liv
         _place(turn, instrument, holding, guards, live, gap)
 
 
-def _renew(turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Decimal) -> None:
-    """Replace `guard` by a stop of `qty` at the wanted price, in one step if that can be; else take it back."""
+def _renew(
+    turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Decimal, *, for_exit: bool = False
+) -> None:
+    """Replace `guard` by a stop of `qty` at the wanted price, in one step if that can be; else take it back.
+
+    An exit, whose time is short, does not wait for the pace of guards that fail, unless the market is closed.
+    """
+    is_due = turn.now >= holding.retry_at or (for_exit and not holding.market_closed)
     old, owner, stop_px = guard.stop, turn.state.orders.get(holding.owner), wanted_stop_px(turn, instrument, holding)
     if (
         not turn.policy.replaces
@@ -201,16 +207,18 @@ def _renew(turn: Turn, instrument: str, holding: Holding, guard: Guard, qty: Dec
         or not is_sellable(turn, instrument, qty, stop_limit_px(turn, instrument, stop_px))
     ):
         _cancel_if_due(turn, guard)
-    elif turn.now >= holding.retry_at and all(turn.now >= order.cancel_not_before for order in guard.orders):
+    elif is_due and all(turn.now >= order.cancel_not_before for order in guard.orders):
         replace(turn, old, stop_order(turn, owner, qty, stop_px, max(holding.rung, STOP_RUNG)))
         owner.stops += 1
 
 
 def _fits(turn: Turn, instrument: str, holding: Holding, guard: Guard) -> bool:
-    """Whether a guard has its stop, at the wanted price, and no target at another price than the wanted one."""
+    """Whether a guard has its stop, at the wanted price, and no target that sells already or has another price than the wanted one."""
     if guard.stop is None or guard.stop.stop_px != wanted_stop_px(turn, instrument, holding):
         return False
-    return guard.target is None or guard.target.limit_px == wanted_target_px(turn, instrument, holding)
+    if guard.target is None:
+        return True
+    return not guard.target.cum_qty and guard.target.limit_px == wanted_target_px(turn, instrument, holding)
 
 
 def _may_add(turn: Turn, instrument: str, holding: Holding, guards: list[Guard], left: Decimal) -> bool:

@@ -117,8 +117,9 @@ def _flatten(turn: Turn, instrument: str, holding: Holding, code: str, severity:
 
 
 def _target_is_ours(turn: Turn, instrument: str) -> bool:
-    """Whether no target rests at the venue, so that we have to take the profit ourselves."""
-    return not any(guard.target is not None for guard in guards_of(turn.state.live_orders(instrument)))
+    """Whether a part has no target at the venue, so that we have to take the profit ourselves."""
+    guards = guards_of(turn.state.live_orders(instrument))
+    return not guards or any(guard.target is None for guard in guards)
 
 
 def _trail(turn: Turn, instrument: str, holding: Holding, mark: Mark) -> None:

@@ -178,6 +178,8 @@ class LoglessVenue:
         pending = {name for name, order in state.orders.items() if order.status == "PENDING_NEW"}
         unsent = pending - self._asked - self._inherited
         for step in missing(state, self._heard(), self._journal.steps, unsent=unsent, used=self._journal.used):
+            if self._context.log_is_reachable():
+                return  # it came back while the step before was sent: from here on the machine sees to it
             try:
                 self._journal.write(step)
             except OSError as error:  # a full disk: what cannot be written down is not done

@@ -6,9 +6,9 @@ from decimal import Decimal as D
 
 from libs.common.messages import OrderSubmitting
 from services.order_executor.requests import SubmitOrder
-from tests.unit.order_executor.desk import BTC, SECOND, Desk, exit_approval, order
+from tests.unit.order_executor.desk import BTC, SECOND, START, Desk, exit_approval, order
 
-EXIT = order("EXIT", "x1")
+EXIT, STOP = order("EXIT", "x1"), order("STOP")
 RECV_AND_MARGIN_S = 6
 
 
@@ -73,3 +73,15 @@ def test_when_a_forced_sale_is_refused_another_guard_is_placed_without_waiting_f
     assert desk.confirm(order("STOP", attempt=1)).state.holdings[BTC].forced, "the first one is unknown yet"
     desk.after(20).fire(f"look:{order('STOP')}").look(order("STOP"), "FOUND", status="CANCELED")
     assert not desk.state.holdings[BTC].forced
+
+
+def test_a_forced_sale_that_finds_the_coins_locked_cancels_again_before_the_next():
+    """The cancel had not arrived, and the stop still locks the coins: the next attempt takes it back anew."""
+    desk = Desk().covered().after(10).tell(exit_approval(valid_until=START + 60 * SECOND))
+    desk.answer(STOP, "UNKNOWN", kind="cancel").fire(f"look:{STOP}").look(STOP, "FAILED").fire(f"cover:{BTC}")
+    desk.answer(
+        order("EXIT"), "REJECTED", code="-2010", detail="Account has insufficient balance for requested action."
+    )
+    assert f"cancel:{STOP}" in desk.asked()
+    desk.canceled(STOP)
+    assert desk.request(SubmitOrder).order_qty == D("0.01")

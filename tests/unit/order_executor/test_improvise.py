@@ -192,3 +192,13 @@ def test_a_journal_that_somebody_has_changed_is_not_guessed_at(tmp_path) -> None
     (tmp_path / NAME).write_text("nonsense\n")
     with pytest.raises(JournalBroken, match="line 1"):
         Journal(tmp_path)
+
+
+def test_a_stop_whose_replacement_never_left_stands_and_what_is_bought_beside_it_is_protected():
+    """The log went away with the replacement still unwritten: the old stop covers its part, and a further part gets its own."""
+    desk = Desk(trail_bps=100).covered("0.01", "a0")
+    desk.tell(approval(ord_type="LIMIT", limit_px=D(50_000))).answer(ENTRY, "CONFIRMED").price(50_001)
+    (replacement,) = [each.cl_ord_id for each in desk.state.orders.values() if each.replaces]
+    assert missing(desk.state, [bought("0.004")], []) == []
+    (step,) = missing(desk.state, [bought("0.004")], [], unsent={replacement})
+    assert (step.role, step.order_qty) == ("STOP", D("0.004"))

@@ -132,3 +132,14 @@ def test_a_second_target_moves_the_pair():
     assert desk.asked() == [f"pair:{order('STOP', 'a2')}"]
     desk.pair(order("STOP", "a2"))
     assert desk.asked() == [f"unpair:{STOP}"]
+
+
+def test_the_pair_whose_target_has_begun_is_renewed_before_a_guard_that_is_whole():
+    """What a target's first fill has left without a stop is seen to; the other guard, which is whole, keeps its size."""
+    desk = Desk().targeted()
+    desk.tell(approval("a2", target_px=D(52_000)))
+    desk.confirm(order("ENTRY", "a2"), fill("e-a2", order("ENTRY", "a2"), "0.01"), status="FILLED").pair(
+        order("STOP", "a2")
+    )
+    desk.stream(desk.shown(TARGET, "PARTIALLY_FILLED", "0.004"), desk.sold("t", TARGET, "0.004"))
+    assert desk.asked() == [f"unpair:{STOP}"]

@@ -11,7 +11,7 @@ from libs.common.messages import OrderSubmitting
 from libs.runtime.machine import Reject
 from services.order_executor.guards import uncovered
 from services.order_executor.requests import ReplaceOrder, SubmitOrder
-from tests.unit.order_executor.desk import BTC, Desk, order
+from tests.unit.order_executor.desk import BTC, SECOND, Desk, exit_approval, order
 
 STOP, TARGET = order("STOP"), order("TARGET")
 STOP1, STOP2 = order("STOP", attempt=1), order("STOP", attempt=2)
@@ -191,3 +191,98 @@ def test_a_pair_whose_target_has_begun_to_sell_is_not_replaced_by_its_stop():
     desk = Desk(trail_bps=100).targeted()
     desk.stream(desk.shown(TARGET, "PARTIALLY_FILLED", "0.004"), desk.sold("t", TARGET, "0.004"))
     assert desk.asked() == [f"unpair:{STOP}"]
+
+
+def test_the_request_is_over_for_an_old_stop_that_ended_before_the_answer():
+    """An old stop whose end the user stream told first is asked for by nobody once the answer is there, and may be forgotten."""
+    desk = trailing()
+    desk.stream(desk.shown(STOP, "CANCELED")).stream(desk.shown(STOP1)).replaced(STOP1)
+    assert not desk.state.orders[STOP].cancel_asked
+    interrupted = trailing()
+    interrupted.stream(interrupted.shown(STOP, "CANCELED")).interrupt(f"replace:{STOP1}")
+    assert not interrupted.state.orders[STOP].cancel_asked
+
+
+def test_a_stop_that_follows_the_price_for_long_leaves_no_trail_in_the_memory():
+    """However often a stop is replaced, the orders that are remembered do not become more."""
+    desk = Desk(trail_bps=100, orders_kept=5).covered()
+    for number in range(1, 20):
+        desk.price(50_000 + 200 * number)
+        old, new = order("STOP", attempt=number - 1), order("STOP", attempt=number)
+        desk.stream(desk.shown(old, "CANCELED")).replaced(new)
+    assert len(desk.state.orders) == 5
+
+
+def test_a_step_refused_because_the_old_stop_ended_meanwhile_says_nothing_of_the_new_one():
+    """Somebody took the old stop away, and the step is refused for that: the same kind of stop is placed, not the next."""
+    desk = trailing()
+    desk.stream(desk.shown(STOP, "CANCELED")).replaced(STOP1, "REJECTED", code="-2011", detail="Unknown order sent.")
+    assert desk.alerts() == []
+    assert desk.request(SubmitOrder).ord_type == "STOP_LOSS"
+
+
+def test_a_stop_limit_whose_step_is_refused_because_the_old_one_ended_is_no_reason_to_sell():
+    """At the foot of the ladder, too, a step refused because there was nothing to replace sells nothing."""
+    desk = Desk(trail_bps=100).bought().answer(STOP, "REJECTED", code="-1013").confirm(STOP1).price(50_001)
+    desk.stream(desk.shown(STOP1, "CANCELED")).replaced(STOP2, "REJECTED", code="-2011", detail="Unknown order sent.")
+    assert desk.alerts() == []
+    assert desk.request(SubmitOrder).ord_type == "STOP_LOSS_LIMIT"
+
+
+def test_two_stops_of_which_nothing_can_be_learnt_cover_nothing_and_the_deadline_begins():
+    """Neither answered for nor to be looked up, old and new may both be gone: after the deadline both are cancelled, then it is sold."""
+    desk = trailing().replaced(STOP1, "UNKNOWN", code="NO_ANSWER")
+    desk.fire(f"look:{STOP}").look(STOP, "FAILED").fire(f"look:{STOP1}").look(STOP1, "FAILED")
+    desk.fire(f"cover:{BTC}")
+    assert desk.alerts() == [("UNCOVERED", "page")]
+    assert desk.asked() == [f"cancel:{STOP}", f"cancel:{STOP1}"]
+    desk.answer(STOP, "UNKNOWN", kind="cancel").answer(STOP1, "UNKNOWN", kind="cancel")
+    assert desk.request(SubmitOrder).ord_type == "MARKET"
+
+
+def test_a_stop_that_was_certainly_not_replaced_covers_however_long_nobody_can_be_asked():
+    """A step refused by a rate limiter changed nothing: while look-ups fail as well, the old stop covers, and nothing is sold."""
+    desk = trailing().replaced(STOP1, "REJECTED", code="-1003")
+    desk.fire(f"look:{STOP}").look(STOP, "FAILED").fire(f"look:{STOP}").look(STOP, "FAILED")
+    assert uncovered(desk.state) == {}
+
+
+def test_a_replacement_that_ended_before_it_was_seen_says_that_the_old_stop_is_gone():
+    """The new stop came and was taken away by somebody: so it had been there, and the old one is asked for again."""
+    desk = trailing().replaced(STOP1, "UNKNOWN").fire(f"look:{STOP}").look(STOP, "FOUND")
+    desk.fire(f"look:{STOP1}").look(STOP1, "FOUND", status="CANCELED")
+    assert f"look:{STOP}" in desk.timers
+    assert desk.asked() == []
+
+
+def test_a_replacement_never_sent_asks_for_the_stop_of_a_target_that_sold_meanwhile():
+    """While the step waited in vain the target sold: that has ended the stop, which is asked for before it counts again."""
+    desk = Desk(trail_bps=100).targeted().price(50_001)
+    desk.stream(desk.shown(TARGET, "FILLED", "0.01"), desk.sold("t", TARGET, "0.01")).expire(f"replace:{STOP1}")
+    assert f"look:{STOP}" in desk.timers
+
+
+def refused_for_long() -> Desk:
+    """A stop that could not follow the price six times, because the venue was busy."""
+    desk = trailing()
+    for number in range(1, 7):
+        desk.replaced(order("STOP", attempt=number), "REJECTED", code="-1003")
+        desk.fire(f"look:{STOP}").look(STOP, "FOUND")
+        for timer in (f"again:{STOP}", f"protect:{BTC}"):
+            if number < 6 and not desk.asked():
+                desk.fire(timer)
+    assert desk.state.holdings[BTC].retry_at > desk.now + 20 * SECOND
+    return desk.after(2)
+
+
+def test_steps_that_failed_do_not_hold_up_a_whole_exit():
+    """However slow the pace of a stop that cannot follow has become, an exit of everything takes it back."""
+    desk = refused_for_long()
+    assert desk.tell(exit_approval(valid_until=desk.now + 10 * SECOND)).asked() == [f"cancel:{STOP}"]
+
+
+def test_steps_that_failed_do_not_hold_up_the_exit_of_a_part():
+    """The exit of a part makes its room without waiting for that pace as well, in one step."""
+    desk = refused_for_long()
+    desk.tell(exit_approval(order_qty=D("0.004"), valid_until=desk.now + 10 * SECOND))
+    assert desk.request(ReplaceOrder).order_qty == D("0.006")

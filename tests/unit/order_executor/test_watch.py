@@ -117,3 +117,12 @@ def test_a_target_the_venue_does_not_hold_is_taken_by_ourselves():
     assert desk.price(52_001, trust="QUARANTINED").asked() == []
     assert desk.price(52_001).asked() == [f"cancel:{STOP}"]
     assert desk.alerts() == [("TARGET_REACHED", "note")]
+
+
+def test_a_part_that_lost_its_target_to_a_replacement_is_watched_by_us_beside_a_pair():
+    """A second entry moves the target: the first part keeps only a stop, so at the target we sell, although a pair rests beside it."""
+    desk = Desk().targeted().tell(approval("a2", target_px=D(53_000)))
+    desk.confirm(order("ENTRY", "a2"), fill("2", order("ENTRY", "a2"), "0.01"), status="FILLED")
+    desk.pair(order("STOP", "a2")).replaced(order("STOP", "a2", 1))
+    assert uncovered(desk.state) == {}
+    assert desk.price(53_001).alerts() == [("TARGET_REACHED", "note")]

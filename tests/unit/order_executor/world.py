@@ -29,7 +29,10 @@ STEPS = (
     "buy",
     "rest",
     "sell",
+    "part",
     "price",
+    "rise",
+    "spike",
     "answer",
     "lose",
     "mute",
@@ -72,6 +75,13 @@ class World(Desk):
         self._quote()
         self.open_book()
 
+    def guarded(self, number: int) -> World:
+        """A position under its stop (or, with an odd `number`, its pair), of which all is known."""
+        self.step("buy", number)
+        while self.requests or self.waiting:
+            self.step("answer" if self.requests else "report", 0)
+        return self
+
     def open_book(self) -> None:
         """Rules, prices, genesis, the first reading."""
         self.hear(FeedStatus(venue="binance", state="LIVE", via="SOCKETS", reason="", health={}, specs=SPECS))
@@ -93,7 +103,9 @@ class World(Desk):
             self.names[submitting.cl_ord_id] = None
         held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
         sells = [each for each in self.state.live_orders(BTC) if each.side == "SELL" and each.role != "TARGET"]
-        selling = sum((each.leaves_qty for each in sells if each.venue_order_id), ZERO)
+        replaced = {each.replaces for each in sells if not each.venue_order_id}  # of the two the venue lets one sell
+        resting = [each for each in sells if each.venue_order_id and each.cl_ord_id not in replaced]
+        selling = sum((each.leaves_qty for each in resting), ZERO)
         fresh = sum((each.leaves_qty for each in sells if not each.venue_order_id and not each.taken_back_at), ZERO)
         sending = [each for each in self.published(OrderSubmitting) if each.side == "SELL"]
         if sending and not self.state.holdings[BTC].forced:  # forced: whoever may still be there has been taken back
@@ -142,12 +154,27 @@ class World(Desk):
     def _rest(self, number: int) -> None:
         self.count += 1
         px = D(str(self.px))
-        values = {"ord_type": "LIMIT", "limit_px": px - 10 * number, "ref_px": px, "stop_px": px * D("0.98")}
+        target = px * D("1.005") if number % 2 else None
+        limit_px = px - 10 * number
+        values = {
+            "ord_type": "LIMIT",
+            "limit_px": limit_px,
+            "ref_px": px,
+            "stop_px": px * D("0.98"),
+            "target_px": target,
+        }
         self.hear(self._approved(approval, f"r{self.count}", order_qty=D("0.5"), **values))
 
     def _sell(self, number: int) -> None:
         self.count += 1
         self.hear(self._approved(exit_approval, f"s{self.count}", order_qty=D("0.01") * (number + 1)))
+
+    def _part(self, number: int) -> None:
+        """Sell some tenths of what is held, so that the rest is to be guarded meanwhile."""
+        self.count += 1
+        held = self.state.holdings[BTC].qty if BTC in self.state.holdings else ZERO
+        if held > ZERO:
+            self.hear(self._approved(exit_approval, f"s{self.count}", order_qty=held * (number + 1) / 10))
 
     def _approved(self, make, intent: str, **values):
         return make(intent, ts_event=self.now, ts_init=self.now, valid_until=self.now + 10 * SECOND, **values)
@@ -156,6 +183,19 @@ class World(Desk):
         self.px = round(self.px * (1 + (number - 3.5) / 250), 2)
         self._quote()
         self.hear(marks(self.px, ts=self.now))
+
+    def _rise(self, number: int) -> None:
+        """The price goes up a little: what trails follows it."""
+        self.px = round(self.px * 1.0035, 2)
+        self._quote()
+        self.hear(marks(self.px, ts=self.now))
+
+    def _spike(self, number: int) -> None:
+        """The venue sees a price that our feed does not: a stop or a target is reached, and all is as before."""
+        px, self.px = self.px, round(self.px * (1.012 if number % 2 else 0.988), 2)
+        self._quote()
+        self.px = px
+        self._quote()
 
     def _quote(self) -> None:
         self._moved(self.venue.on_quote(BTC, self.px - 1, 0.03, self.px + 1, 0.03, self.now))
