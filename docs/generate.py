@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import runpy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, get_args
 
@@ -22,6 +22,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.registry import contracts
 from services.order_executor.orders import CLOSED
 from services.order_executor.transitions import TRANSITIONS, Fact
+from services.risk_gate.checks import CHECKS, MACRO_CHECKS
 
 HERE = Path(__file__).parent
 NANOSECONDS = re.compile(r"ts(_.*)?|.*_ts|as_of|due|valid_until")
@@ -132,7 +133,7 @@ def _flow() -> str:
     return "\n".join([*lines, "```"])
 
 
-def _prose(cls: type) -> str:
+def _prose(cls: Any) -> str:
     return " ".join((cls.__doc__ or "").split())
 
 
@@ -288,6 +289,27 @@ def orders_page() -> str:
     return "\n\n".join(blocks) + "\n"
 
 
+def checks_page() -> str:
+    """The text of `docs/checks.md`."""
+    blocks = [
+        "# What the risk gate checks",
+        WRITTEN_BY,
+        "Every intent is held against all of these, and every verdict carries each with its value and its limit "
+        "([risk.md](risk.md) says what they are for). What lacks an input fails.",
+        _check_table(CHECKS),
+        "Where the gate listens to the macro agent (`BULKHEAD_RISK_MACRO`), these as well:",
+        _check_table(MACRO_CHECKS),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _check_table(checks: Iterable[tuple[str, bool, Any]]) -> str:
+    lines = ["| code | for exits too | what it asks |", "|---|---|---|"]
+    return "\n".join(
+        [*lines, *(f"| `{code}` | {'yes' if both else ''} | {_prose(test)} |" for code, both, test in checks)]
+    )
+
+
 def _lives() -> str:
     """The rows that lead somewhere else, those between the same two statuses on one arrow."""
     arrows: dict[tuple[str, str], list[str]] = {}
@@ -330,6 +352,7 @@ def pages() -> dict[Path, str]:
         HERE.parent / ".env.example": _environment(),
         HERE / "events.md": events_page(),
         HERE / "orders.md": orders_page(),
+        HERE / "checks.md": checks_page(),
         HERE / "asyncapi.json": json.dumps(asyncapi_document(), indent=1, ensure_ascii=False, sort_keys=False) + "\n",
     }
 
