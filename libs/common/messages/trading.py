@@ -43,6 +43,25 @@ class AgentSignals(Message, frozen=True, kw_only=True, tag="agent_signals.v1"):
     signals: tuple[Signal, ...]
 
 
+class PriceZone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A band of prices at which the market has turned more often than chance explains.
+
+    `lo` and `hi` are its outermost turns, `mid` their median. RESISTANCE lies above the market, SUPPORT below. `touches` counts
+    the turns, `score` counts them with the old ones faded. `first_ts` and `last_ts` are when it was touched, and `confirmed_ts` is
+    since when this is known: never before the bar that confirmed the last touch.
+    """
+
+    lo: float
+    hi: float
+    mid: float
+    role: Literal["SUPPORT", "RESISTANCE"]
+    touches: int
+    score: float
+    first_ts: int
+    last_ts: int
+    confirmed_ts: int
+
+
 class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent.v1"):
     """A wish to trade, before risk. `ref_px` is the price it was sized on; `stop_px` and `target_px` its exits.
 
