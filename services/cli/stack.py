@@ -33,7 +33,10 @@ from libs.runtime.registry import module_of
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
-RUNNING = ("market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier")
+RUNNING = (
+    *("market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier"),
+    "agent-levels",
+)
 """The services of the native stack, in the order in which their ports are given out. The cli is not one: it is us."""
 
 _NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
@@ -223,6 +226,7 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
 _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     "market-feed": {"BULKHEAD_FEED_STALENESS_MS_MAX": "60000", "BULKHEAD_FEED_ALIVE_WINDOW_MS": "20000"},
     "agent-trend": {"BULKHEAD_TREND_TIMEFRAME": "1m"},
+    "agent-levels": {"BULKHEAD_LEVELS_TIMEFRAME": "1m"},
     "portfolio": {
         "BULKHEAD_PORTFOLIO_STOP_ATR": "6",
         "BULKHEAD_PORTFOLIO_TARGET_ATR": "8",

@@ -54,6 +54,7 @@ from libs.common.messages import (
     VenueFill,
     VenueReported,
 )
+from services.cli.level_words import levels_said
 from services.cli.story import Event, Story
 
 MILLISECOND_NS = 1_000_000
@@ -113,7 +114,7 @@ def _latency(latency_ns: int | None) -> str:
 @singledispatch
 def said(message: Message, instruments: tuple[str, ...]) -> tuple[str, Details]:
     """A headline, and lines of detail; of `instruments` only, if there are any."""
-    return type(message).__name__, ()
+    return levels_said(message, instruments) or (type(message).__name__, ())
 
 
 @said.register

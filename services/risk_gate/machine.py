@@ -25,6 +25,7 @@ from libs.common.messages import (
     FeedStatus,
     InstrumentQuarantined,
     InstrumentReleased,
+    LevelsMapped,
     Message,
     OperatorCommanded,
     OrderApproved,
@@ -89,6 +90,8 @@ class RiskMachine:
                 self.state.on_quarantined(event)
             case InstrumentReleased():
                 self.state.on_released(event)
+            case LevelsMapped():
+                self.state.on_levels(event)
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 

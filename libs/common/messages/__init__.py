@@ -73,6 +73,8 @@ from libs.common.messages.service import (
 from libs.common.messages.trading import (
     AgentSignals,
     Check,
+    LevelMap,
+    LevelsMapped,
     OrderApproved,
     OrderDenied,
     OrderIntent,
@@ -123,6 +125,8 @@ __all__ = [
     "InstrumentReleased",
     "InstrumentSpec",
     "JournalPosted",
+    "LevelMap",
+    "LevelsMapped",
     "Mark",
     "Message",
     "MessageSent",

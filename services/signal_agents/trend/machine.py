@@ -20,7 +20,8 @@ import msgspec
 from libs.common.messages import AgentSignals, AlertRaised, Bar, FeedBars, FeedHistory, Message, Signal
 from libs.common.timeframe import STEP
 from libs.runtime.machine import Effect, Publish, Reject
-from services.signal_agents.trend.track import Bounds, Shape, Track, fault_of
+from libs.trading.bar_faults import fault_of, misplaced
+from services.signal_agents.trend.track import Bounds, Shape, Track
 
 AGENT_ID = "trend"
 
@@ -71,7 +72,7 @@ class TrendMachine:
 
     def _signal(self, batch: FeedBars) -> list[Effect]:
         bars = [bar for bar in batch.bars if bar.timeframe == self.settings.shape.timeframe]
-        if faults := [fault for bar in bars if (fault := fault_of(bar) or _misplaced(bar, batch.end_ts))]:
+        if faults := [fault for bar in bars if (fault := fault_of(bar) or misplaced(bar, batch.end_ts))]:
             return [Reject("BAD_BAR", faults[0])]
         signals: list[Signal] = []
         alerts: list[Effect] = []
@@ -105,12 +106,6 @@ class TrendMachine:
             track = self.state.tracks[bar.instrument] = Track.cold(shape)
         track.update(bar)
         return True
-
-
-def _misplaced(bar: Bar, end_ts: int) -> str:
-    if bar.ts_close == end_ts:
-        return ""
-    return f"{bar.instrument} {bar.timeframe} closing at {bar.ts_close} stands in the batch of {end_ts}"
 
 
 def _gap_alert(bar: Bar, known_until: int) -> AlertRaised:

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from libs.common.messages import Bar, Signal
-from libs.trading.indicators import ADX, ATR, EMA, MAGNITUDE_MAX, RSI
+from libs.trading.indicators import ADX, ATR, EMA, RSI
 
 ADX_FULL = 50.0
 """The ADX at which a trend is as strong as trends get: strength 1."""
@@ -101,17 +101,3 @@ class Track(msgspec.Struct, kw_only=True):
             "bars": float(self.ema_slow.age),
         }
         return {name: value for name, value in numbers.items() if value is not None}
-
-
-def fault_of(bar: Bar) -> str:
-    """What makes `bar` no bar at all; empty if nothing does."""
-    where = f"{bar.instrument} {bar.timeframe} closing at {bar.ts_close}"
-    if not all(0.0 < px < MAGNITUDE_MAX for px in (bar.open, bar.high, bar.low, bar.close)):
-        return (
-            f"{where}: open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close} must be positive and finite"
-        )
-    if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-        return f"{where}: open {bar.open} and close {bar.close} must lie within low {bar.low} and high {bar.high}"
-    if bar.ts_open >= bar.ts_close:
-        return f"{where}: it opens at {bar.ts_open}, not before it closes"
-    return ""

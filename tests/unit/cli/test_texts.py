@@ -20,6 +20,7 @@ from libs.common.messages import (
     FeedHistory,
     FeedStatus,
     JournalPosted,
+    LevelsMapped,
     Message,
     MessageSent,
     OrderApproved,
@@ -122,6 +123,24 @@ def test_an_opinion_shows_its_evidence() -> None:
     assert all(name in text for name in signal.evidence)
     cold = msgspec.structs.replace(signals, signals=(msgspec.structs.replace(signal, ready=False),))
     assert "not warm yet" in words_of(cold)
+
+
+def test_a_map_of_levels_shows_its_zones() -> None:
+    """Role, edges, touches and score of each zone, and where volume changed hands; a cold map says that it is cold."""
+    mapped = sample_of(LevelsMapped)
+    (level_map,) = mapped.maps  # type: ignore[attr-defined]
+    zone = msgspec.structs.replace(level_map.zones[0], lo=100.5, hi=101.25, touches=7, score=3.456)
+    warm = msgspec.structs.replace(level_map, zones=(zone,), poc=99.0, val=98.0, vah=102.0)
+    text = words_of(msgspec.structs.replace(mapped, maps=(warm,)))
+    for words in (
+        "sees 1 zones",
+        "SUPPORT 100.5 to 101.25, 7 touches, score 3.46",
+        "most at 99, 70 % within 98 to 102",
+    ):
+        assert words in text
+    cold = msgspec.structs.replace(level_map, ready=False, zones=())
+    assert "not warm yet" in words_of(msgspec.structs.replace(mapped, maps=(cold,)))
+    assert level_map.instrument not in words_of(mapped, "OTHER-USDT")
 
 
 def test_only_the_instruments_of_the_story_are_shown() -> None:
