@@ -2,7 +2,8 @@
 
 A planted series walks from turn to turn. A turn lies on a planted level (with jitter), or, now and then, anywhere (a decoy); a
 level that does not hold is passed. Between turns the price drifts with noise and stays inside, so that the turns are where they were
-put. Everything is in units of about one ATR; `random.Random(seed)` decides, so a seed is the whole series.
+put. Everything is in units of about one ATR; `random.Random(seed)` decides, so a seed is the whole series. `scored` holds what was
+said of such series against their truth, `moved` makes the placebo of it.
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ import random
 from typing import NamedTuple
 
 HOUR_NS = 3_600_000_000_000
+MATCH_ATR = 0.25
+TOUCHES_MIN = 4
 
 
 class Row(NamedTuple):
@@ -108,3 +111,42 @@ def walk(seed: int, *, bars: int = 1500) -> list[Row]:
         px = path[-1]
         rows.append(Row((place + 1) * HOUR_NS, max(path), min(path), px, abs(rng.gauss(1, 0.3))))
     return rows
+
+
+class Said(NamedTuple):
+    """What was said of a series: the prices of its levels, and the ATR in which they are compared with its truth."""
+
+    truth: Planted
+    atr: float
+    pxs: list[float]
+
+
+class Score(NamedTuple):
+    """The share of the `wanted` levels (those touched often enough) that was found, and the share of what was said that is true."""
+
+    recall: float
+    precision: float
+    wanted: int
+
+
+def scored(said: list[Said]) -> Score:
+    """Recall and precision over all series."""
+    wanted = found = told = right = 0
+    for truth, atr, pxs in said:
+        for level, touches in zip(truth.levels, truth.touches, strict=True):
+            if touches >= TOUCHES_MIN:
+                wanted += 1
+                found += any(abs(px - level) <= MATCH_ATR * atr for px in pxs)
+        told += len(pxs)
+        right += sum(any(abs(px - level) <= MATCH_ATR * atr for level in truth.levels) for px in pxs)
+    return Score(found / wanted, right / told, wanted)
+
+
+def moved(said: list[Said], rng: random.Random) -> list[Said]:
+    """Random levels at the same distances: each series' levels, moved together by a random part of its range."""
+    result = []
+    for truth, atr, pxs in said:
+        low, high = min(row.low for row in truth.rows), max(row.high for row in truth.rows)
+        by = rng.uniform(0, high - low)
+        result.append(Said(truth, atr, [low + (px - low + by) % (high - low) for px in pxs]))
+    return result
