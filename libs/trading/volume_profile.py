@@ -24,6 +24,8 @@ PROMINENCE_SHARE = 0.10
 SMOOTHING_ROWS = 2.0
 BIN_ATR = 0.1
 BIN_TICKS = 10
+VOLUME_MIN = 1e-100
+"""Less is none: it could not be divided over rows."""
 ROWS_MAX = 2000
 """A wilder stretch gets a coarser grid, so that neither time nor memory depends on how wild it is."""
 
@@ -56,7 +58,7 @@ def profile_of(bars: Iterable[tuple[float, float, float]], bin_px: float, nodes_
     """
     if not bin_px > 0:
         raise ValueError(f"bin_px is {bin_px}; rows have a height")
-    traded = [bar for bar in bars if bar[2] > 0]
+    traded = [bar for bar in bars if bar[2] > VOLUME_MIN]
     if not traded:
         return None
     bin_px = _coarse_enough(bin_px, min(low for _, low, _ in traded), max(high for high, _, _ in traded))
