@@ -22,7 +22,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.registry import contracts
 from services.order_executor.orders import CLOSED
 from services.order_executor.transitions import TRANSITIONS, Fact
-from services.risk_gate.checks import CHECKS, MACRO_CHECKS
+from services.risk_gate.checks import CHECKS, LEVEL_CHECKS, MACRO_CHECKS
 
 HERE = Path(__file__).parent
 NANOSECONDS = re.compile(r"ts(_.*)?|.*_ts|as_of|due|valid_until")
@@ -299,6 +299,8 @@ def checks_page() -> str:
         _check_table(CHECKS),
         "Where the gate listens to the macro agent (`BULKHEAD_RISK_MACRO`), these as well:",
         _check_table(MACRO_CHECKS),
+        "Where it listens to the levels agent (`BULKHEAD_RISK_LEVELS`):",
+        _check_table(LEVEL_CHECKS),
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -16,6 +16,7 @@ SERVICES: dict[str, str] = {
     "market-feed": "services.market_feed",
     "agent-trend": "services.signal_agents.trend",
     "agent-macro": "services.signal_agents.macro",
+    "agent-levels": "services.signal_agents.levels",
     "portfolio": "services.signal_agents.portfolio",
     "risk-gate": "services.risk_gate",
     "order-executor": "services.order_executor",

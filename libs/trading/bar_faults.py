@@ -16,6 +16,8 @@ def fault_of(bar: Bar) -> str:
         )
     if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
         return f"{where}: open {bar.open} and close {bar.close} must lie within low {bar.low} and high {bar.high}"
+    if not 0.0 <= bar.volume < MAGNITUDE_MAX:
+        return f"{where}: volume {bar.volume} must be finite and not negative"
     if bar.ts_open >= bar.ts_close:
         return f"{where}: it opens at {bar.ts_open}, not before it closes"
     return ""

@@ -30,6 +30,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    LevelsMapped,
     MacroRegimes,
     Message,
     MessageSent,
@@ -57,6 +58,7 @@ from libs.common.messages import (
     VenueFill,
     VenueReported,
 )
+from services.cli.level_words import levels_said
 
 MILLISECOND_NS = 1_000_000
 SECOND_NS = 1_000_000_000
@@ -347,6 +349,11 @@ def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Deta
 @said.register
 def _(message: FlattenOrdered, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"everything is to be sold: {message.reason}", [f"ordered by {message.author}"]
+
+
+@said.register
+def _(message: LevelsMapped, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return levels_said(message, instruments)
 
 
 @said.register

@@ -6,7 +6,7 @@ the sanity checks only: the others are still reported, with the limit "exempt". 
     order_checks      is it an order, and not one too many         market_checks     is the market known
     size_checks       is it small enough, and protected            exposure_checks   beside everything else that is at risk
     house_checks      is the house in order                        record_checks     how the book has done of late
-    macro_checks      what the weekly regime has to say
+    macro_checks      what the weekly regime has to say            level_checks      what support and resistance have to say
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from libs.common.messages import Check, OrderIntent
 from services.risk_gate import (
     exposure_checks,
     house_checks,
+    level_checks,
     macro_checks,
     market_checks,
     order_checks,
@@ -34,7 +35,7 @@ def evaluate(intent: OrderIntent, view: View, limits: Limits, now: int) -> tuple
     """Hold `intent` against everything; approved only if every check passed. Changes nothing."""
     case = Case(intent, view, limits, now)
     with localcontext(ARITHMETIC):
-        checks = CHECKS + MACRO_CHECKS if limits.macro else CHECKS
+        checks = CHECKS + (MACRO_CHECKS if limits.macro else ()) + (LEVEL_CHECKS if limits.levels else ())
         return tuple(_check(code, test(case), intent.reduce_only and not for_exits) for code, for_exits, test in checks)
 
 
@@ -95,3 +96,9 @@ MACRO_CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
     ("MACRO_COUNTER_TREND", False, macro_checks.macro_counter_trend),
 )
 """Part of every verdict of a gate that is told to listen to the macro agent (`macro`), and of no other."""
+
+LEVEL_CHECKS: tuple[tuple[str, bool, Callable[[Case], Finding]], ...] = (
+    ("INSIDE_ZONE", False, level_checks.inside_zone),
+    ("NEAR_LEVEL", False, level_checks.near_level),
+)
+"""The same for a gate that is told to listen to the levels agent (`levels`)."""

@@ -22,7 +22,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     the gate halts once it reaches `drawdown_halt`, and then has everything sold if `drawdown_flatten`; from `drawdown_half_risk` on a trade
     may risk half of `loss_fraction_max`. `daily_loss_max` is of the equity at 00:00 UTC, reaching it is too much. The last comparison with
     the venue may be `reconciled_age_ms_max` old. `macro` lets the weekly regime judge too: no entry against it, none while it is
-    UNKNOWN, and half the risk while it is NEUTRAL.
+    UNKNOWN, and half the risk while it is NEUTRAL. `levels` lets support and resistance judge: no entry inside a zone, or just under one.
     """
 
     instruments: tuple[str, ...]
@@ -62,3 +62,4 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     approval_ttl_ms: int = 10_000
     intent_memory_hours: int = 48
     macro: bool = False
+    levels: bool = False

@@ -29,6 +29,7 @@ from libs.common.messages import (
     FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
+    LevelsMapped,
     MacroRegimes,
     Message,
     OperatorCommanded,
@@ -100,6 +101,8 @@ class RiskMachine:
                 self.state.on_released(event)
             case MacroRegimes():
                 self.state.on_regimes(event)
+            case LevelsMapped():
+                self.state.on_levels(event)
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 

@@ -106,6 +106,8 @@ class Settings(ServiceSettings):
         description="no entry against the weekly regime, none while it is UNKNOWN, half the risk if NEUTRAL",
     )
 
+    risk_levels: bool = Field(default=True, description="no entry inside a zone of turning points, or just under one")
+
     @field_validator("risk_signing_key_file")
     @classmethod
     def _is_usable(cls, value: Path) -> Path:

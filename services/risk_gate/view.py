@@ -32,6 +32,8 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     InstrumentSpec,
+    LevelMap,
+    LevelsMapped,
     MacroRegimes,
     Mark,
     OrderIntent,
@@ -118,6 +120,7 @@ class View(msgspec.Struct, kw_only=True):
     feed_venue: str = ""
     specs: dict[str, InstrumentSpec] = {}
     marks: dict[str, Mark] = {}
+    levels: dict[str, LevelMap] = {}
     positions: dict[str, Decimal] = {}
     in_flight: dict[str, OrderInFlight] = {}
     unbooked: dict[str, UnbookedFill] = {}
@@ -158,6 +161,10 @@ class View(msgspec.Struct, kw_only=True):
         self.feed_state, self.feed_venue = event.state, event.venue
         if venue in ("", event.venue):
             self.specs.update({spec.instrument: spec for spec in event.specs})
+
+    def on_levels(self, event: LevelsMapped) -> None:
+        """The newest map of each instrument."""
+        self.levels.update({level_map.instrument: level_map for level_map in event.maps})
 
     def on_report(self, report: ExecutionReport, now: int) -> None:
         """A fill moves exposure out of flight; a closed order leaves only what it filled.

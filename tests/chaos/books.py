@@ -23,7 +23,7 @@ from libs.common.messages import (
 )
 from libs.runtime.adapter import LogEntry
 
-AGES = ("STALE_PRICE", "STALE_INTENT", "DUPLICATE_ORDER", "RATE_LIMIT")
+AGES = ("STALE_PRICE", "STALE_INTENT", "DUPLICATE_ORDER", "RATE_LIMIT", "RECONCILED_AGE")
 """Checks whose value is an age: it depends on when a message arrived, not on what was decided."""
 
 

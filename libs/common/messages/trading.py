@@ -72,6 +72,57 @@ class MacroRegimes(Message, frozen=True, kw_only=True, tag="macro_regimes.v1"):
     regimes: tuple[Regime, ...]
 
 
+class PriceZone(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A band of prices at which the market has turned more often than chance explains.
+
+    `lo` and `hi` are its outermost turns, `mid` their median. RESISTANCE lies above the market, SUPPORT below. `touches` counts
+    the turns, `score` counts them with the old ones faded. `first_ts` and `last_ts` are when it was touched, and `confirmed_ts` is
+    since when this is known: never before the bar that confirmed the last touch.
+    """
+
+    lo: float
+    hi: float
+    mid: float
+    role: Literal["SUPPORT", "RESISTANCE"]
+    touches: int
+    score: float
+    first_ts: int
+    last_ts: int
+    confirmed_ts: int
+
+
+class LevelMap(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The prices of one instrument that matter, as of its bar of `timeframe` that closed at the message's `end_ts`.
+
+    While `ready` is False nothing below `close_px` is known, and nothing is said. `zones` are the strongest by score, lowest
+    first. `poc`, `val` and `vah` are the volume profile's point of control and value area (None: nothing was traded); `hvn` and
+    `lvn` its high and low volume nodes. All are prices; `atr` is a distance.
+    """
+
+    instrument: str
+    timeframe: str
+    ready: bool
+    close_px: float
+    atr: float | None
+    zones: tuple[PriceZone, ...]
+    poc: float | None
+    val: float | None
+    vah: float | None
+    hvn: tuple[float, ...]
+    lvn: tuple[float, ...]
+
+
+class LevelsMapped(Message, frozen=True, kw_only=True, tag="levels_mapped.v1"):
+    """Where support and resistance stood after the bars that closed at `end_ts`; never said otherwise afterwards."""
+
+    said_by: ClassVar[str] = "agent.levels"
+    suffix: ClassVar[str] = "levels"
+
+    agent_id: str
+    end_ts: int
+    maps: tuple[LevelMap, ...]
+
+
 class OrderIntent(Message, frozen=True, kw_only=True, tag="order_intent.v1"):
     """A wish to trade, before risk. `ref_px` is the price it was sized on; `stop_px` and `target_px` its exits.
 

@@ -20,6 +20,7 @@ from libs.common.messages import (
     FeedHistory,
     FeedStatus,
     JournalPosted,
+    LevelsMapped,
     MacroRegimes,
     Message,
     MessageSent,
@@ -135,6 +136,24 @@ def test_a_regime_shows_what_it_is_worth() -> None:
     assert "BTC-USDT BULL (provisional) since 2025-07-22 after 30 weeks  votes=3" in text
     cold = msgspec.structs.replace(known, state="UNKNOWN", provisional=False, weeks=0, since_ts=0, evidence={})
     assert words_of(msgspec.structs.replace(regimes, regimes=(cold,))).endswith("BTC-USDT UNKNOWN after 0 weeks")
+
+
+def test_a_map_of_levels_shows_its_zones() -> None:
+    """Role, edges, touches and score of each zone, and where volume changed hands; a cold map says that it is cold."""
+    mapped = sample_of(LevelsMapped)
+    (level_map,) = mapped.maps  # type: ignore[attr-defined]
+    zone = msgspec.structs.replace(level_map.zones[0], lo=100.5, hi=101.25, touches=7, score=3.456)
+    warm = msgspec.structs.replace(level_map, zones=(zone,), poc=99.0, val=98.0, vah=102.0)
+    text = words_of(msgspec.structs.replace(mapped, maps=(warm,)))
+    for words in (
+        "sees 1 zones",
+        "SUPPORT 100.5 to 101.25, 7 touches, score 3.46",
+        "most at 99, 70 % within 98 to 102",
+    ):
+        assert words in text
+    cold = msgspec.structs.replace(level_map, ready=False, zones=())
+    assert "not warm yet" in words_of(msgspec.structs.replace(mapped, maps=(cold,)))
+    assert level_map.instrument not in words_of(mapped, "OTHER-USDT")
 
 
 def test_only_the_instruments_of_the_story_are_shown() -> None:

@@ -13,6 +13,8 @@ from libs.common.messages import (
     FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
+    LevelMap,
+    LevelsMapped,
     OrderApproved,
     OrderDenied,
     PersonNotified,
@@ -528,3 +530,19 @@ def test_selling_by_hand_more_than_is_held_breaks_nothing() -> None:
     book.tell(position("-0.5", "e1")).tell(equity()).expect()
     assert book.machine.state.positions == {BTC: D("-0.5")}
     assert book.tell(exit_("x1")).only(OrderDenied).reasons == ("REDUCE_ONLY",)
+
+
+def _levels(instrument: str, close_px: float) -> LevelMap:
+    nothing = dict.fromkeys(("atr", "poc", "val", "vah"))
+    return LevelMap(
+        instrument=instrument, timeframe="1h", ready=False, close_px=close_px, zones=(), hvn=(), lvn=(), **nothing
+    )
+
+
+def test_the_newest_map_of_each_instrument_is_remembered_and_changes_no_verdict() -> None:
+    """Levels are facts like prices: the last one counts; no check asks for them yet."""
+    book, without = opened(), opened()
+    book.tell(LevelsMapped(agent_id="levels", end_ts=1, maps=(_levels(BTC, 1.0), _levels(ETH, 2.0)))).expect()
+    book.tell(LevelsMapped(agent_id="levels", end_ts=2, maps=(_levels(BTC, 3.0),))).expect()
+    assert {name: each.close_px for name, each in book.machine.state.levels.items()} == {BTC: 3.0, ETH: 2.0}
+    assert book.tell(entry()).effects == without.tell(entry()).effects

@@ -34,6 +34,7 @@ NO_LIMIT = (
     "correlation_timeframe",
     "correlation_bars_min",
     "macro",
+    "levels",
 )
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")

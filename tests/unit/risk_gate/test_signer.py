@@ -135,7 +135,7 @@ def test_the_settings_hold_the_limits_and_the_seal(key_file: Path, monkeypatch: 
     """With nothing but the key file set, the defaults are the documented ones."""
     monkeypatch.setenv(VARIABLE, str(key_file))
     settings = load_settings(Settings)
-    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True)
+    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True, levels=True)
     sealed = settings.seal()(opened().tell(entry()).only(OrderApproved))
     assert isinstance(sealed, OrderApproved)
     assert verify(public_key_hex(KEY), sealed) is None
@@ -147,7 +147,13 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("BULKHEAD_INSTRUMENTS", "BTC-USDT, SOL-USDT,")
     wanted = {name: "0.5" for name in Limits.__struct_fields__ if name not in ("instruments", "venue")}
     wanted |= {name: "100" for name, value in wanted.items() if isinstance(getattr(Limits(instruments=()), name), int)}
-    wanted |= {"order_value_max": "1234.5", "spread_multiple_max": "2.5", "losses_pause_ms": "5000", "macro": "1"}
+    wanted |= {
+        "order_value_max": "1234.5",
+        "spread_multiple_max": "2.5",
+        "losses_pause_ms": "5000",
+        "macro": "1",
+        "levels": "1",
+    }
     others = {"drawdown_flatten": "false", "correlation_timeframe": "4h"}
     wanted = {name: value for name, value in wanted.items() if name not in others}
     for name, value in others.items():

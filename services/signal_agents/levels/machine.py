@@ -1,0 +1,118 @@
+"""The levels agent: where the market has turned and where it has traded, per instrument, on every closed bar of one timeframe.
+
+Theory of operation. Each instrument has one track, a map over the last `bars_max` bars (`libs/trading/price_map.py`), fed by every
+bar once: a bar that does not close later than the last one seen is ignored, wherever it comes from. `FeedHistory` fills a track and
+is never answered. A batch of closed bars is answered with one `LevelsMapped`, the maps of its instruments as of that instant. What
+was said is never said otherwise: a turn counts from the bar that confirms it, so no later bar changes what this one could know.
+
+Synthetic bars count: a market without trades is a fact about the market. A hole in time forgets nothing by itself, because a turn that
+was confirmed stays one. But the ATR, in which everything is measured, is that of the bars around the hole: after more than
+`gap_bars_max` missing bars the track starts again cold and says so; `ready` is False until it is warm. So it does after a
+change of the settings that shape it. Volumes are added as the feed tells them, whatever venue spoke.
+
+`FeedStatus` is heard for one number, the price tick: a row of the volume profile is ten ticks at least.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.common.messages import AlertRaised, Bar, FeedBars, FeedHistory, FeedStatus, LevelMap, LevelsMapped, Message
+from libs.common.timeframe import STEP
+from libs.runtime.machine import Effect, Publish, Reject
+from libs.trading.bar_faults import fault_of, misplaced
+from services.signal_agents.levels.track import Shape, Track
+
+AGENT_ID = "levels"
+ZONES_MAX = 12
+"""Of one instrument; weaker ones are not said, so that a message for many instruments stays small."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can change a map."""
+
+    shape: Shape
+    gap_bars_max: int
+
+
+class State(msgspec.Struct, kw_only=True):
+    """The tracks and the price ticks by instrument."""
+
+    tracks: dict[str, Track] = {}
+    px_ticks: dict[str, float] = {}
+
+
+class LevelsMachine:
+    """Closed bars in, one `LevelsMapped` a batch out."""
+
+    Settings = Settings
+    State = State
+
+    def __init__(self, settings: Settings):
+        self.settings = settings
+        self.state = State()
+
+    def handle(self, event: Message, now: int) -> list[Effect]:
+        """React to one event; only bars, their history and the venue's ticks concern this agent."""
+        match event:
+            case FeedBars():
+                return self._map(event)
+            case FeedHistory():
+                return self._fill(event)
+            case FeedStatus():
+                self.state.px_ticks.update({spec.instrument: float(spec.px_tick) for spec in event.specs})
+        return []
+
+    def _fill(self, history: FeedHistory) -> list[Effect]:
+        if history.timeframe != self.settings.shape.timeframe:
+            return []
+        if any((bar.instrument, bar.timeframe) != (history.instrument, history.timeframe) for bar in history.bars):
+            return [Reject("BARS_CONTRADICT", f"a bar in the history of {history.instrument} is of something else")]
+        if faults := [fault for bar in history.bars if (fault := fault_of(bar))]:
+            return [Reject("BAD_BAR", faults[0])]
+        for bar in sorted(history.bars, key=lambda bar: bar.ts_close):
+            self._fold(bar)
+        return []
+
+    def _map(self, batch: FeedBars) -> list[Effect]:
+        bars = [bar for bar in batch.bars if bar.timeframe == self.settings.shape.timeframe]
+        if faults := [fault for bar in bars if (fault := fault_of(bar) or misplaced(bar, batch.end_ts))]:
+            return [Reject("BAD_BAR", faults[0])]
+        maps: list[LevelMap] = []
+        alerts: list[Effect] = []
+        for bar in sorted(bars, key=lambda bar: bar.instrument):
+            missing = self._missing_before(bar)
+            if not self._fold(bar):
+                continue
+            px_tick = self.state.px_ticks.get(bar.instrument, 0.0)
+            maps.append(self.state.tracks[bar.instrument].said_of(bar.instrument, px_tick, ZONES_MAX))
+            if missing > self.settings.gap_bars_max:
+                alerts.append(Publish(_cold_alert(bar, missing)))
+        if not maps:
+            return []
+        return [Publish(LevelsMapped(agent_id=AGENT_ID, end_ts=batch.end_ts, maps=tuple(maps))), *alerts]
+
+    def _track(self, instrument: str) -> Track | None:
+        """The instrument's track, if it is of today's shape."""
+        track = self.state.tracks.get(instrument)
+        return track if track is not None and track.shape == self.settings.shape else None
+
+    def _missing_before(self, bar: Bar) -> int:
+        """How many bars are missing between the last one seen and this one."""
+        track = self._track(bar.instrument)
+        return (bar.ts_open - track.ts_close_last) // STEP[self.settings.shape.timeframe] if track is not None else 0
+
+    def _fold(self, bar: Bar) -> bool:
+        """Let the instrument's track see `bar`; False if it has already seen this bar or a later one."""
+        track = self._track(bar.instrument)
+        if track is not None and bar.ts_close <= track.ts_close_last:
+            return False
+        if track is None or self._missing_before(bar) > self.settings.gap_bars_max:
+            track = self.state.tracks[bar.instrument] = Track.cold(self.settings.shape)
+        track.update(bar)
+        return True
+
+
+def _cold_alert(bar: Bar, missing: int) -> AlertRaised:
+    text = f"{AGENT_ID}: {missing} {bar.timeframe} bars of {bar.instrument} are missing; no levels until warm again"
+    return AlertRaised(code="LEVELS_COLD", severity="ticket", text=text, instrument=bar.instrument)
