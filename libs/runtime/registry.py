@@ -15,6 +15,7 @@ from libs.runtime.settings import ServiceSettings
 SERVICES: dict[str, str] = {
     "market-feed": "services.market_feed",
     "agent-trend": "services.signal_agents.trend",
+    "agent-llm": "services.signal_agents.llm",
     "portfolio": "services.signal_agents.portfolio",
     "risk-gate": "services.risk_gate",
     "order-executor": "services.order_executor",
