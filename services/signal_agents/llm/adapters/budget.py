@@ -83,8 +83,9 @@ class SpendBook:
         page = self._page
         is_new_day = now // DAY_NS > page.day
         reserved = {} if is_new_day else dict(page.reserved)
-        reserved[call_id] = reserved.get(call_id, ZERO) + worst
-        new = _Page(max(now // DAY_NS, page.day), ZERO if is_new_day else page.spent, reserved)
+        unsettled = reserved.get(call_id, ZERO)  # asked again under the same id: nobody will settle the first one
+        reserved[call_id] = worst
+        new = _Page(max(now // DAY_NS, page.day), ZERO if is_new_day else page.spent + unsettled, reserved)
         try:
             self._write(new)
         except OSError as error:

@@ -144,7 +144,7 @@ def _load() -> ModuleType:
 
 async def _warm_up(litellm: ModuleType) -> None:
     def nobody(request: httpx.Request) -> httpx.Response:
-        return httpx.Response(200, json=_CANNED)
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(_CANNED).encode()))
 
     token = heard.set(Heard())
     client = _client_of("http://nobody.invalid/v1", NO_KEY, NarrowTransport(httpx.MockTransport(nobody)))
