@@ -15,6 +15,7 @@ from libs.common.messages import (
     AlertRaised,
     Answer,
     BalanceMoved,
+    Bar,
     BarRevised,
     BaselineAccepted,
     BreakerChanged,
@@ -31,6 +32,7 @@ from libs.common.messages import (
     JournalPosted,
     Message,
     MessageSent,
+    ModelAnswered,
     OperatorCommanded,
     OrderAnswered,
     OrderApproved,
@@ -119,12 +121,12 @@ def said(message: Message, instruments: tuple[str, ...]) -> tuple[str, Details]:
 @said.register
 def _(message: FeedBars, instruments: tuple[str, ...]) -> tuple[str, Details]:
     bars = [bar for bar in message.bars if not instruments or bar.instrument in instruments]
-    lines = [
-        f"{bar.instrument} {bar.timeframe} open {bar.open:g} high {bar.high:g} low {bar.low:g} close {bar.close:g}"
-        f" volume {bar.volume:g}"
-        for bar in bars
-    ]
+    lines = [f"{bar.instrument} {bar.timeframe} {_numbers(bar)}" for bar in bars]
     return f"{len(message.bars)} bars closed at {_time_of(message.end_ts)}", lines
+
+
+def _numbers(bar: Bar) -> str:
+    return f"open {bar.open:g} high {bar.high:g} low {bar.low:g} close {bar.close:g} volume {bar.volume:g}"
 
 
 @said.register
@@ -143,10 +145,7 @@ def _(message: PriceTrustChanged, instruments: tuple[str, ...]) -> tuple[str, De
 
 @said.register
 def _(message: BarRevised, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    lines = [
-        f"{word} open {bar.open:g} high {bar.high:g} low {bar.low:g} close {bar.close:g} volume {bar.volume:g}"
-        for word, bar in (("left as", message.said), ("is now", message.now_said))
-    ]
+    lines = [f"left as {_numbers(message.said)}", f"is now {_numbers(message.now_said)}"]
     return f"{message.said.venue} tells the {message.said.timeframe} bar of {message.instrument} otherwise", lines
 
 
@@ -306,10 +305,7 @@ def _(message: AccountRead, instruments: tuple[str, ...]) -> tuple[str, Details]
 
 @said.register
 def _(message: Answer, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    words = {
-        "RequestExpired": "never sent, it was too old",
-        "RequestInterrupted": "interrupted, its outcome is unknown",
-    }
+    words = {"RequestExpired": "never sent, it was too old", "RequestInterrupted": "interrupted, outcome unknown"}
     return words.get(type(message).__name__, type(message).__name__), [f"request {message.request_id}"]
 
 
@@ -338,6 +334,12 @@ def _(message: PersonNotified, instruments: tuple[str, ...]) -> tuple[str, Detai
 @said.register
 def _(message: MessageSent, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"by {message.channel}: {'delivered' if message.ok else f'failed, {message.detail}'}", ()
+
+
+@said.register
+def _(message: ModelAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    end = f"gave no opinion ({message.failure})" if message.failure else "answered"
+    return f"the model {end} after {message.latency_ms} ms, for {message.cost_usd} USD", [f"question {message.key}"]
 
 
 @said.register

@@ -1,4 +1,4 @@
-"""The model agent: for now it asks nothing, and takes note of what it is told.
+"""The model agent: for now it hears of bars and answers, and asks nothing.
 
 The parts that touch the model are here (`case`, `texts`, `prompt`, `answer`, `adapters`); what joins them to the rules' decisions comes later.
 """
@@ -25,7 +25,7 @@ class Memory(msgspec.Struct, kw_only=True):
 
 
 class LlmMachine:
-    """Answers in, nothing out."""
+    """Bars and answers in, nothing out."""
 
     Settings: ClassVar[type[Manner]] = Manner
     State: ClassVar[type[Memory]] = Memory

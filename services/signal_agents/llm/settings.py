@@ -29,7 +29,9 @@ class Settings(ServiceSettings):
     llm_deadline_ms: int = Field(
         default=20_000, ge=50, le=300_000, description="an asking without an answer after so long has failed"
     )
-    llm_answer_tokens_max: int = Field(default=300, ge=50, le=8_192, description="longest answer, reasoning included")
+    llm_answer_length_max: int = Field(
+        default=300, ge=50, le=8_192, description="longest answer, in tokens, reasoning included"
+    )
     llm_temperature: float | None = Field(
         default=0.0, ge=0, le=2, description="0 is the most repeatable; some models refuse to be told"
     )
@@ -37,11 +39,20 @@ class Settings(ServiceSettings):
     llm_structured: Structured = Field(
         default="json_schema", description="json_schema, json_object or none: what the server understands"
     )
-    llm_usd_per_mtok_in: Decimal = Field(default=Decimal(5), ge=0, description="USD for a million tokens read")
-    llm_usd_per_mtok_out: Decimal = Field(default=Decimal(25), ge=0, description="USD for a million tokens written")
-    llm_usd_per_call_max: Decimal = Field(default=Decimal("0.10"), ge=0, description="no call may cost more than this")
+    llm_usd_per_mtok_in: Decimal = Field(
+        default=Decimal(5), ge=0, le=100_000, description="USD for a million tokens read"
+    )
+    llm_usd_per_mtok_out: Decimal = Field(
+        default=Decimal(25), ge=0, le=100_000, description="USD for a million tokens written"
+    )
+    llm_usd_per_call_max: Decimal = Field(
+        default=Decimal("0.10"), ge=0, le=1_000, description="no call may cost more than this"
+    )
     llm_usd_per_day_max: Decimal = Field(
-        default=Decimal(1), ge=0, description="all calls of a day (UTC); paid in advance, so it holds whatever happens"
+        default=Decimal(1),
+        ge=0,
+        le=10_000,
+        description="all calls of a day (UTC); paid in advance, so it holds whatever happens",
     )
 
     @field_validator("llm_api_key_file")
@@ -73,7 +84,7 @@ class Settings(ServiceSettings):
             model=self.llm_model,
             temperature=self.llm_temperature,
             seed=self.llm_seed,
-            answer_tokens_max=self.llm_answer_tokens_max,
+            answer_tokens_max=self.llm_answer_length_max,
             structured=self.llm_structured,
         )
         return LlmMachine.Settings(params=params)

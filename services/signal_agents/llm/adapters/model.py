@@ -145,7 +145,7 @@ class ModelAdapter:
     ) -> tuple[ModelReply, Decimal]:
         if not self._route.allows(self._now()):
             return _unasked("breaker_open"), ZERO
-        worst = self._prices.worst(request.question.request, self._settings.llm_answer_tokens_max)
+        worst = self._prices.worst(request.question.request, self._settings.llm_answer_length_max)
         objection = self._book.reserve(call_id, worst, self._now())
         if objection:
             self._route.give_back()

@@ -135,7 +135,7 @@ def test_an_agent_that_does_not_know_what_it_has_spent_does_not_start(tmp_path: 
 
 def test_a_machine_of_the_settings_asks_for_what_they_say(tmp_path: Path) -> None:
     """What can change a question is in the machine's settings, and the price is not."""
-    manner = settings(tmp_path, llm_answer_tokens_max=99, llm_structured="none").machine()
+    manner = settings(tmp_path, llm_answer_length_max=99, llm_structured="none").machine()
     assert (manner.params.model, manner.params.answer_tokens_max, manner.params.structured) == ("sim", 99, "none")
     assert LlmMachine(manner).handle(decode(encode(_answered())), BAR_END) == []
 
