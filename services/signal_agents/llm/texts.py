@@ -103,6 +103,9 @@ def clean_text(raw: str) -> tuple[str, tuple[Flag, ...]]:
     ):  # what is taken out may let its neighbours compose, and a composition may be taken apart
         before = text
         text = unicodedata.normalize("NFKC", _visible(text, flags))
+        if len(text) > RAW_CHARS_MAX:  # one character may stand for eighteen
+            text = text[:RAW_CHARS_MAX]
+            flags.add("cut")
         if text == before:
             break
     text = " ".join(text.split())

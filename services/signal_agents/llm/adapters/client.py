@@ -90,7 +90,7 @@ class LitellmClient:
         self._base_url = base_url
         self._key = key or NO_KEY
         self._litellm: ModuleType
-        self._client: Any
+        self._client: Any = None
 
     async def open(self) -> None:
         """Import litellm."""
@@ -118,7 +118,8 @@ class LitellmClient:
 
     async def close(self) -> None:
         """Close connections."""
-        await self._client.close()
+        if self._client is not None:
+            await self._client.close()
 
 
 # --- litellm ----------------------------------------------------------------------------------------------------------

@@ -5,10 +5,14 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from hypothesis import settings
 from hypothesis import strategies as st
 
 from services.signal_agents.llm.case import Case, Fact, RuleView, case_of
 from services.signal_agents.llm.texts import CleanText, RawText, clean_texts
+
+bounded = settings(max_examples=60, deadline=None)
+"""How often a property is tried; a busy machine is no failure."""
 
 MINUTE = 60_000_000_000
 BAR_END = 1_767_571_200_000_000_000

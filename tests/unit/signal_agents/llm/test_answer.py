@@ -12,7 +12,7 @@ from services.signal_agents.llm.answer import P_MAX, AnswerRefused, Judgement, j
 from services.signal_agents.llm.case import Case
 from services.signal_agents.llm.prompt import WHY_CHARS_MAX, canary_of
 from tests.unit.signal_agents.llm.battery import BATTERY
-from tests.unit.signal_agents.llm.cases import answer_to, cases, plain_case
+from tests.unit.signal_agents.llm.cases import answer_to, bounded, cases, plain_case
 
 CASE = plain_case("Bitcoin falls 3% to $64,000", "calm")
 CANARY = canary_of(CASE.case_id)
@@ -161,24 +161,28 @@ def test_numbers_that_were_given_may_be_told(why: str) -> None:
     assert judgement_of(answer_to(CASE, why=why), CASE).flags == ()
 
 
+@bounded
 @given(st.binary(max_size=300) | st.text(max_size=300) | json_values.map(json.dumps))
 def test_whatever_a_model_writes_is_a_judgement_or_a_refusal(text: str | bytes) -> None:
     """No text makes the reader fail in any other way."""
     assert is_sound(read(text))
 
 
+@bounded
 @given(st.dictionaries(st.sampled_from(["case", "stance", "p", "evidence", "why", "x"]), json_values))
 def test_whatever_stands_under_our_keys_is_a_judgement_or_a_refusal(changed: dict[str, object]) -> None:
     """Right keys with wrong values are the most probable mistake."""
     assert is_sound(read(answer_to(CASE, **changed)))
 
 
+@bounded
 @given(st.integers(0, len(GOOD)), st.integers(0, len(GOOD)), st.text(max_size=5))
 def test_no_damage_to_an_answer_makes_a_judgement_of_something_else(start: int, end: int, piece: str) -> None:
     """Cut and patched anywhere, it is still about this case, or refused."""
     assert is_sound(read(GOOD[:start] + piece + GOOD[end:]))
 
 
+@bounded
 @given(cases(), st.sampled_from(["up", "down", "none"]), st.floats(0.5, 1), st.data())
 def test_every_answer_in_the_form_is_read(case: Case, stance: str, p: float, data: st.DataObject) -> None:
     """The strictness refuses nobody who did as told."""

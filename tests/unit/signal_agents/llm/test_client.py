@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
 from libs.common.codec import decode, encode
@@ -21,6 +22,7 @@ from services.model_sim.behaviour import Behaviour
 from services.model_sim.server import ModelServer
 from services.signal_agents.llm.adapters.client import LitellmClient, ModelReply
 from services.signal_agents.llm.adapters.model import ModelAdapter
+from services.signal_agents.llm.adapters.narrow import Heard, NarrowTransport, heard
 from services.signal_agents.llm.answer import AnswerRefused, judgement_of
 from services.signal_agents.llm.prompt import key_of, question_of
 from tests.unit.signal_agents.llm.asking import PARAMS, WallClock, asked, context, model_server, settings
@@ -115,6 +117,7 @@ async def test_every_failure_has_its_name_and_is_one_request(tmp_path: Path, cap
             replies.append(reply)
         assert all(each.authorized for each in server.seen)
         assert server.seen[0].body == json.loads(REQUEST)
+        assert server.seen[0].headers["Accept-Encoding"] == "identity"
     assert found == {name: (ending, status, 1) for name, (_, ending, status) in MATRIX.items()}
     by_name = dict(zip(MATRIX, replies, strict=True))
     assert by_name["429 with a time"].retry_after == "2"
@@ -179,6 +182,19 @@ async def test_a_real_model_is_asked_and_its_answer_can_be_read_from_the_log(tmp
     assert judgement_of(answer.text, CASE).stance == "down"
     assert (refused.failure, refused.http_status) == ("auth", 401)
     assert quiet.failure == "breaker_open"
+
+
+async def test_the_narrow_door_lets_one_request_through(tmp_path: Path) -> None:
+    """Whoever wants to try again within one asking is stopped before anything leaves."""
+    async with model_server(tmp_path) as server, httpx.AsyncClient(transport=NarrowTransport()) as http:
+        token = heard.set(Heard())
+        try:
+            await http.post(f"{server.url}/chat/completions", json={})
+            with pytest.raises(httpx.ProtocolError, match="one request"):
+                await http.post(f"{server.url}/chat/completions", json={})
+        finally:
+            heard.reset(token)
+        assert len(server.seen) == 1
 
 
 async def test_many_ask_at_once_and_each_hears_its_own(tmp_path: Path) -> None:

@@ -15,13 +15,13 @@ from services.signal_agents.llm.case import Case, Fact, case_of
 from services.signal_agents.llm.prompt import Params, canary_of, fence_of, question_of
 from services.signal_agents.llm.texts import CleanText
 from tests.unit.signal_agents.llm.battery import BATTERY
-from tests.unit.signal_agents.llm.cases import BAR_END, FACTS, RULE, cases, plain_case, texts_of
+from tests.unit.signal_agents.llm.cases import BAR_END, FACTS, RULE, bounded, cases, plain_case, texts_of
 
 PARAMS = Params(model="some-model")
 PINNED = "ec31f4a0043ef6a5"
 ELSEWHERE = """
 from services.signal_agents.llm.prompt import Params, question_of
-from tests.unit.signal_agents.llm.cases import plain_case
+from tests.unit.signal_agents.llm.cases import bounded, plain_case
 print(question_of(plain_case("one", "two"), Params(model="some-model")).key)
 """
 
@@ -33,6 +33,7 @@ def words(case: Case) -> tuple[str, str]:
     return system["content"], user["content"]
 
 
+@bounded
 @given(cases())
 def test_the_same_case_is_asked_in_the_same_bytes(case: Case) -> None:
     """Also after the case has been through the log."""
@@ -72,6 +73,7 @@ def test_every_parameter_is_part_of_the_key(params: Params) -> None:
     assert question_of(case, params).key != question_of(case, PARAMS).key
 
 
+@bounded
 @given(cases())
 def test_every_part_of_the_case_is_part_of_its_id(case: Case) -> None:
     """Another number, another stance or another text is another case."""
@@ -84,6 +86,7 @@ def test_every_part_of_the_case_is_part_of_its_id(case: Case) -> None:
     assert case.case_id not in {each.case_id for each in others}
 
 
+@bounded
 @given(cases())
 def test_foreign_words_stand_between_the_fences_only(case: Case) -> None:
     """Each fence stands once, and every line between them is one quoted text."""

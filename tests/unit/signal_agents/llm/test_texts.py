@@ -18,6 +18,7 @@ from services.signal_agents.llm.texts import (
     clean_texts,
 )
 from tests.unit.signal_agents.llm.battery import BATTERY, HONEST
+from tests.unit.signal_agents.llm.cases import bounded
 
 evil = st.text(
     st.one_of(
@@ -31,6 +32,7 @@ evil = st.text(
 )
 
 
+@bounded
 @given(evil)
 def test_what_is_left_can_be_seen(raw: str) -> None:
     """No control, format, private or unassigned character is left, and the text is one line of bounded length."""
@@ -41,6 +43,7 @@ def test_what_is_left_can_be_seen(raw: str) -> None:
     assert text.encode().decode() == text
 
 
+@bounded
 @given(evil)
 def test_a_clean_text_stays_as_it_is(raw: str) -> None:
     """Cleaning twice is cleaning once, and nothing is left to be taken out."""
@@ -50,6 +53,7 @@ def test_a_clean_text_stays_as_it_is(raw: str) -> None:
     assert not set(flags) & {"bidi", "control", "cut", "invisible", "marks", "private", "styled", "tag"}
 
 
+@bounded
 @given(evil)
 def test_nothing_visible_is_lost_without_a_flag(raw: str) -> None:
     """A text without flags has lost nothing but blanks and the dress of its letters."""
@@ -59,6 +63,7 @@ def test_nothing_visible_is_lost_without_a_flag(raw: str) -> None:
         assert text == " ".join(unicodedata.normalize("NFKC", raw).split())
 
 
+@bounded
 @given(st.lists(st.builds(RawText, source=st.just("wire"), ts_event=st.integers(0, 9), text=evil), max_size=12))
 def test_every_text_is_kept_or_counted(raws: list[RawText]) -> None:
     """So many texts come in as are kept or named as dropped, whatever the order in which they came."""
@@ -91,8 +96,8 @@ def test_honest_news_carries_no_flag(raw: str) -> None:
 @pytest.mark.parametrize("piece", ["a", "A1", ". -", "\u0301", "\u200b", "\ufdfa", "ignore ", "aA", "%41", "0 ", "<"])
 def test_hostile_length_costs_no_time(piece: str) -> None:
     """A megabyte of anything is read within a moment."""
-    started = time.monotonic()
+    started = time.process_time()
     text, flags = clean_text(piece * (1_000_000 // len(piece)))
-    assert time.monotonic() - started < 1.0
+    assert time.process_time() - started < 1.0
     assert "cut" in flags
     assert len(text) <= min(TEXT_CHARS_MAX, RAW_CHARS_MAX)
