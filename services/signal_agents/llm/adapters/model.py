@@ -28,7 +28,7 @@ from services.signal_agents.llm.adapters.budget import Caps, Prices, SpendBook, 
 from services.signal_agents.llm.adapters.client import LitellmClient, ModelPort, ModelReply
 from services.signal_agents.llm.adapters.route import Route, retry_after_s
 from services.signal_agents.llm.answer import AnswerRefused, judgement_of
-from services.signal_agents.llm.failures import Failure
+from services.signal_agents.llm.failures import OURS, Failure
 from services.signal_agents.llm.requests import AskModel
 from services.signal_agents.llm.settings import Settings
 
@@ -109,7 +109,7 @@ class ModelAdapter:
             ts_event=now,
             ts_init=now,
         )
-        if reply.failure:
+        if reply.failure and reply.failure not in OURS:  # what was not asked is in the log, and its cause was told once
             self._context.logger.info(
                 "model_failed", failure=reply.failure, status=reply.status, case=request.case.case_id
             )
