@@ -21,6 +21,9 @@ HEAD = """\
 # Secrets are never values here: a variable that ends in _FILE names a file that only its owner can read (mode 0600).
 """
 
+SIMULATORS = {"exchange-sim": "services.exchange_sim", "model-sim": "services.model_sim"}
+"""What speaks on no bus, and yet has settings."""
+
 
 def env_example() -> str:
     """The text of .env.example."""
@@ -28,7 +31,7 @@ def env_example() -> str:
     shared = set(ServiceSettings.model_fields)
     lines += _section("Every service", ServiceSettings, set())
     lines += _section("`bulkhead up`", StackSettings, shared)
-    for service, module in [*SERVICES.items(), ("exchange-sim", "services.exchange_sim")]:
+    for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
         if service == "cli":
             continue
         kind = importlib.import_module(f"{module}.settings").Settings

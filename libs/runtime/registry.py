@@ -17,6 +17,7 @@ SERVICES: dict[str, str] = {
     "agent-trend": "services.signal_agents.trend",
     "agent-macro": "services.signal_agents.macro",
     "agent-levels": "services.signal_agents.levels",
+    "agent-llm": "services.signal_agents.llm",
     "portfolio": "services.signal_agents.portfolio",
     "risk-gate": "services.risk_gate",
     "order-executor": "services.order_executor",

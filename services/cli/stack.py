@@ -183,6 +183,7 @@ _SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "DATABASE_URL")
 _OWN_VARIABLES: dict[str, tuple[str, ...]] = {
     "exchange-sim": ("BULKHEAD_SIM_",),
     "market-feed": ("BULKHEAD_FEED_",),
+    "agent-llm": ("BULKHEAD_LLM_",),
     "risk-gate": ("BULKHEAD_RISK_",),
     "order-executor": ("BULKHEAD_EXEC_",),
     "ledger": ("BULKHEAD_LEDGER_", "DATABASE_URL", "BULKHEAD_DATABASE_URL"),

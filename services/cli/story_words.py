@@ -34,6 +34,7 @@ from libs.common.messages import (
     MacroRegimes,
     Message,
     MessageSent,
+    ModelAnswered,
     OperatorCommanded,
     OrderAnswered,
     OrderApproved,
@@ -354,6 +355,12 @@ def _(message: FlattenOrdered, instruments: tuple[str, ...]) -> tuple[str, Detai
 @said.register
 def _(message: LevelsMapped, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return levels_said(message, instruments)
+
+
+@said.register
+def _(message: ModelAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    end = f"gave no opinion ({message.failure})" if message.failure else "answered"
+    return f"the model {end} after {message.latency_ms} ms, for {message.cost_usd} USD", [f"question {message.key}"]
 
 
 @said.register

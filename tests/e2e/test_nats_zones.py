@@ -33,9 +33,9 @@ from libs.runtime.streams import BUDGETS, DEAD, LEASES, MARKET, TRADING, StreamL
 from tests.nats_stack import NatsStack
 
 MODEL_AGENT = Contract(
-    service="agent-llm", writer="agent.llm", zone=Zone.MODEL, consumes=(FeedBars,), produces=(AgentSignals,)
+    service="agent-plugin", writer="agent.plugin", zone=Zone.MODEL, consumes=(FeedBars,), produces=(AgentSignals,)
 )
-"""No model agent exists yet; its zone must hold from the first day."""
+"""A plug-in agent somebody may bring: its zone must hold from the first day."""
 
 EVERYBODY = (*contracts(), MODEL_AGENT)
 GUESTS = tuple(contract for contract in EVERYBODY if account_of(contract) != LOG)
@@ -363,8 +363,8 @@ def test_every_guest_has_an_account_of_its_own(tmp_path: Path) -> None:
     """Two guests in one account could reach each other's imports through reply subjects."""
     users = users_of(EVERYBODY)
     made = accounts(EVERYBODY, ensure_keys(tmp_path, users))
-    assert {account_of(contract) for contract in GUESTS} == {"EDGE_NOTIFIER", "MODEL_AGENT_LLM"}
-    for name in ("EDGE_NOTIFIER", "MODEL_AGENT_LLM", "OBSERVER"):
+    assert {account_of(contract) for contract in GUESTS} == {"EDGE_NOTIFIER", "MODEL_AGENT_LLM", "MODEL_AGENT_PLUGIN"}
+    for name in ("EDGE_NOTIFIER", "MODEL_AGENT_LLM", "MODEL_AGENT_PLUGIN", "OBSERVER"):
         assert len(made[name]["users"]) == 1
         assert "jetstream" not in made[name]
     exported = {json.dumps({**export, "accounts": None}): export["accounts"] for export in made[LOG]["exports"]}

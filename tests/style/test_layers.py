@@ -10,7 +10,7 @@ import pytest
 from libs.runtime.registry import SERVICES
 from tests.style.tree import imports_of, module_imports, modules, python_files
 
-PACKAGES = (*SERVICES.values(), "services.exchange_sim")
+PACKAGES = (*SERVICES.values(), "services.exchange_sim", "services.model_sim")
 """Every service's package; what stands beside them (`services.signal_agents`) belongs to all below it."""
 
 LAYERS = {

@@ -39,6 +39,7 @@ SERVICE_FOLDERS = {
     "exchange_sim",
     "ledger",
     "market_feed",
+    "model_sim",
     "notifier",
     "order_executor",
     "risk_gate",
@@ -49,6 +50,7 @@ SERVICE_FILES = ("__init__.py", "__main__.py", "contract.py", "machine.py", "set
 WITHOUT_MACHINE = {
     "services.cli": "an operator's hand: it says commands and reads, it decides nothing",
     "services.exchange_sim": "a venue for tests: it does not speak on the bus",
+    "services.model_sim": "a model for tests: it does not speak on the bus",
 }
 MAIN_LINES_MAX = 15
 BAG_NAMES = {

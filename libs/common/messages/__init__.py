@@ -54,6 +54,7 @@ from libs.common.messages.ledger import (
     Posting,
     ProjectionBreakerChanged,
 )
+from libs.common.messages.models import ModelAnswered
 from libs.common.messages.people import (
     BaselineAccepted,
     GenesisDeclared,
@@ -136,6 +137,7 @@ __all__ = [
     "Mark",
     "Message",
     "MessageSent",
+    "ModelAnswered",
     "OperatorCommanded",
     "OrdStatus",
     "OrdType",

@@ -28,7 +28,7 @@ from libs.runtime.nats_config import (
 from libs.runtime.registry import contract_of, contracts
 
 MODEL = Contract(
-    service="agent-llm", writer="agent.llm", zone=Zone.MODEL, consumes=(FeedBars,), produces=(AgentSignals,)
+    service="agent-plugin", writer="agent.plugin", zone=Zone.MODEL, consumes=(FeedBars,), produces=(AgentSignals,)
 )
 
 
@@ -62,20 +62,20 @@ def test_a_model_agent_is_a_guest_that_imports_exactly_its_grant(tmp_path: Path)
     """What it may publish, it imports; what it imports, LOG exports to it alone where it is its own."""
     users = (*contracts(), MODEL)
     made = accounts(users, ensure_keys(tmp_path, users_of(users)))
-    imports = [entry.get("to", entry["service"]["subject"]) for entry in made["MODEL_AGENT_LLM"]["imports"]]
+    imports = [entry.get("to", entry["service"]["subject"]) for entry in made["MODEL_AGENT_PLUGIN"]["imports"]]
     assert tuple(imports) == grant_of(MODEL).publish
     assert api_prefix(MODEL) == GUEST_API
     exports = {export["service"]: export for export in made["LOG"]["exports"] if "service" in export}
-    assert exports["agent.llm.signals"] == {"service": "agent.llm.signals", "accounts": ["MODEL_AGENT_LLM"]}
-    pull = exports["$JS.API.CONSUMER.MSG.NEXT.*.agent-llm"]
-    assert (pull["accounts"], pull["response_type"]) == (["MODEL_AGENT_LLM"], "Stream")
+    assert exports["agent.plugin.signals"] == {"service": "agent.plugin.signals", "accounts": ["MODEL_AGENT_PLUGIN"]}
+    pull = exports["$JS.API.CONSUMER.MSG.NEXT.*.agent-plugin"]
+    assert (pull["accounts"], pull["response_type"]) == (["MODEL_AGENT_PLUGIN"], "Stream")
     assert not any("CREATE" in subject or "DELETE" in subject or "PURGE" in subject for subject in exports)
 
 
 def test_two_guests_never_share_an_account(tmp_path: Path) -> None:
     """Names that fall together are refused before a server is told."""
-    twin = Contract(service="AGENT-llm", writer="agent.twin", zone=Zone.MODEL, consumes=(), produces=())
-    with pytest.raises(ValueError, match="AGENT-llm: two services would share the account MODEL_AGENT_LLM"):
+    twin = Contract(service="AGENT-plugin", writer="agent.twin", zone=Zone.MODEL, consumes=(), produces=())
+    with pytest.raises(ValueError, match="AGENT-plugin: two services would share the account MODEL_AGENT_PLUGIN"):
         accounts((MODEL, twin), ensure_keys(tmp_path, users_of((MODEL, twin))))
 
 
