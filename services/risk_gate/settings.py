@@ -106,7 +106,9 @@ class Settings(ServiceSettings):
         description="no entry against the weekly regime, none while it is UNKNOWN, half the risk if NEUTRAL",
     )
 
-    risk_levels: bool = Field(default=True, description="no entry inside a zone of turning points, or just under one")
+    risk_levels: bool = Field(
+        default=False, description="true: no entry inside a zone of turning points, or just under one (docs/levels.md)"
+    )
 
     @field_validator("risk_signing_key_file")
     @classmethod

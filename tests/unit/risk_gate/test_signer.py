@@ -135,7 +135,7 @@ def test_the_settings_hold_the_limits_and_the_seal(key_file: Path, monkeypatch: 
     """With nothing but the key file set, the defaults are the documented ones."""
     monkeypatch.setenv(VARIABLE, str(key_file))
     settings = load_settings(Settings)
-    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True, levels=True)
+    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True)
     sealed = settings.seal()(opened().tell(entry()).only(OrderApproved))
     assert isinstance(sealed, OrderApproved)
     assert verify(public_key_hex(KEY), sealed) is None
