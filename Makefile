@@ -31,7 +31,7 @@ dev: install
 
 test: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
-	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --cov --cov-report=term:skip-covered --cov-fail-under=90
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

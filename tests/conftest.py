@@ -9,6 +9,20 @@ import pytest
 
 from tests.nats_stack import NatsStack
 
+REAL_TIME = {"e2e", "chaos"}
+"""The folders whose tests wait for real servers and processes."""
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where another chance is given at all (`--reruns`, as `make test` does), only what runs in real time gets it.
+
+    On a shared machine a process may stand still for longer than a lease lives. The closing line counts every test that was run again.
+    """
+    if config.getoption("reruns", None):
+        for item in items:
+            if not REAL_TIME.intersection(item.path.parts):
+                item.add_marker(pytest.mark.flaky(reruns=0))
+
 
 @pytest.fixture
 async def nats(tmp_path: Path) -> AsyncIterator[NatsStack]:
