@@ -29,6 +29,8 @@ ENV = {
     "BULKHEAD_INSTRUMENTS": ",".join(INSTRUMENTS),
     "BULKHEAD_SIM_INSTRUMENTS": ",".join(INSTRUMENTS),
     "BULKHEAD_EXEC_CRASH_STARTS_MAX": "1000",
+    "BULKHEAD_EXEC_RECONCILE_INTERVAL_MS": "900000",
+    "BULKHEAD_RISK_RECONCILED_AGE_MS_MAX": "7200000",
     "BULKHEAD_EXEC_LOSSES_IN_A_ROW_MAX": "0",
     "BULKHEAD_TREND_TIMEFRAME": "1m",
     "BULKHEAD_TREND_EMA_FAST_SPAN": "5",
@@ -46,7 +48,8 @@ ENV = {
     "BULKHEAD_EXEC_MARK_AGE_MS_MAX": "600000",
     "BULKHEAD_EQUITY_INTERVAL_S": "0.05",
 }
-"""Targets are out of reach, because a target is judged on every mark, and which marks are told between two steps is chance."""
+"""Hours of venue time pass within a minute of ours, in which the venue grants one minute's weight: books are compared every quarter of
+an hour. Targets are out of reach, because a target is judged on every mark, and which marks are told between two steps is chance."""
 
 
 class LockStep:
