@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from libs.common.messages import OrderSubmitting
 from libs.common.money import plain
@@ -22,17 +23,7 @@ def submit(turn: Turn, order: Order) -> None:
     _write_ahead(turn, order)
     turn.perform(
         f"submit:{order.cl_ord_id}",
-        SubmitOrder(
-            valid_until=order.valid_until,
-            cl_ord_id=order.cl_ord_id,
-            instrument=order.instrument,
-            side=order.side,
-            ord_type=order.ord_type,
-            time_in_force=order.time_in_force,
-            order_qty=plain(order.order_qty),
-            limit_px=_plain(order.limit_px),
-            stop_px=_plain(order.stop_px),
-        ),
+        SubmitOrder(**_terms(order)),
     )
 
 
@@ -74,19 +65,23 @@ def replace(turn: Turn, old: Order, stop: Order) -> None:
         move(turn, each, Fact.CANCEL_ASKED)
     turn.perform(
         f"replace:{stop.cl_ord_id}",
-        ReplaceOrder(
-            valid_until=stop.valid_until,
-            instrument=stop.instrument,
-            replaced_id=old.cl_ord_id,
-            cl_ord_id=stop.cl_ord_id,
-            side=stop.side,
-            ord_type=stop.ord_type,
-            time_in_force=stop.time_in_force,
-            order_qty=plain(stop.order_qty),
-            limit_px=_plain(stop.limit_px),
-            stop_px=_plain(stop.stop_px),
-        ),
+        ReplaceOrder(replaced_id=old.cl_ord_id, **_terms(stop)),
     )
+
+
+def _terms(order: Order) -> dict[str, Any]:
+    """What a request says of the order it sends, numbers in their plain form."""
+    return {
+        "valid_until": order.valid_until,
+        "cl_ord_id": order.cl_ord_id,
+        "instrument": order.instrument,
+        "side": order.side,
+        "ord_type": order.ord_type,
+        "time_in_force": order.time_in_force,
+        "order_qty": plain(order.order_qty),
+        "limit_px": _plain(order.limit_px),
+        "stop_px": _plain(order.stop_px),
+    }
 
 
 def _write_ahead(turn: Turn, order: Order) -> None:

@@ -85,7 +85,7 @@ async def test_a_replacement_without_an_answer_is_looked_up_on_both_sides(traili
     """Whether the venue has replaced the stop or not, the position keeps one, and the next attempt is made only when that is known."""
     await trailing.position(stop=AT_REST)
     eye, whole = Eye(trailing), trailing.held()
-    trailing.deafen(1.0)
+    trailing.deafen(4.0)
     trailing.venue.faults.add(OrderFault(kind=fault))  # type: ignore[arg-type]
     trailing.price(HIGHER)
     await trailing.until(lambda: "ORDER_UNKNOWN" in trailing.log.alerts, "the replacement to be unknown")

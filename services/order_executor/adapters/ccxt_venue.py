@@ -6,7 +6,7 @@ the strings that were decided, and answers are read from the raw fields. Whateve
     wire          one request, its deadline, its share of the budget, what was heard     (of any venue)
     classify      what a failure proves          frames       raw answers as facts
     ordering      orders and pairs               questions    look-ups and the account
-    replacing     an order in another's place
+    replacing     an order in another's place    order_form   an order as it is told
     venue_check   key, clock, fees, listings     clock_drift  whose time requests are signed with
     user_stream   what the venue tells by itself gauges       what Prometheus is shown
 

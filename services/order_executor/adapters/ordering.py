@@ -23,6 +23,7 @@ from services.order_executor.adapters.frames import (
     venue_order,
 )
 from services.order_executor.adapters.names import OrderNames
+from services.order_executor.adapters.order_form import order_params
 from services.order_executor.adapters.replacing import done, halted, not_done, replace_params
 from services.order_executor.adapters.wire import Call, CallFailed, Wire
 from services.order_executor.requests import (
@@ -49,7 +50,7 @@ class Ordering:
 
     async def submit(self, request_id: str, request: SubmitOrder) -> OrderAnswered:
         """One new order."""
-        raw = await self._submitted(self._wire.exchange.private_post_order, _order_params(request), request, orders=1)
+        raw = await self._submitted(self._wire.exchange.private_post_order, order_params(request), request, orders=1)
         if isinstance(raw, Outcome):
             return answered(request_id, request, raw)
         try:
@@ -192,23 +193,6 @@ def _named(raw: RawOrder, instrument: str, cl_ord_id: str) -> tuple[VenueOrder, 
 def bad_answer(error: BadFrame) -> Outcome:
     """What an answer that is none proves: nothing."""
     return Outcome("UNKNOWN", "BAD_ANSWER", str(error))
-
-
-def _order_params(request: SubmitOrder) -> dict[str, Any]:
-    """The order exactly as decided. MARKET and STOP_LOSS have neither price nor time in force."""
-    params: dict[str, Any] = {
-        "symbol": symbol_of(request.instrument),
-        "side": request.side,
-        "type": request.ord_type,
-        "quantity": f"{plain(request.order_qty):f}",
-        "newClientOrderId": request.cl_ord_id,
-        "newOrderRespType": "FULL",
-    }
-    if request.limit_px is not None:
-        params |= {"price": f"{plain(request.limit_px):f}", "timeInForce": request.time_in_force}
-    if request.stop_px is not None:
-        params["stopPrice"] = f"{plain(request.stop_px):f}"
-    return params
 
 
 def _pair_params(request: SubmitPair) -> dict[str, Any]:

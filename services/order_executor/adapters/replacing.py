@@ -15,7 +15,6 @@ from typing import Any
 import msgspec
 
 from libs.common.messages import ReplaceAnswered, VenueFill, VenueOrder
-from libs.common.money import plain
 from services.order_executor.adapters.classify import Heard, Outcome, outcome_of
 from services.order_executor.adapters.frames import (
     BadFrame,
@@ -23,9 +22,9 @@ from services.order_executor.adapters.frames import (
     converted,
     name_of,
     reports_of,
-    symbol_of,
     venue_order,
 )
+from services.order_executor.adapters.order_form import order_params
 from services.order_executor.adapters.wire import CallFailed
 from services.order_executor.requests import ReplaceOrder
 
@@ -44,22 +43,9 @@ class _Halted(msgspec.Struct):
 
 
 def replace_params(request: ReplaceOrder) -> dict[str, Any]:
-    """The replacement exactly as decided. STOP_LOSS has neither price nor time in force."""
-    params: dict[str, Any] = {
-        "symbol": symbol_of(request.instrument),
-        "cancelReplaceMode": "STOP_ON_FAILURE",
-        "cancelOrigClientOrderId": request.replaced_id,
-        "side": request.side,
-        "type": request.ord_type,
-        "quantity": f"{plain(request.order_qty):f}",
-        "newClientOrderId": request.cl_ord_id,
-        "newOrderRespType": "FULL",
-    }
-    if request.limit_px is not None:
-        params |= {"price": f"{plain(request.limit_px):f}", "timeInForce": request.time_in_force}
-    if request.stop_px is not None:
-        params["stopPrice"] = f"{plain(request.stop_px):f}"
-    return params
+    """The replacement exactly as decided."""
+    how = {"cancelReplaceMode": "STOP_ON_FAILURE", "cancelOrigClientOrderId": request.replaced_id}
+    return order_params(request) | how
 
 
 def done(request_id: str, request: ReplaceOrder, raw: Any) -> ReplaceAnswered:
