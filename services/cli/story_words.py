@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
 from decimal import Decimal
-from functools import singledispatch
 
 from rich.text import Text
 
 from libs.common.messages import (
     AccountRead,
-    AgentSignals,
     AlertRaised,
     Answer,
     BalanceMoved,
@@ -30,11 +26,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
-    LevelsMapped,
-    MacroRegimes,
-    Message,
     MessageSent,
-    ModelAnswered,
     OperatorCommanded,
     OrderAnswered,
     OrderApproved,
@@ -49,34 +41,16 @@ from libs.common.messages import (
     ProjectionBreakerChanged,
     ProtectionImprovised,
     Reconciled,
-    Regime,
     ReplaceAnswered,
     ServiceStopping,
-    Signal,
     TimerFired,
     TradingStateChanged,
     VenueChecked,
     VenueFill,
     VenueReported,
 )
-from services.cli.level_words import levels_said
-
-MILLISECOND_NS = 1_000_000
-SECOND_NS = 1_000_000_000
-
-Details = Iterable[str | Text]
-
-
-def time_of(ts: int) -> str:
-    """The time of day (UTC) of an instant (ns)."""
-    at = datetime.fromtimestamp(ts // SECOND_NS, UTC)
-    return f"{at:%H:%M:%S}.{ts % SECOND_NS // MILLISECOND_NS:03d}"
-
-
-@singledispatch
-def said(message: Message, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    """A headline, and lines of detail; of `instruments` only, if there are any."""
-    return type(message).__name__, ()
+from services.cli import agent_words  # noqa: F401  its words are said by the same function
+from services.cli.saying import Details, said, time_of
 
 
 @said.register
@@ -111,35 +85,6 @@ def _(message: BarRevised, instruments: tuple[str, ...]) -> tuple[str, Details]:
         for word, bar in (("left as", message.said), ("is now", message.now_said))
     ]
     return f"{message.said.venue} tells the {message.said.timeframe} bar of {message.instrument} otherwise", lines
-
-
-@said.register
-def _(message: AgentSignals, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    signals = [signal for signal in message.signals if not instruments or signal.instrument in instruments]
-    return f"{message.agent_id} thinks", [_opinion(signal) for signal in signals]
-
-
-def _opinion(signal: Signal) -> str:
-    if not signal.ready:
-        return f"{signal.instrument} {signal.timeframe} not warm yet"
-    evidence = " ".join(f"{name}={number:.6g}" for name, number in signal.evidence.items())
-    opinion = f"{signal.stance} strength {signal.strength:.3f}"
-    return (
-        f"{signal.instrument} {signal.timeframe} {opinion} close {signal.close_px:g} atr {signal.atr:.6g}  {evidence}"
-    )
-
-
-@said.register
-def _(message: MacroRegimes, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    regimes = [regime for regime in message.regimes if not instruments or regime.instrument in instruments]
-    return f"{message.agent_id} sees", [_regime(regime) for regime in regimes]
-
-
-def _regime(regime: Regime) -> str:
-    since = f" since {datetime.fromtimestamp(regime.since_ts // SECOND_NS, UTC):%Y-%m-%d}" if regime.since_ts else ""
-    worth = " (provisional)" if regime.provisional else ""
-    evidence = " ".join(f"{name}={number:.6g}" for name, number in regime.evidence.items())
-    return f"{regime.instrument} {regime.state}{worth}{since} after {regime.weeks} weeks  {evidence}".rstrip()
 
 
 @said.register
@@ -350,17 +295,6 @@ def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Deta
 @said.register
 def _(message: FlattenOrdered, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"everything is to be sold: {message.reason}", [f"ordered by {message.author}"]
-
-
-@said.register
-def _(message: LevelsMapped, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    return levels_said(message, instruments)
-
-
-@said.register
-def _(message: ModelAnswered, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    end = f"gave no opinion ({message.failure})" if message.failure else "answered"
-    return f"the model {end} after {message.latency_ms} ms, for {message.cost_usd} USD", [f"question {message.key}"]
 
 
 @said.register
