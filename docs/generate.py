@@ -32,6 +32,7 @@ CHAPTERS = {
     "trading": "From opinion to verdict",
     "execution": "Orders and the venue",
     "ledger": "The books",
+    "decisions": "Decisions",
     "models": "Models",
     "people": "People",
     "service": "Every service, about itself",

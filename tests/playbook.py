@@ -47,10 +47,14 @@ def like(kind: type[Message] | type[Request], **fields: Any) -> Like:
 
 
 class Playbook:
-    """One machine under test. `effects` are the answer to the last event, `timers` those waiting (name to due)."""
+    """One machine under test. `effects` are the answer to the last event, `timers` those waiting (name to due).
 
-    def __init__(self, machine: Any, *, now: int = START, writer: str = "me"):
+    Messages of the types in `beside` are not looked at by `expect`: they accompany what a test is about, and have tests of their own.
+    """
+
+    def __init__(self, machine: Any, *, now: int = START, writer: str = "me", beside: tuple[type[Message], ...] = ()):
         self.machine = machine
+        self.beside = beside
         self.now = now
         self.writer = writer
         self.timers: dict[str, int] = {}
@@ -90,10 +94,11 @@ class Playbook:
         Raises:
             AssertionError: with the conversation so far and a diff.
         """
-        if len(wanted) == len(self.effects) and all(map(_fits, wanted, self.effects)):
+        effects = [effect for effect in self.effects if not isinstance(_content(effect), self.beside)]
+        if len(wanted) == len(effects) and all(map(_fits, wanted, effects)):
             return self
-        expected = [line for want, found in _aligned(wanted, self.effects) for line in _lines(want, found)]
-        got = [line for effect in self.effects for line in _lines(effect, None)]
+        expected = [line for want, found in _aligned(wanted, effects) for line in _lines(want, found)]
+        got = [line for effect in effects for line in _lines(effect, None)]
         diff = "\n".join(difflib.unified_diff(expected, got, "expected", "got", lineterm="", n=30))
         raise AssertionError("\n".join(["the conversation so far:", *self.story[-12:], "", diff]))
 

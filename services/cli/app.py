@@ -21,7 +21,7 @@ from rich.text import Text
 
 from libs.runtime import logs
 from libs.runtime.settings import SettingsError
-from services.cli import command, doctor, market_app, proof, risk_app, trace
+from services.cli import agents_app, command, doctor, market_app, proof, risk_app, trace
 from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import examine_stack
 from services.cli.environment import read_dotenv, unknown_settings
@@ -51,6 +51,7 @@ app = typer.Typer(
 log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
+app.add_typer(agents_app.app, name="agents")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 

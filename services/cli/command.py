@@ -79,7 +79,7 @@ async def accept_balances(place: Place, *, reason: str, author: str, wait_s: flo
         try:
             await clock.connect(CLOCK_S_MAX)
             now = clock.now()
-            seq, said = await _append(bus, "ACCEPT", lambda writer, tail: _baseline(writer, reason, author, now, tail))
+            seq, said = await append(bus, "ACCEPT", lambda writer, tail: _baseline(writer, reason, author, now, tail))
         finally:
             await clock.close()
         return _accepted(seq, said, await _comparison_after(bus, seq, wait_s))
@@ -97,7 +97,7 @@ async def say(place: Place, word: Word, *, reason: str, author: str, wait_s: flo
         try:
             await clock.connect(CLOCK_S_MAX)
             now = clock.now()
-            seq, said = await _append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
+            seq, said = await append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
         finally:
             await clock.close()
         answer = await _answer_to(bus, said.id, seq, wait_s)
@@ -113,7 +113,12 @@ def operator_name() -> str:
         return "operator"
 
 
-async def _append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
+async def append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
+    """Append what `saying(writer, tail)` makes of the operator's place in the log; `word` names it where that fails.
+
+    Raises:
+        Failure: it is not known to be in the log.
+    """
     writer = contract_of(USER).writer
     prefix = writer_filter(writer)
     for _ in range(TRIES_MAX):

@@ -43,6 +43,7 @@ RUNNING = (
     "notifier",
     "agent-macro",
     "agent-levels",
+    "agent-llm",
 )
 """The services of the native stack, in the order in which their ports are given out: a new one stands last, so that none moves.
 The cli is not one: it is us."""
@@ -241,6 +242,8 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_PORTFOLIO_TARGET_ATR": "8",
         "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "15000",
         "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "20000",
+        "BULKHEAD_PORTFOLIO_LEVELS": "false",
+        "BULKHEAD_PORTFOLIO_MODEL_WAIT_MS": "10000",
     },
     "risk-gate": {
         "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000",
@@ -252,7 +255,7 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
 one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
 processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
-and it trades whatever the weekly regime of the generated market is."""
+and it trades whatever the weekly regime of the generated market is. Zones of one-minute bars are nearer than costs allow a stop to be."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:

@@ -29,6 +29,7 @@ from services.cli.status_view import (
     NOISE,
     Books,
     Facts,
+    ModelLine,
     OrderCounts,
     PositionLine,
     Quarantine,
@@ -87,6 +88,7 @@ class Status(msgspec.Struct, kw_only=True):
     quarantined: list[Quarantine]
     uncovered: list[Uncovered]
     log: LogSize
+    model: ModelLine | None = None
     dust: list[str] = []
     doubts: dict[str, str] = {}
     known_seq: int = 0
@@ -189,6 +191,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         doubts=dict(sorted(facts.doubts.items())),
         quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
         uncovered=view.uncovered,
+        model=facts.model,
         log=size,
         dust=view.dust,
     )

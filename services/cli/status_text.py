@@ -11,6 +11,7 @@ from rich.text import Text
 
 from libs.common.money import ZERO
 from services.cli.status import ServiceLine, Status
+from services.cli.status_view import ModelLine
 
 SECOND_NS = 1_000_000_000
 LAST_KNOWN = " (last known)"
@@ -49,8 +50,20 @@ def _head(status: Status) -> Text:
         f"{status.feed['venue'] or '-'} {status.feed['state'] or 'unknown'}{_way(status)}{feed_age}\n",
         ("reconciled ", "cyan"),
         {True: "yes", False: "NO", None: "not yet"}[status.reconciled] + books_age,
+        ("\nmodel      ", "cyan"),
+        model_coverage(status.model),
         *_others(status),
     )
+
+
+def model_coverage(line: ModelLine | None) -> str:
+    """How many decisions a model drove, in words: a fallback that nobody sees looks like a quiet market."""
+    if line is None:
+        return "no decision yet"
+    if line.mode == "off":
+        return "off: the rules decide alone"
+    why = f", the last one not: {line.fallback}" if line.fallback else ""
+    return f"{line.driven} of {line.asked} decisions model-driven ({line.mode}){why}"
 
 
 def _way(status: Status) -> str:

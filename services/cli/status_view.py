@@ -12,6 +12,7 @@ from decimal import Decimal
 import msgspec
 
 from libs.common.messages import (
+    DecisionsMade,
     EquityChanged,
     ExecutionReport,
     FeedStatus,
@@ -111,6 +112,15 @@ class Uncovered(msgspec.Struct):
     stopped_qty: Decimal
 
 
+class ModelLine(msgspec.Struct):
+    """How far decisions are driven by a model: `driven` of `asked`, and why the last that was not, was not."""
+
+    mode: str
+    driven: int
+    asked: int
+    fallback: str = ""
+
+
 class Facts(msgspec.Struct, kw_only=True):
     """Everything the fold remembers. Times are ns UTC of the clock the stack follows."""
 
@@ -134,6 +144,7 @@ class Facts(msgspec.Struct, kw_only=True):
     books: Books | None = None
     quarantined: dict[str, Quarantine] = {}
     specs: dict[str, InstrumentSpec] = {}
+    model: ModelLine | None = None
     starts: dict[str, int] = {}
     code_versions: dict[str, str] = {}
 
@@ -172,6 +183,10 @@ class StatusView:
                 facts.quarantined.pop(message.cl_ord_id, None)
             case OrderIntent() | OrderApproved() | OrderDenied() | OrderSubmitting() | ExecutionReport():
                 self._take_order(message)
+            case DecisionsMade():
+                fallbacks = [each.fallback for each in message.decisions if each.fallback not in ("", "rules", "off")]
+                line = ModelLine(message.mode, message.model_driven, message.model_asked)
+                facts.model = msgspec.structs.replace(line, fallback=fallbacks[-1] if fallbacks else "")
             case PositionChanged() | EquityChanged():
                 self._take_books(message)
 

@@ -42,6 +42,24 @@ class BaselineAccepted(Message, frozen=True, kw_only=True, tag="baseline_accepte
     author: str
 
 
+class TextHeard(Message, frozen=True, kw_only=True, tag="text_heard.v1"):
+    """A foreign text somebody has brought in for the model agent to read: material, never an instruction.
+
+    `instrument` is what it is about, "" all of them; `source` a short name of ours for where it is from. It counts from
+    `published_at` (ns), but never from before it was heard.
+    """
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "text"
+    is_source: ClassVar[bool] = True
+
+    instrument: str
+    source: str
+    published_at: int
+    text: str
+    author: str
+
+
 class MessageSent(Answer, frozen=True, kw_only=True, tag="message_sent.v1"):
     """A channel's answer to one message to people."""
 

@@ -87,7 +87,7 @@ class Settings(ServiceSettings):
             answer_tokens_max=self.llm_answer_length_max,
             structured=self.llm_structured,
         )
-        return LlmMachine.Settings(params=params)
+        return LlmMachine.Settings(params=params, deadline_ms=self.llm_deadline_ms)
 
 
 def _is_loopback(host: str) -> bool:

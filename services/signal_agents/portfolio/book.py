@@ -16,7 +16,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Side
+from libs.common.messages import Side, Stance
 from libs.common.money import ZERO
 
 BOOKED_KEPT = 32
@@ -24,15 +24,21 @@ BOOKED_KEPT = 32
 
 
 class Opinion(msgspec.Struct, frozen=True, kw_only=True):
-    """An agent's last signal. `flat_bars` is how many ready FLAT signals in a row it ends; `story` is its correlation id."""
+    """An agent's last signal. `flat_bars` is how many ready FLAT signals in a row it ends; `story` is its correlation id.
+
+    `strength` in [0, 1] and `evidence` are as it said them; `timeframe` is that of the bar.
+    """
 
     end_ts: int
     ready: bool
-    stance: Literal["LONG", "SHORT", "FLAT"]
+    stance: Stance
     close_px: float
     atr: float
     flat_bars: int
     story: str
+    strength: float = 0.0
+    timeframe: str = "15m"
+    evidence: dict[str, float] = {}
 
 
 class Quote(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,6 +56,20 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
     story: str
 
 
+class Pending(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry that was proposed to a model: `timeframe` and `end_ts` are those of the bar it follows from, `story` whose it is, `due` (ns) the end of the wait.
+
+    `waits` is False where nobody waits (any more): a judgement is then a vote to be scored, and changes no decision.
+    """
+
+    proposal_id: str
+    timeframe: str
+    end_ts: int
+    due: int
+    story: str
+    waits: bool
+
+
 class Wish(msgspec.Struct, kw_only=True):
     """The one unresolved intent of an instrument. `cash` is promised to it until the ledger knows better."""
 
@@ -64,19 +84,23 @@ class Book(msgspec.Struct, kw_only=True):
     """One instrument. `unbooked` are fills the ledger has not booked yet; `*_after` (ns) end the pauses after a refusal.
 
     `plan` is the last entry's and outlives it: a fill may come after a cancel. `cash_spent` is what a finished entry may have
-    cost and the last `EquityChanged` did not yet know of.
+    cost and the last `EquityChanged` did not yet know of. `held_since` (ns) is when the position was first told, 0 while there is none;
+    `backed_at` when the opinions last were for it.
     """
 
     opinions: dict[str, Opinion] = {}
     quote: Quote | None = None
     signed_qty: Decimal = ZERO
     wish: Wish | None = None
+    pending: Pending | None = None
     plan: Plan | None = None
     unbooked: list[str] = []
     booked: list[str] = []
     entry_after: int = 0
     exit_after: int = 0
     cash_spent: Decimal = ZERO
+    held_since: int = 0
+    backed_at: int = 0
 
     @property
     def is_free(self) -> bool:
@@ -95,8 +119,12 @@ class Book(msgspec.Struct, kw_only=True):
         self.unbooked.append(exec_id)
         return True
 
-    def post(self, exec_id: str, signed_qty: Decimal) -> None:
+    def post(self, exec_id: str, signed_qty: Decimal, now: int) -> None:
         """The ledger has booked `exec_id` and says where we stand."""
+        if signed_qty <= ZERO:
+            self.held_since = 0
+        elif not self.held_since:
+            self.held_since = self.backed_at = now
         self.signed_qty = signed_qty
         if exec_id:
             self.unbooked = [known for known in self.unbooked if known != exec_id]

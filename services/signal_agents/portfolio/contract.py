@@ -2,11 +2,17 @@
 
 from libs.common.messages import (
     AgentSignals,
+    AgentsScored,
+    DecisionsMade,
+    EntriesProposed,
+    EntryJudged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
     FeedStatus,
     FlattenOrdered,
+    LevelsMapped,
+    MacroRegimes,
     OrderApproved,
     OrderDenied,
     OrderIntent,
@@ -16,15 +22,18 @@ from libs.runtime.contract import Contract, Zone
 
 CONSUMES = (
     AgentSignals,
+    EntryJudged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
     FeedStatus,
     FlattenOrdered,
+    LevelsMapped,
+    MacroRegimes,
     OrderApproved,
     OrderDenied,
     PositionChanged,
 )
-PRODUCES = (OrderIntent,)
+PRODUCES = (AgentsScored, DecisionsMade, EntriesProposed, OrderIntent)
 
 CONTRACT = Contract(service="portfolio", writer="portfolio", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

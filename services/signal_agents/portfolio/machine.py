@@ -2,16 +2,16 @@
 
 Theory of operation.
 
-* **Joining.** Only the agents named in the settings are heard, and only through their own writer. An opinion binds while its bar
-  closed at most `signal_age_max` ago (or ahead: clocks differ). Entering needs every agent ready and LONG; leaving needs
-  one that is ready and SHORT, or all of them ready and FLAT for `exit_flat_bars` bars in a row (0: FLAT never leaves).
-* **Entering** happens when signals arrive: an instrument that is held by nothing but dust and free of wishes gets a BUY with
-  stop and target at multiples of ATR, sized by `sizing`. The price is the best ask if proven within `quote_age_max`, else
-  the bar's close. Without equity, balance or the venue's rules there is no wish. Too small to trade: no wish either.
+* **Joining** (`joining`). Only the agents named in the settings are heard, and only through their own writer. An opinion binds while its bar
+  closed at most `signal_age_max` ago (or ahead: clocks differ), and counts by what it has earned and how fresh it is.
+* **Entering** (`entering`) happens when signals arrive: an instrument that is held by nothing but dust and free of wishes gets a BUY with
+  stop and target beyond the zones of the levels agent or at multiples of ATR (`exits`), sized by `sizing`. The price is the best ask if
+  proven within `quote_age_max`, else the bar's close. Without equity, balance or the venue's rules there is no wish.
+* **The model** (`leash`) is shown what the rules want to enter, and may veto or shrink it; its silence changes nothing.
+* **What votes were worth** (`scorebook`) is counted at the next close, and said once an hour.
 * **Flattening.** Once the gate orders it, everything is sold as fast as the gate lets it be, nothing is entered, and the order is
   remembered until nothing is left that can be sold.
-* **Leaving** is looked at when signals and when marks arrive, so that a wish that was denied or got lost is made again: the
-  target comes first (best bid at or above it, in the story of the entry), then the opinions (in the story of the bar).
+* **Leaving** (`leaving`) is looked at when signals and when marks arrive, so that a wish that was denied or got lost is made again.
   The whole position is sold, rounded down to the step; dust stays. The protective stop is the executor's business.
 * **One wish at a time** (`book`): from the intent until the ledger has booked the last fill. A denial or a failed order
   pauses its side; an intent that nobody answers is let go at `valid_until` by a timer; an approval that comes after that,
@@ -20,73 +20,56 @@ Theory of operation.
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import msgspec
 
 from libs.common.messages import (
+    AgentScore,
     AgentSignals,
+    AgentsScored,
+    EntryJudged,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
     FeedStatus,
     FlattenOrdered,
-    InstrumentSpec,
+    LevelsMapped,
+    MacroRegimes,
     Message,
     OrderApproved,
     OrderDenied,
-    OrderIntent,
     PositionChanged,
     Side,
     Signal,
     TimerFired,
 )
-from libs.common.money import ZERO, floor_to_step, round_px, to_decimal
-from libs.runtime.machine import CancelTimer, Effect, Publish, Reject, SetTimer
+from libs.common.money import ZERO
+from libs.common.timeframe import STEP
+from libs.runtime.machine import CancelTimer, Effect, Publish, Reject
+from services.signal_agents.portfolio import desk as desks
 from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
-from services.signal_agents.portfolio.sizing import Funds, Limits, is_tradable, long_entry
-from services.signal_agents.portfolio.wishes import Cause, Leave, buy, sell_all
+from services.signal_agents.portfolio.desk import HOUR, INTENT_TIMER, JUDGE_TIMER, Desk, rest_if_flat
+from services.signal_agents.portfolio.entering import Result, consider, heard, told, waited
+from services.signal_agents.portfolio.exits import Zones
+from services.signal_agents.portfolio.joining import claimed_p, joined
+from services.signal_agents.portfolio.leaving import leave
+from services.signal_agents.portfolio.scorebook import Vote, bars_of
+from services.signal_agents.portfolio.wishes import Cause
 
 PX_MAX = 1e15
 """No price is this high: a number beyond is a fault of who sent it."""
 
-TIMER_PREFIX = "intent."
-
 CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
-
-
-class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """Everything that can change a wish. Durations are ns."""
-
-    agents: tuple[str, ...]
-    limits: Limits
-    exit_flat_bars: int
-    signal_age_max: int
-    quote_age_max: int
-    intent_valid: int
-    denial_cooldown: int
-    exit_retry: int
-
-
-class State(msgspec.Struct, kw_only=True):
-    """Money as the ledger last told it, the venue's rules, a book per instrument, and why everything is to be sold ("": it is not)."""
-
-    equity: Decimal | None = None
-    balance: Decimal | None = None
-    specs: dict[str, InstrumentSpec] = {}
-    books: dict[str, Book] = {}
-    flatten_reason: str = ""
 
 
 class PortfolioMachine:
     """Opinions, prices, positions and verdicts in; order intents out."""
 
-    Settings = Settings
-    State = State
+    Settings = desks.Settings
+    State = desks.State
 
-    def __init__(self, settings: Settings):
+    def __init__(self, settings: desks.Settings):
         self.settings = settings
-        self.state = State()
+        self.state = desks.State()
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event."""
@@ -97,10 +80,14 @@ class PortfolioMachine:
                 return self._mark(event, now)
             case FeedStatus():
                 return self._learn_rules(event)
+            case LevelsMapped() | MacroRegimes():
+                return self._look_around(event)
+            case EntryJudged():
+                return self._judged(event, now)
             case EquityChanged():
                 return self._count(event)
             case PositionChanged():
-                self._book(event.instrument).post(event.exec_id, event.signed_qty)
+                self._book(event.instrument).post(event.exec_id, event.signed_qty, now)
             case OrderApproved():
                 return self._approved(event, now)
             case OrderDenied():
@@ -108,12 +95,15 @@ class PortfolioMachine:
             case ExecutionReport():
                 return self._reported(event, now)
             case TimerFired():
-                self._let_go(event)
+                return self._due(event, now)
             case FlattenOrdered():
                 return self._flatten(event, now)
         return []
 
     # --- what is known ----------------------------------------------------------------------------------------
+
+    def _desk(self, now: int) -> Desk:
+        return Desk(self.settings, self.state, now)
 
     def _book(self, instrument: str) -> Book:
         return self.state.books.setdefault(instrument, Book())
@@ -133,6 +123,22 @@ class PortfolioMachine:
             book.cash_spent = ZERO
         return []
 
+    def _look_around(self, said: LevelsMapped | MacroRegimes) -> list[Effect]:
+        """Remember where the zones are and what the weeks say; an instrument nobody trades is not remembered."""
+        if isinstance(said, MacroRegimes):
+            self.state.regimes |= {
+                each.instrument: each for each in said.regimes if each.instrument in self.state.specs
+            }
+            return []
+        for each in said.maps:
+            if each.instrument not in self.state.specs:
+                continue
+            if each.ready and each.atr is not None and 0.0 < each.atr < PX_MAX:
+                self.state.zones[each.instrument] = Zones(end_ts=said.end_ts, atr=each.atr, zones=each.zones)
+            else:
+                self.state.zones.pop(each.instrument, None)
+        return []
+
     # --- what may lead to a wish ------------------------------------------------------------------------------
 
     def _hear(self, said: AgentSignals, now: int) -> list[Effect]:
@@ -142,15 +148,18 @@ class PortfolioMachine:
             return []
         if faults := [fault for signal in said.signals if (fault := _fault_of(signal))]:
             return [Reject("BAD_SIGNAL", faults[0])]
-        cause = Cause(said.id, now + self.settings.intent_valid)
-        effects: list[Effect] = []
+        cause, desk = Cause(said.id, now + self.settings.intent_valid), self._desk(now)
+        results: list[Result] = []
         for signal in said.signals:
             if signal.instrument in self.state.specs and self._note(said, signal):
-                effects += self._leave(signal.instrument, cause, now) or self._enter(signal.instrument, cause, now)
-        return effects
+                self._back(desk, signal.instrument)
+                left = leave(desk, signal.instrument, cause)
+                results.append(Result(effects=left) if left else consider(desk, signal.instrument, said.end_ts, cause))
+        effects = told(desk, results, said.end_ts, said.correlation_id or said.id)
+        return [*effects, *self._scores_due(said.end_ts)]
 
     def _note(self, said: AgentSignals, signal: Signal) -> bool:
-        """Remember the opinion; False if the agent has already said as much of this bar or a later one."""
+        """Remember the opinion, and hold it for its outcome; False if the agent has already said as much of this bar or a later one."""
         opinions = self._book(signal.instrument).opinions
         last = opinions.get(said.agent_id)
         if last is not None and said.end_ts <= last.end_ts:
@@ -164,8 +173,37 @@ class PortfolioMachine:
             atr=signal.atr,
             flat_bars=(last.flat_bars if last is not None else 0) + 1 if is_flat else 0,
             story=said.correlation_id or said.id,
+            strength=signal.strength,
+            timeframe=signal.timeframe,
+            evidence=signal.evidence if self.settings.grip.mode != "off" else {},
         )
+        scores, bars = self.state.scores, bars_of(signal.instrument, signal.timeframe)
+        scores.closed(bars, said.end_ts, signal.close_px, STEP[signal.timeframe])
+        if signal.ready and signal.stance != "FLAT":
+            side = 1 if signal.stance == "LONG" else -1
+            vote = Vote(agent_id=said.agent_id, is_model=False, side=side, p=claimed_p(signal.strength))
+            scores.vote(bars, said.end_ts, vote)
         return True
+
+    def _back(self, desk: Desk, instrument: str) -> None:
+        """Remember that the opinions are for the position, if they are."""
+        book = self._book(instrument)
+        if book.signed_qty > ZERO and joined(desk.voices(book), desk.terms).enters:
+            book.backed_at = desk.now
+
+    def _scores_due(self, end_ts: int) -> list[Effect]:
+        """What the agents were worth, at the first signals of each hour."""
+        book = self.state.scores
+        if end_ts // HOUR <= book.told_at // HOUR or not book.tallies:
+            return []
+        book.told_at = end_ts
+        scores: tuple[AgentScore, ...] = book.scores()
+        return [Publish(AgentsScored(end_ts=end_ts, scores=scores))]
+
+    def _judged(self, judged: EntryJudged, now: int) -> list[Effect]:
+        if not 0.5 <= judged.p < 1.0:
+            return [Reject("BAD_JUDGEMENT", f"{judged.instrument}: p {judged.p} must be in [0.5, 1)")]
+        return heard(self._desk(now), judged, Cause(judged.id, now + self.settings.intent_valid))
 
     def _mark(self, marks: FeedMarks, now: int) -> list[Effect]:
         for mark in marks.marks:
@@ -177,100 +215,20 @@ class PortfolioMachine:
             book = self._book(instrument)
             if book.quote is not None:
                 book.quote = msgspec.structs.replace(book.quote, ts=max(book.quote.ts, marks.as_of))
-        cause = Cause(marks.id, now + self.settings.intent_valid)
+        cause, desk = Cause(marks.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):
-            effects += self._leave(instrument, cause, now)
+            effects += leave(desk, instrument, cause)
         return effects
 
     def _flatten(self, order: FlattenOrdered, now: int) -> list[Effect]:
         self.state.flatten_reason = order.reason or "ordered"
-        cause = Cause(order.id, now + self.settings.intent_valid)
+        cause, desk = Cause(order.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in sorted(self.state.books):
-            effects += self._leave(instrument, cause, now)
-        self._rest_if_flat()
+            effects += leave(desk, instrument, cause)
+        rest_if_flat(desk)
         return effects
-
-    def _rest_if_flat(self) -> None:
-        """Nothing that can be sold is left: the order is carried out."""
-        if self.state.flatten_reason and not any(self._holds(instrument) for instrument in self.state.books):
-            self.state.flatten_reason = ""
-
-    def _holds(self, instrument: str) -> bool:
-        """Whether something can be sold there, or may yet come of a wish that is under way."""
-        book, spec = self._book(instrument), self.state.specs.get(instrument)
-        if not book.is_free:
-            return True
-        if spec is None or book.quote is None:
-            return book.signed_qty > ZERO
-        return is_tradable(floor_to_step(book.signed_qty, spec.qty_step), to_decimal(book.quote.bid_px), spec)
-
-    # --- wishes -----------------------------------------------------------------------------------------------
-
-    def _enter(self, instrument: str, cause: Cause, now: int) -> list[Effect]:
-        book, spec = self._book(instrument), self.state.specs[instrument]
-        opinions = self._binding(book, now)
-        self._rest_if_flat()
-        if (
-            self.state.flatten_reason
-            or len(opinions) < len(self.settings.agents)
-            or any(opinion.stance != "LONG" for opinion in opinions)
-        ):
-            return []
-        if not book.is_free or now < book.entry_after or self.state.equity is None or self.state.balance is None:
-            return []
-        quote, lead = self._fresh_quote(book, now), opinions[0]
-        px = to_decimal(quote.ask_px if quote is not None else lead.close_px)
-        if book.signed_qty < ZERO or is_tradable(floor_to_step(book.signed_qty, spec.qty_step), px, spec):
-            return []
-        promised = sum((each.cash_promised for each in self.state.books.values()), ZERO)
-        funds = Funds(equity=self.state.equity, free=self.state.balance - promised)
-        entry = long_entry(px, to_decimal(lead.atr), funds, self.settings.limits, spec)
-        if entry is None:
-            return []
-        book.plan = Plan(target_px=entry.target_px, story=lead.story)
-        return self._wish(book, buy(instrument, entry, lead.story, cause), entry.cash)
-
-    def _leave(self, instrument: str, cause: Cause, now: int) -> list[Effect]:
-        book, spec = self._book(instrument), self.state.specs.get(instrument)
-        if spec is None or book.signed_qty <= ZERO or not book.is_free or now < book.exit_after:
-            return []
-        leave = self._why_leave(book, spec, now)
-        qty = floor_to_step(book.signed_qty, spec.qty_step)
-        if leave is None or not is_tradable(qty, leave.px, spec):
-            return []
-        return self._wish(book, sell_all(instrument, qty, leave, cause), ZERO)
-
-    def _why_leave(self, book: Book, spec: InstrumentSpec, now: int) -> Leave | None:
-        quote, plan = self._fresh_quote(book, now), book.plan
-        bid_px = None if quote is None else round_px(to_decimal(quote.bid_px), spec.px_tick, up=False)
-        if self.state.flatten_reason and bid_px is not None:
-            return Leave("flatten", plan.story if plan is not None else "", bid_px)
-        if plan is not None and plan.target_px is not None and bid_px is not None and bid_px >= plan.target_px:
-            return Leave("target", plan.story, bid_px)
-        opinions, bars = self._binding(book, now), self.settings.exit_flat_bars
-        against = [opinion for opinion in opinions if opinion.stance == "SHORT"]
-        is_over = (
-            bars > 0 and len(opinions) == len(self.settings.agents) and all(op.flat_bars >= bars for op in opinions)
-        )
-        if not against and not is_over:
-            return None
-        lead = (against or opinions)[0]
-        px = bid_px if bid_px is not None else round_px(to_decimal(lead.close_px), spec.px_tick, up=False)
-        return Leave("short" if against else "flat", lead.story, px)
-
-    def _binding(self, book: Book, now: int) -> list[Opinion]:
-        """The opinions that are ready and fresh, in the order of the settings."""
-        known = [book.opinions[agent] for agent in self.settings.agents if agent in book.opinions]
-        return [op for op in known if op.ready and now - op.end_ts <= self.settings.signal_age_max]
-
-    def _fresh_quote(self, book: Book, now: int) -> Quote | None:
-        return book.quote if book.quote is not None and now - book.quote.ts <= self.settings.quote_age_max else None
-
-    def _wish(self, book: Book, intent: OrderIntent, cash: Decimal) -> list[Effect]:
-        book.wish = Wish(intent_id=intent.intent_id, side=intent.side, cash=cash)
-        return [Publish(intent), SetTimer(_timer_of(intent.instrument), intent.valid_until)]
 
     # --- what becomes of a wish -------------------------------------------------------------------------------
 
@@ -315,23 +273,29 @@ class PortfolioMachine:
         book.settle()
         return [CancelTimer(_timer_of(report.instrument))]
 
-    def _let_go(self, timer: TimerFired) -> None:
-        book = self.state.books.get(timer.name.removeprefix(TIMER_PREFIX))
+    def _due(self, timer: TimerFired, now: int) -> list[Effect]:
+        if timer.name.startswith(JUDGE_TIMER):
+            cause = Cause(timer.id, now + self.settings.intent_valid)
+            return waited(self._desk(now), timer.name.removeprefix(JUDGE_TIMER), cause)
+        book = self.state.books.get(timer.name.removeprefix(INTENT_TIMER))
         if book is not None and book.wish is not None and book.wish.stage == "INTENDED":
             book.wish = None
+        return []
 
     def _pause_of(self, side: Side) -> int:
         return self.settings.denial_cooldown if side == "BUY" else self.settings.exit_retry
 
 
 def _timer_of(instrument: str) -> str:
-    return TIMER_PREFIX + instrument
+    return INTENT_TIMER + instrument
 
 
 def _fault_of(signal: Signal) -> str:
     """What makes `signal` unusable; empty if nothing does."""
     if not 0.0 < signal.close_px < PX_MAX or not 0.0 <= signal.atr < PX_MAX:
         return f"{signal.instrument}: close {signal.close_px} and ATR {signal.atr} must be a price and a distance"
+    if signal.timeframe not in STEP:
+        return f"{signal.instrument}: there are no {signal.timeframe!r} bars"
     if not 0.0 <= signal.strength <= 1.0:
         return f"{signal.instrument}: strength {signal.strength} must be in [0, 1]"
     return ""

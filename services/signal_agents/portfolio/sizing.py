@@ -17,6 +17,7 @@ import msgspec
 
 from libs.common.messages import InstrumentSpec
 from libs.common.money import ZERO, floor_to_step, plain, round_px
+from services.signal_agents.portfolio.exits import Zones, exits_of
 
 _EXACT = Context(prec=60, rounding=ROUND_DOWN)
 """Enough digits that only the final division rounds, and that division is an integer one."""
@@ -49,23 +50,33 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     cash: Decimal
 
 
-def long_entry(px: Decimal, atr: Decimal, funds: Funds, limits: Limits, spec: InstrumentSpec) -> Entry | None:
-    """The entry at `px` with exits at multiples of `atr`.
+def long_entry(
+    px: Decimal,
+    atr: Decimal,
+    funds: Funds,
+    limits: Limits,
+    spec: InstrumentSpec,
+    *,
+    zones: Zones | None = None,
+    spread: Decimal = ZERO,
+    factor: Decimal = Decimal(1),
+) -> Entry | None:
+    """The entry at `px`, with exits beyond `zones` or at multiples of `atr`, at `factor` of the full risk and position.
 
     None if there is no room for a stop and a target, or if the quantity would be too small for the venue to take, at the
     entry or as a stop of what is left after the fee: an entry that cannot be protected is not made.
     """
     with localcontext(_EXACT):
         ref_px = round_px(px, spec.px_tick, up=True)
-        stop_px = round_px(ref_px - limits.stop_atr * atr, spec.px_tick, up=False)
-        target_px = round_px(ref_px + limits.target_atr * atr, spec.px_tick, up=False)
-        if not ZERO < stop_px < ref_px < target_px:
+        exits = exits_of(ref_px, atr, (limits.stop_atr, limits.target_atr), spec, zones, spread)
+        if exits is None:
             return None
+        stop_px, target_px = exits.stop_px, exits.target_px
         cost = ref_px * (1 + spec.taker_fee) * (1 + limits.slip)
         loss = unit_loss(ref_px, stop_px, spec.taker_fee, limits.slip)
         steps = min(
-            _steps(funds.equity * limits.risk_per_trade, loss, spec),
-            _steps(funds.equity * limits.position_max, ref_px, spec),
+            _steps(funds.equity * limits.risk_per_trade * factor, loss, spec),
+            _steps(funds.equity * limits.position_max * factor, ref_px, spec),
             _steps(funds.free, cost, spec),
         )
         qty = steps * spec.qty_step

@@ -9,6 +9,8 @@ import msgspec
 
 from libs.common.messages import (
     AgentSignals,
+    AgentsScored,
+    DecisionsMade,
     EquityChanged,
     ExecutionReport,
     FeedMarks,
@@ -164,7 +166,7 @@ def posted(signed_qty: str | Decimal, exec_id: str = "", instrument: str = BTC) 
 
 def a_portfolio(settings: PortfolioMachine.Settings = SETTINGS) -> Playbook:
     """A portfolio that knows the venue's rules for BTC and ETH, and 10,000 of equity, all of it cash."""
-    book = Playbook(PortfolioMachine(settings), writer="portfolio")
+    book = Playbook(PortfolioMachine(settings), writer="portfolio", beside=(DecisionsMade, AgentsScored))
     book.tell(rules(SPEC, msgspec.structs.replace(SPEC, instrument=ETH, base="ETH"))).expect()
     return book.tell(worth()).expect()
 

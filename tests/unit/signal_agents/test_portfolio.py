@@ -7,6 +7,7 @@ import pytest
 
 from libs.common.ids import derive_id
 from libs.common.messages import (
+    DecisionsMade,
     FeedMarks,
     OrderIntent,
     ServiceStarted,
@@ -100,7 +101,7 @@ def test_no_entry_without_a_reason_and_room(signal: Signal) -> None:
 
 def test_no_equity_no_entry() -> None:
     """Before the ledger has spoken nobody knows what may be risked."""
-    book = Playbook(PortfolioMachine(SETTINGS)).tell(rules(SPEC)).tell(said(1)).expect()
+    book = Playbook(PortfolioMachine(SETTINGS), beside=(DecisionsMade,)).tell(rules(SPEC)).tell(said(1)).expect()
     book.tell(worth()).tell(said(2)).expect(like(OrderIntent, side="BUY"), SetTimer(TIMER, book.now + 30 * SECOND))
 
 

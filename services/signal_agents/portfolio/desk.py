@@ -1,0 +1,142 @@
+"""What the portfolio was told to do, everything it remembers, and the few questions that entering and leaving both ask of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import msgspec
+
+from libs.common.messages import InstrumentSpec, OrderIntent, Regime
+from libs.common.money import ZERO, floor_to_step, to_decimal
+from libs.runtime.machine import Effect, Publish, SetTimer
+from services.signal_agents.portfolio.book import Book, Opinion, Quote, Wish
+from services.signal_agents.portfolio.exits import Zones
+from services.signal_agents.portfolio.joining import Terms, Voice
+from services.signal_agents.portfolio.leash import Grip
+from services.signal_agents.portfolio.scorebook import Scorebook
+from services.signal_agents.portfolio.sizing import Limits, is_tradable
+
+INTENT_TIMER = "intent."
+JUDGE_TIMER = "judge."
+HOUR = 3_600_000_000_000
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything that can change a wish. Durations are ns; 0 switches `exit_flat_bars`, `hold_max` and `decay` off.
+
+    `quorum` 0 wants an opinion of every agent that is named. `uses_levels`: stops and targets by zones, where some are known.
+    """
+
+    agents: tuple[str, ...]
+    limits: Limits
+    exit_flat_bars: int
+    signal_age_max: int
+    quote_age_max: int
+    intent_valid: int
+    denial_cooldown: int
+    exit_retry: int
+    quorum: int = 0
+    score_min: float = 0.6
+    hold_max: int = 0
+    decay: int = 0
+    uses_levels: bool = False
+    levels_age_max: int = 2 * HOUR
+    grip: Grip = msgspec.field(default_factory=Grip)
+
+
+class Coverage(msgspec.Struct, kw_only=True):
+    """How many decisions a model was asked about and how many it drove; `silent` counts the last askings without any answer."""
+
+    asked: int = 0
+    driven: int = 0
+    silent: int = 0
+
+
+class State(msgspec.Struct, kw_only=True):
+    """Money as the ledger last told it, the venue's rules, a book per instrument, and why everything is to be sold ("": it is not).
+
+    `zones` and `regimes` are what the levels and macro agents said last, `scores` what opinions were worth.
+    """
+
+    equity: Decimal | None = None
+    balance: Decimal | None = None
+    specs: dict[str, InstrumentSpec] = {}
+    books: dict[str, Book] = {}
+    flatten_reason: str = ""
+    zones: dict[str, Zones] = {}
+    regimes: dict[str, Regime] = {}
+    scores: Scorebook = msgspec.field(default_factory=Scorebook)
+    coverage: Coverage = msgspec.field(default_factory=Coverage)
+
+
+class Desk(msgspec.Struct, frozen=True):
+    """One look at it all, at `now` (ns)."""
+
+    settings: Settings
+    state: State
+    now: int
+
+    def book(self, instrument: str) -> Book:
+        """The book of `instrument`, begun if there is none."""
+        return self.state.books.setdefault(instrument, Book())
+
+    def binding(self, book: Book) -> dict[str, Opinion]:
+        """The opinions that are ready and fresh, by agent, in the order of the settings."""
+        known = {agent: book.opinions[agent] for agent in self.settings.agents if agent in book.opinions}
+        age_max = self.settings.signal_age_max
+        return {agent: op for agent, op in known.items() if op.ready and self.now - op.end_ts <= age_max}
+
+    def voices(self, book: Book) -> list[Voice]:
+        """The binding opinions as they count."""
+        return [
+            Voice(
+                agent_id=agent,
+                stance=opinion.stance,
+                strength=opinion.strength,
+                weight=self.state.scores.weight(agent),
+                age=self.now - opinion.end_ts,
+            )
+            for agent, opinion in self.binding(book).items()
+        ]
+
+    @property
+    def terms(self) -> Terms:
+        """How opinions are joined."""
+        told = self.settings
+        return Terms(ttl=told.signal_age_max, named=len(told.agents), quorum=told.quorum, score_min=told.score_min)
+
+    def fresh_quote(self, book: Book) -> Quote | None:
+        """The bid and ask, unless they are old."""
+        quote = book.quote
+        return quote if quote is not None and self.now - quote.ts <= self.settings.quote_age_max else None
+
+    def zones(self, instrument: str) -> Zones | None:
+        """The zones around the price, unless they are old or not wanted."""
+        zones = self.state.zones.get(instrument) if self.settings.uses_levels else None
+        return zones if zones is not None and self.now - zones.end_ts <= self.settings.levels_age_max else None
+
+    def holds(self, instrument: str) -> bool:
+        """Whether something can be sold there, or may yet come of a wish that is under way."""
+        book, spec = self.book(instrument), self.state.specs.get(instrument)
+        if not book.is_free:
+            return True
+        if spec is None or book.quote is None:
+            return book.signed_qty > ZERO
+        return is_tradable(floor_to_step(book.signed_qty, spec.qty_step), to_decimal(book.quote.bid_px), spec)
+
+    def wish(self, intent: OrderIntent, cash: Decimal) -> list[Effect]:
+        """Say the wish, and be reminded when nobody has answered it."""
+        self.book(intent.instrument).wish = Wish(intent_id=intent.intent_id, side=intent.side, cash=cash)
+        return [Publish(intent), SetTimer(INTENT_TIMER + intent.instrument, intent.valid_until)]
+
+
+def rest_if_flat(desk: Desk) -> None:
+    """Nothing that can be sold is left: the order to flatten is carried out."""
+    if desk.state.flatten_reason and not any(desk.holds(instrument) for instrument in desk.state.books):
+        desk.state.flatten_reason = ""
+
+
+def stories(opinions: Sequence[Opinion]) -> str:
+    """The story a wish of these opinions belongs to: that of the first."""
+    return opinions[0].story if opinions else ""
