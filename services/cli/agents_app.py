@@ -69,7 +69,7 @@ def tell(
         raise typer.BadParameter("a short name of letters, digits, - and _", param_hint="--source")
     if instrument and not TOKEN.fullmatch(instrument):
         raise typer.BadParameter("an instrument is written like BTC-USDT", param_hint="INSTRUMENT")
-    found = text or sys.stdin.read(TEXT_CHARS_MAX + 1)
+    found = _readable(text.encode(errors="surrogateescape") if text else sys.stdin.buffer.read(4 * TEXT_CHARS_MAX + 4))
     if not found.strip():
         raise typer.BadParameter("there is nothing to read", param_hint="--text")
     if len(found) > TEXT_CHARS_MAX:
@@ -78,6 +78,11 @@ def tell(
         place = find_place(home or ctx.obj)
         seq = asyncio.run(_append(place, instrument, source, found, author or command.operator_name()))
     show({"seq": seq} if as_json else Text(f"in the log as event {seq}"), as_json)
+
+
+def _readable(raw: bytes) -> str:
+    """The text in these bytes, whatever a stranger has put into them: what is no character stands as a question mark."""
+    return raw.decode(errors="replace")
 
 
 async def _last_said(place: Place) -> tuple[AgentsScored | None, DecisionsMade | None]:

@@ -15,6 +15,8 @@ from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import (
     AgentSignals,
     AlertRaised,
+    DecisionsMade,
+    EntryJudged,
     EventRejected,
     ExecutionReport,
     FeedStatus,
@@ -137,6 +139,20 @@ def _(message: MacroRegimes) -> Text | None:
 def _regime(regime: Regime) -> Text:
     style = {"BULL": "green", "BEAR": "red", "UNKNOWN": "yellow"}.get(regime.state, "dim")
     return Text.assemble(f"{regime.instrument} ", (regime.state, style), " (provisional)" if regime.provisional else "")
+
+
+@_said.register
+def _(message: EntryJudged) -> Text | None:
+    if message.outcome == "FAILED":
+        return None  # the status line says how many decisions a model drove; each failure here would drown the rest
+    return Text(f"expects {message.instrument} {message.expects} with p {message.p:.2f}: {message.why}")
+
+
+@_said.register
+def _(message: DecisionsMade) -> Text | None:
+    held = [each for each in message.decisions if each.action == "HOLD" or each.size_factor != 1.0]
+    words = [f"{each.instrument} {each.action} at {each.size_factor:.0%} ({each.reason})" for each in held]
+    return Text("decides ").append_text(Text(", ".join(words))) if words else None
 
 
 @_said.register

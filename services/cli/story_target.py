@@ -15,6 +15,7 @@ import msgspec
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import (
     AccountRead,
+    DecisionsMade,
     ExecutionReport,
     JournalPosted,
     Message,
@@ -98,6 +99,8 @@ def names_in(message: Message) -> Iterable[Target]:
     instrument = getattr(message, "instrument", "")
     if intent_id := getattr(message, "intent_id", ""):
         yield Target("intent", intent_id)
+    if isinstance(message, DecisionsMade):
+        yield from (Target("intent", each.intent_id) for each in message.decisions if each.intent_id)
     if cl_ord_id := getattr(message, "cl_ord_id", ""):
         yield Target("order", cl_ord_id)
     if venue_order_id := getattr(message, "venue_order_id", ""):

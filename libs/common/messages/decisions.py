@@ -81,6 +81,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     `score` in [-1, 1] is the weighted share of the rules that say LONG less those that say SHORT. `driver` is MODEL where a model's judgement
     was in time and counted; otherwise `fallback` says why not ("off", "timeout", "silent", ...).
+    `intent_id` is the wish that follows; "" for HOLD.
     """
 
     instrument: str
@@ -91,6 +92,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ballots: tuple[Ballot, ...]
     driver: Literal["RULES", "MODEL"]
     fallback: str
+    intent_id: str
 
 
 class DecisionsMade(Message, frozen=True, kw_only=True, tag="decisions_made.v1"):

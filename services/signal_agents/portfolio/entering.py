@@ -113,6 +113,15 @@ def waited(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
     return _settled(desk, instrument, pending, None, "timeout", cause)
 
 
+def give_up(desk: Desk, instrument: str) -> list[Effect]:
+    """An entry that waits for a model is not made any more, whatever it says."""
+    book = desk.book(instrument)
+    if book.pending is None or not book.pending.waits:
+        return []
+    book.pending = msgspec.structs.replace(book.pending, waits=False)
+    return [CancelTimer(JUDGE_TIMER + instrument)]
+
+
 def told(desk: Desk, results: Sequence[Result], end_ts: int, story: str) -> list[Effect]:
     """What several results of one batch say together, and then their effects."""
     decisions = tuple(each.decision for each in results if each.decision is not None)
@@ -172,7 +181,9 @@ def _enter(
     opinions = desk.binding(book)
     story = next(iter(opinions.values())).story
     book.plan = Plan(target_px=entry.target_px, story=story)
-    return Result(decision=decision, effects=desk.wish(buy(instrument, entry, story, cause), entry.cash))
+    intent = buy(instrument, entry, story, cause)
+    decision = msgspec.structs.replace(decision, intent_id=intent.intent_id)
+    return Result(decision=decision, effects=desk.wish(intent, entry.cash))
 
 
 def _decision(
@@ -195,6 +206,7 @@ def _decision(
         ballots=ballots,
         driver="RULES" if verdict.judged is None else "MODEL",
         fallback=verdict.fallback,
+        intent_id="",
     )
 
 

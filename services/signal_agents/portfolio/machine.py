@@ -48,7 +48,7 @@ from libs.runtime.machine import CancelTimer, Effect, Publish, Reject
 from services.signal_agents.portfolio import desk as desks
 from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
 from services.signal_agents.portfolio.desk import HOUR, INTENT_TIMER, JUDGE_TIMER, Desk, rest_if_flat
-from services.signal_agents.portfolio.entering import Result, consider, heard, told, waited
+from services.signal_agents.portfolio.entering import Result, consider, give_up, heard, told, waited
 from services.signal_agents.portfolio.exits import Zones
 from services.signal_agents.portfolio.joining import claimed_p, joined
 from services.signal_agents.portfolio.leaving import leave
@@ -226,6 +226,7 @@ class PortfolioMachine:
         cause, desk = Cause(order.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in sorted(self.state.books):
+            effects += give_up(desk, instrument)
             effects += leave(desk, instrument, cause)
         rest_if_flat(desk)
         return effects
