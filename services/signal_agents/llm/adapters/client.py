@@ -89,7 +89,7 @@ class LitellmClient:
     def __init__(self, base_url: str, key: str):
         self._base_url = base_url
         self._key = key or NO_KEY
-        self._litellm: ModuleType
+        self._litellm: ModuleType | None = None
         self._client: Any = None
 
     async def open(self) -> None:
@@ -98,7 +98,13 @@ class LitellmClient:
         self._client = _client_of(self._base_url, self._key, NarrowTransport())
 
     async def ask(self, request: str, deadline_s: float) -> ModelReply:
-        """One request, once."""
+        """One request, once.
+
+        Raises:
+            RuntimeError: it was not opened (a defect of the caller, which must not look like a fault of the model).
+        """
+        if self._litellm is None:
+            raise RuntimeError("asked before it was open")
         note = Heard()
         token = heard.set(note)
         failure: Failure | None = None

@@ -58,6 +58,8 @@ class ModelAdapter:
         self._route = Route()
         self._turns = asyncio.Semaphore(AT_ONCE_MAX)
         self._context: AdapterContext
+        self._begun = asyncio.Event()
+        self._opened = asyncio.Event()
 
     async def open(self, context: AdapterContext) -> None:
         """Get the client ready; without a model to ask, say so once."""
@@ -73,8 +75,10 @@ class ModelAdapter:
         )
         if self._port is None:
             context.logger.warning("model_not_configured", wish="set BULKHEAD_LLM_URL and BULKHEAD_LLM_MODEL")
-            return
-        await self._port.open()
+        self._begun.set()
+        if self._port is not None:
+            await self._port.open()
+        self._opened.set()
 
     async def perform(self, asked: Asked) -> Answer:
         """Ask once; every failure is an answer.
@@ -86,6 +90,7 @@ class ModelAdapter:
         if not isinstance(request, AskModel):
             raise TypeError(f"the model's adapter cannot perform {type(request).__name__}")
         started = time.monotonic()
+        await self._begun.wait()  # the shell asks as soon as it lives; importing the client takes seconds
         reply, cost = await self._ask(asked.request_id, request, started)
         now = self._context.clock.now()
         if reply is None:
@@ -129,6 +134,7 @@ class ModelAdapter:
         deadline_s = min(request.deadline_ms, self._settings.llm_deadline_ms) / 1000
         try:
             async with asyncio.timeout(deadline_s):
+                await self._opened.wait()
                 await self._turns.acquire()
         except TimeoutError:
             return _unasked("timeout"), ZERO

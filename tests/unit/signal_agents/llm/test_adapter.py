@@ -197,3 +197,24 @@ def test_a_url_that_is_none_is_refused(monkeypatch: pytest.MonkeyPatch, url: str
     monkeypatch.setenv("BULKHEAD_LLM_URL", url)
     with pytest.raises(SettingsError, match="BULKHEAD_LLM_URL"):
         load_settings(Settings)
+
+
+async def test_a_question_that_comes_before_the_client_is_open_waits_for_it(tmp_path: Path) -> None:
+    """Importing the client takes seconds, and the shell asks as soon as it lives: the question waits, within its deadline."""
+
+    class Slow(Parrot):
+        async def open(self) -> None:
+            await opens.wait()
+
+    opens = asyncio.Event()
+    slow = ModelAdapter(settings(tmp_path), Slow([said(CASE)]), WallClock())
+    early = asyncio.create_task(slow.perform(asked(CASE)))
+    opening = asyncio.create_task(slow.open(context(WallClock())))
+    await asyncio.sleep(0)
+    assert not early.done()
+    opens.set()
+    answer = await early
+    await opening
+    await slow.close()
+    assert isinstance(answer, ModelAnswered)
+    assert answer.outcome == "ANSWERED"
