@@ -234,7 +234,7 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
 
 _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     "market-feed": {"BULKHEAD_FEED_STALENESS_MS_MAX": "60000", "BULKHEAD_FEED_ALIVE_WINDOW_MS": "20000"},
-    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m"},
+    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m,15m,1h"},
     "agent-levels": {"BULKHEAD_LEVELS_TIMEFRAME": "1m"},
     "portfolio": {
         "BULKHEAD_PORTFOLIO_STOP_ATR": "6",
@@ -250,9 +250,9 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
-one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
-processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
-and it trades whatever the weekly regime of the generated market is."""
+one-minute bars (their ATR is small: stops are set more of them away), which 15m and 1h confirm: of each the feed's history is enough
+to be warm at once. Venue time runs SPEED times faster than our own processes do, so limits on ages, which are venue time, are
+wider. Losses pause it for minutes of venue time, not for hours, and it trades whatever the weekly regime of the generated market is."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
