@@ -250,9 +250,10 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
-one-minute bars (their ATR is small: stops are set more of them away), which 15m and 1h confirm: of each the feed's history is enough
-to be warm at once. Venue time runs SPEED times faster than our own processes do, so limits on ages, which are venue time, are
-wider. Losses pause it for minutes of venue time, not for hours, and it trades whatever the weekly regime of the generated market is."""
+one-minute bars (their ATR is small: stops are set more of them away), confirmed by 15m and 1h, of which the feed's history
+is enough to be warm at once; and venue time runs SPEED times faster than our own
+processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
+and it trades whatever the weekly regime of the generated market is."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:

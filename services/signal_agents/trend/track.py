@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
@@ -105,11 +106,13 @@ class Track(msgspec.Struct, kw_only=True):
         return {name: number for name, number in found.items() if number is not None}
 
     def context(self) -> dict[str, float]:
-        """For people and models, as far as it is warm: the MACD histogram (unit of the price), and where the close stands between
-        the Bollinger bands (0 the lower, 1 the upper one).
+        """For people and models, as far as it is warm: the MACD histogram in ATR, and where the close stands between the bands.
+
+        0 is the lower Bollinger band, 1 the upper one. In a market that stands still there is neither.
         """
-        found = {
-            "macd_hist": self.macd.histogram if self.macd.ready_for_decisions else None,
-            "bb_pos": self.bands.position if self.bands.ready_for_decisions else None,
-        }
-        return {name: number for name, number in found.items() if number is not None}
+        found: dict[str, float] = {}
+        if self.macd.ready_for_decisions and self.macd.histogram is not None and self.atr.value:
+            found["macd_hist_atr"] = self.macd.histogram / self.atr.value
+        if self.bands.ready_for_decisions and self.bands.position is not None:
+            found["bb_pos"] = self.bands.position
+        return {name: number for name, number in found.items() if math.isfinite(number)}

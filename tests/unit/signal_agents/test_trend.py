@@ -355,7 +355,8 @@ def test_on_recorded_bars_it_decides_what_talib_decides() -> None:
     assert [signal.stance for signal in signals[249:]] == list(expected[249:])
     assert {signal.stance for signal in signals} == {"LONG", "SHORT", "FLAT"}
     upper, _, lower = talib.BBANDS(close, 20, 2, 2)
-    last = {"macd_hist": talib.MACD(close, 12, 26, 9)[2][-1], "bb_pos": ((close - lower) / (upper - lower))[-1]}
+    hist = talib.MACD(close, 12, 26, 9)[2] / talib.ATR(high, low, close, 14)
+    last = {"macd_hist_atr": hist[-1], "bb_pos": ((close - lower) / (upper - lower))[-1]}
     assert {name: signals[-1].evidence[name] for name in last} == pytest.approx(last)
 
 

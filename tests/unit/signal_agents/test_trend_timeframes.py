@@ -130,16 +130,23 @@ def test_the_evidence_names_the_numbers_of_each_timeframe() -> None:
     assert alone.evidence == {name: evidence[name] for name in (*plain, "bb_pos")}
 
 
-def test_macd_appears_when_it_is_warm() -> None:
+@pytest.mark.parametrize(("count", "is_there"), [(173, False), (174, True)])
+def test_macd_appears_when_it_is_warm(count: int, is_there: bool) -> None:
     """Nothing is decided by it, so it waits for nobody and nobody waits for it."""
     agent = Playbook(TrendMachine(msgspec.structs.replace(SETTINGS, higher=())), writer="agent.trend")
-    agent.tell(_history("15m", UP, count=174)).expect()
-    for place, is_there in ((1, True), (2, True)):
-        agent.tell(_batch(_bar(START + place * STEP["15m"], 680.0)))
-        assert ("macd_hist" in agent.only(AgentSignals).signals[0].evidence) == is_there
-    late = Playbook(TrendMachine(msgspec.structs.replace(SETTINGS, higher=())), writer="agent.trend")
-    late.tell(_history("15m", UP, count=173)).tell(_batch(_bar(START + STEP["15m"], 680.0)))
-    assert "macd_hist" not in late.only(AgentSignals).signals[0].evidence
+    agent.tell(_history("15m", UP, count=count)).tell(_batch(_bar(START + STEP["15m"], 680.0)))
+    [signal] = agent.only(AgentSignals).signals
+    assert (signal.ready, "macd_hist_atr" in signal.evidence) == (True, is_there)
+
+
+def test_where_nothing_moves_there_is_no_context() -> None:
+    """A distance in ATR of zero, and a place between bands that are one line, are no numbers."""
+    agent = Playbook(TrendMachine(msgspec.structs.replace(SETTINGS, higher=())), writer="agent.trend")
+    for place in range(180):
+        flat = msgspec.structs.replace(_bar(START + place * STEP["15m"], 0.3), high=0.3, low=0.3)
+        agent.tell(_batch(flat))
+    [signal] = agent.only(AgentSignals).signals
+    assert set(signal.evidence) == {"ema_fast", "ema_slow", "adx", "rsi", "atr", "bars"}
 
 
 @pytest.mark.parametrize("missing", ["15m", "1h", "4h"])
@@ -205,7 +212,7 @@ def test_a_hole_in_one_timeframe_makes_that_one_cold_and_is_told_once() -> None:
 
 
 def test_a_hole_that_a_bar_finds_is_told_even_without_an_opinion() -> None:
-    """The first day back comes in a batch of its own: cold, told once, and not told again by the opinion that follows."""
+    """The first bar back comes in a batch of its own: cold, told once, and not told again by the opinion that follows."""
     agent = _agent(UP, UP, UP)
     at = START + 10 * STEP["4h"]
     agent.tell(_batch(_bar(at, 540.0, "4h"))).expect(like(AlertRaised, code="INDICATORS_COLD", instrument=BTC))
