@@ -1,4 +1,4 @@
-"""EMA, RSI, ATR and ADX, one bar at a time, in constant time and memory; the numbers are TA-Lib's.
+"""EMA, RSI, ATR, ADX, MACD and Bollinger bands, one bar at a time, in constant time and memory; the numbers are TA-Lib's.
 
 Theory of operation. An indicator is a small mutable Struct that lives inside a machine's state, so it must survive a round
 trip through JSON at any bar: it holds finite numbers only, and "no value yet" is `None`, never NaN. `update` folds in one
@@ -10,12 +10,16 @@ Seeding decides the early values, and every library seeds differently. These fol
 * RSI(n), ATR(n): Wilder's smoothing seeded by a simple mean; the true range starts at bar 1; first value at bar n.
 * ADX(n): directional movement and true range are summed over n - 1 bars, then S - S/n + x; the first value, the mean of
   n directional indices, stands at bar 2n - 1.
+* MACD(fast, slow, signal): both EMAs have their first value at bar slow - 1, so the seed of the fast one covers the bars from
+  slow - fast on; there is nothing before the signal line exists, at bar slow + signal - 2.
+* Bollinger(n, width): the deviation is that of the population (divided by n); first value at bar n - 1.
 
 One difference, on purpose: the RSI of a series that does not move is 50 (undecided). TA-Lib says 0, which reads as
-"oversold for ever".
+"oversold for ever". The bands of such a series are a line, and where the close stands between them is not said.
 
 A first value is not yet a trustworthy one: what the start was forgets slowly. `ready_for_decisions` is true after 5 spans
-of an EMA and 10 n of a Wilder indicator (95 % of truncated starts are then within 1e-5 for EMA, 4e-4 for ADX(14)).
+of an EMA and 10 n of a Wilder indicator (95 % of truncated starts are then within 1e-5 for EMA, 4e-4 for ADX(14)). Bands
+forget nothing slowly: they are ready when they are full.
 """
 
 from __future__ import annotations
@@ -70,11 +74,14 @@ class EMA(msgspec.Struct):
             ValueError: `close` is not finite; the state is unchanged.
         """
         _finite(close=close)
+        return self._fold(close)
+
+    def _fold(self, number: float) -> float | None:
         self.age += 1
         if self.value is not None:
-            self.value = (close - self.value) * (2.0 / (self.span + 1)) + self.value
+            self.value = (number - self.value) * (2.0 / (self.span + 1)) + self.value
             return self.value
-        self.seed_sum += close
+        self.seed_sum += number
         if self.age == self.span:
             self.value = self.seed_sum / self.span
         return self.value
@@ -227,6 +234,110 @@ class ADX(msgspec.Struct):
         self.dx_sum += dx or 0.0
         if self.age == 2 * self.n:
             self.value = self.dx_sum / self.n
+
+
+class MACD(msgspec.Struct):
+    """Moving average convergence/divergence: how far the fast EMA is above the slow one, and the EMA of that (the signal line).
+
+    `value` is that lead, in the unit of the price.
+    """
+
+    fast: EMA = msgspec.field(default_factory=lambda: EMA(12))
+    slow: EMA = msgspec.field(default_factory=lambda: EMA(26))
+    signal: EMA = msgspec.field(default_factory=lambda: EMA(9))
+    age: int = 0
+    value: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.fast.span >= self.slow.span:
+            raise ValueError(f"MACD fast span is {self.fast.span}; it must be below the slow one, {self.slow.span}")
+
+    @classmethod
+    def of(cls, fast_span: int, slow_span: int, signal_span: int) -> MACD:
+        """One of these spans (bars) that has seen nothing."""
+        return cls(fast=EMA(fast_span), slow=EMA(slow_span), signal=EMA(signal_span))
+
+    @property
+    def ready_for_decisions(self) -> bool:
+        """Whether the averages, and then the average of their distance, have forgotten the start."""
+        return self.age >= EMA_READY_SPANS * (self.slow.span + self.signal.span)
+
+    @property
+    def histogram(self) -> float | None:
+        """How far `value` is above its signal line; None while there is none."""
+        return None if self.value is None or self.signal.value is None else self.value - self.signal.value
+
+    def update(self, close: float) -> float | None:
+        """Fold in the next bar's close; returns the value, None while seeding.
+
+        Raises:
+            ValueError: `close` is not finite; the state is unchanged.
+        """
+        _finite(close=close)
+        self.age += 1
+        slow = self.slow._fold(close)
+        fast = self.fast._fold(close) if self.age > self.slow.span - self.fast.span else None
+        if fast is not None and slow is not None and self.signal._fold(fast - slow) is not None:
+            self.value = fast - slow
+        return self.value
+
+
+class Bollinger(msgspec.Struct):
+    """Bollinger bands: the mean of the last `n` closes, and `width` deviations of them on both sides.
+
+    `value` is the mean, in the unit of the price. All of the window is summed at each bar: n is small, and nothing creeps in.
+    """
+
+    n: int = 20
+    width: float = 2.0
+    age: int = 0
+    value: float | None = None
+    deviation: float = 0.0
+    closes: list[float] = []
+
+    def __post_init__(self) -> None:
+        _period("Bollinger n", self.n)
+        if not 0.0 < self.width <= 100.0:
+            raise ValueError(f"Bollinger width is {self.width}; it must be positive, and at most 100 deviations")
+
+    @property
+    def ready_for_decisions(self) -> bool:
+        """Whether the window is full."""
+        return self.age >= self.n
+
+    @property
+    def lower(self) -> float | None:
+        """The lower band; None while the window is not full."""
+        return None if self.value is None else self.value - self.width * self.deviation
+
+    @property
+    def upper(self) -> float | None:
+        """The upper band; None while the window is not full."""
+        return None if self.value is None else self.value + self.width * self.deviation
+
+    @property
+    def position(self) -> float | None:
+        """Where the last close stands: 0 on the lower band, 1 on the upper one; None while there are no bands, or only a line."""
+        if self.value is None or self.deviation == 0.0:
+            return None
+        return 0.5 + (self.closes[-1] - self.value) / (2.0 * self.width * self.deviation)
+
+    def update(self, close: float) -> float | None:
+        """Fold in the next bar's close; returns the value, None while the window is not full.
+
+        Raises:
+            ValueError: `close` is not finite; the state is unchanged.
+        """
+        _finite(close=close)
+        self.age += 1
+        self.closes = [*self.closes, close][-self.n :]
+        if len(self.closes) == self.n:
+            first = self.closes[0]
+            moved = [each - first for each in self.closes]
+            mean = sum(moved) / self.n
+            self.value = first + mean
+            self.deviation = math.sqrt(sum((each - mean) ** 2 for each in moved) / self.n)
+        return self.value
 
 
 def series(indicator: Indicator, *columns: Iterable[float]) -> list[float | None]:

@@ -31,17 +31,21 @@ TEXT_SHOWN_MAX = 300
 @said.register
 def _(message: AgentSignals, instruments: tuple[str, ...]) -> tuple[str, Details]:
     signals = [signal for signal in message.signals if not instruments or signal.instrument in instruments]
-    return f"{message.agent_id} thinks", [_opinion(signal) for signal in signals]
+    return f"{message.agent_id} thinks", [line for signal in signals for line in _opinion(signal)]
 
 
-def _opinion(signal: Signal) -> str:
+def _opinion(signal: Signal) -> list[str]:
+    """One line, and one more for the numbers of each longer timeframe, whose names end in it (`ema_fast_1h`)."""
     if not signal.ready:
-        return f"{signal.instrument} {signal.timeframe} not warm yet"
-    evidence = " ".join(f"{name}={number:.6g}" for name, number in signal.evidence.items())
+        return [f"{signal.instrument} {signal.timeframe} not warm yet"]
+    evidence: dict[str, list[str]] = {"": []}
+    for name, number in signal.evidence.items():
+        last = name.rpartition("_")[2]
+        evidence.setdefault(last if last[:1].isdigit() else "", []).append(f"{name}={number:.6g}")
+    first, *longer = (" ".join(numbers) for numbers in evidence.values())
     opinion = f"{signal.stance} strength {signal.strength:.3f}"
-    return (
-        f"{signal.instrument} {signal.timeframe} {opinion} close {signal.close_px:g} atr {signal.atr:.6g}  {evidence}"
-    )
+    head = f"{signal.instrument} {signal.timeframe} {opinion} close {signal.close_px:g} atr {signal.atr:.6g}"
+    return [f"{head}  {first}", *(f"  {each}" for each in longer)]
 
 
 @said.register

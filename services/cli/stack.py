@@ -235,7 +235,7 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
 
 _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     "market-feed": {"BULKHEAD_FEED_STALENESS_MS_MAX": "60000", "BULKHEAD_FEED_ALIVE_WINDOW_MS": "20000"},
-    "agent-trend": {"BULKHEAD_TREND_TIMEFRAME": "1m"},
+    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m,15m,1h"},
     "agent-levels": {"BULKHEAD_LEVELS_TIMEFRAME": "1m"},
     "portfolio": {
         "BULKHEAD_PORTFOLIO_STOP_ATR": "6",
@@ -253,7 +253,8 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
-one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
+one-minute bars (their ATR is small: stops are set more of them away), confirmed by 15m and 1h, of which the feed's history
+is enough to be warm at once; and venue time runs SPEED times faster than our own
 processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
 and it trades whatever the weekly regime of the generated market is. Zones of one-minute bars are nearer than costs allow a stop to be."""
 

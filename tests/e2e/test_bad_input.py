@@ -175,7 +175,7 @@ async def test_every_service_refuses_what_it_cannot_believe_and_lives_on(nats: N
     """Twenty kinds of junk on subjects that all services read: each reader refuses each once, before and after a restart."""
     log = await Log.of(nats)
     feed, cli = await Pen.of(nats, "market-feed", venue.now), await Pen.of(nats, "cli", venue.now)
-    settings: dict[str, dict[str, Any]] = {"agent-trend": {"trend_timeframe": "1m"}}
+    settings: dict[str, dict[str, Any]] = {"agent-trend": {"trend_timeframes": ("1m",)}}
     lives = await everybody(*(Life(nats, name, venue=venue, **settings.get(name, {})).live() for name in READERS))
     planted = await plant(feed, log)
     wanted = {
@@ -292,7 +292,7 @@ async def test_junk_under_ones_own_name_costs_one_restart(nats: NatsStack, venue
 async def test_a_position_is_found_behind_a_long_silence(nats: NatsStack) -> None:
     """The last word we can believe may stand a thousand events back: it is found, and nothing is said twice."""
     log, feed, own = await Log.of(nats), await Pen.of(nats, "market-feed"), await Pen.of(nats, "agent-trend")
-    life = await Life(nats, "agent-trend", trend_timeframe="1m").live()
+    life = await Life(nats, "agent-trend", trend_timeframes=("1m",)).live()
     await life.done(await feed.say(bars(1)))
     assert await life.stop() is None
     forget_snapshots(nats.home)
@@ -301,7 +301,7 @@ async def test_a_position_is_found_behind_a_long_silence(nats: NatsStack) -> Non
             "feed.marks", encode(feed.filled_in(FeedMarks(venue="binance", as_of=number, marks=())))
         )
     await own.write("agent.trend.alert", b"junk")
-    life = await Life(nats, "agent-trend", trend_timeframe="1m").live()
+    life = await Life(nats, "agent-trend", trend_timeframes=("1m",)).live()
     await life.done(await feed.say(bars(2)))
     assert await life.stop() is None
     told: list[AgentSignals] = await log.said("agent.trend.signals")

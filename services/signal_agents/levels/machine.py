@@ -15,12 +15,15 @@ change of the settings that shape it. Volumes are added as the feed tells them, 
 
 from __future__ import annotations
 
+from functools import partial
+
 import msgspec
 
 from libs.common.messages import AlertRaised, Bar, FeedBars, FeedHistory, FeedStatus, LevelMap, LevelsMapped, Message
 from libs.common.timeframe import STEP
 from libs.runtime.machine import Effect, Publish, Reject
-from libs.trading.bar_faults import fault_of, misplaced
+from libs.trading.bar_faults import fault_of, foreign_bar, misplaced
+from libs.trading.bar_runs import Folded, fold
 from services.signal_agents.levels.track import Shape, Track
 
 AGENT_ID = "levels"
@@ -66,8 +69,8 @@ class LevelsMachine:
     def _fill(self, history: FeedHistory) -> list[Effect]:
         if history.timeframe != self.settings.shape.timeframe:
             return []
-        if any((bar.instrument, bar.timeframe) != (history.instrument, history.timeframe) for bar in history.bars):
-            return [Reject("BARS_CONTRADICT", f"a bar in the history of {history.instrument} is of something else")]
+        if foreign := foreign_bar(history):
+            return [Reject("BARS_CONTRADICT", foreign)]
         if faults := [fault for bar in history.bars if (fault := fault_of(bar))]:
             return [Reject("BAD_BAR", faults[0])]
         for bar in sorted(history.bars, key=lambda bar: bar.ts_close):
@@ -81,38 +84,29 @@ class LevelsMachine:
         maps: list[LevelMap] = []
         alerts: list[Effect] = []
         for bar in sorted(bars, key=lambda bar: bar.instrument):
-            missing = self._missing_before(bar)
-            if not self._fold(bar):
+            folded = self._fold(bar)
+            if folded is None:
                 continue
             px_tick = self.state.px_ticks.get(bar.instrument, 0.0)
-            maps.append(self.state.tracks[bar.instrument].said_of(bar.instrument, px_tick, ZONES_MAX))
-            if missing > self.settings.gap_bars_max:
-                alerts.append(Publish(_cold_alert(bar, missing)))
+            maps.append(folded.track.said_of(bar.instrument, px_tick, ZONES_MAX))
+            if folded.hole_ns:
+                alerts.append(Publish(_cold_alert(bar, folded.hole_ns)))
         if not maps:
             return []
         return [Publish(LevelsMapped(agent_id=AGENT_ID, end_ts=batch.end_ts, maps=tuple(maps))), *alerts]
 
-    def _track(self, instrument: str) -> Track | None:
-        """The instrument's track, if it is of today's shape."""
-        track = self.state.tracks.get(instrument)
-        return track if track is not None and track.shape == self.settings.shape else None
-
-    def _missing_before(self, bar: Bar) -> int:
-        """How many bars are missing between the last one seen and this one."""
-        track = self._track(bar.instrument)
-        return (bar.ts_open - track.ts_close_last) // STEP[self.settings.shape.timeframe] if track is not None else 0
-
-    def _fold(self, bar: Bar) -> bool:
-        """Let the instrument's track see `bar`; False if it has already seen this bar or a later one."""
-        track = self._track(bar.instrument)
-        if track is not None and bar.ts_close <= track.ts_close_last:
-            return False
-        if track is None or self._missing_before(bar) > self.settings.gap_bars_max:
-            track = self.state.tracks[bar.instrument] = Track.cold(self.settings.shape)
-        track.update(bar)
-        return True
+    def _fold(self, bar: Bar) -> Folded[Track] | None:
+        """Let the instrument's track see `bar`; None if it was known already."""
+        track = self.state.tracks.get(bar.instrument)
+        if track is not None and track.shape != self.settings.shape:
+            track = None
+        folded = fold(track, bar, self.settings.gap_bars_max, partial(Track.cold, self.settings.shape))
+        if folded is not None:
+            self.state.tracks[bar.instrument] = folded.track
+        return folded
 
 
-def _cold_alert(bar: Bar, missing: int) -> AlertRaised:
+def _cold_alert(bar: Bar, hole_ns: int) -> AlertRaised:
+    missing = hole_ns // STEP[bar.timeframe]
     text = f"{AGENT_ID}: {missing} {bar.timeframe} bars of {bar.instrument} are missing; no levels until warm again"
     return AlertRaised(code="LEVELS_COLD", severity="ticket", text=text, instrument=bar.instrument)

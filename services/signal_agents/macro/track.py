@@ -13,7 +13,8 @@ import math
 import msgspec
 
 from libs.common.messages import Bar, Regime, RegimeState
-from libs.common.timeframe import DAY, WEEK, bar_open
+from libs.common.timeframe import bar_open
+from libs.trading.bar_runs import hole_before
 from libs.trading.indicators import ATR, EMA
 from services.signal_agents.macro.rule import Bands, Numbers, state_after, votes_of
 
@@ -137,10 +138,9 @@ class Track(msgspec.Struct, kw_only=True):
 
     def break_off(self, timeframe: str, until: int, rule: Rule) -> None:
         """Start again cold if too many bars are missing between the last one and `until` (ns)."""
-        week_hole, day_hole = until - self.weeks.ts_close_last, until - self.days.ts_close_last
-        if timeframe == "1w" and self.weeks.ts_close_last and week_hole > rule.gap_weeks_max * WEEK:
-            self.weeks, self.hole_ns, self.is_unsaid = Weeks(), week_hole, True
-        if timeframe == "1d" and self.days.ts_close_last and day_hole > DAYS_MISSING_MAX * DAY:
+        if timeframe == "1w" and (hole := hole_before(until, self.weeks.ts_close_last, "1w", rule.gap_weeks_max)):
+            self.weeks, self.hole_ns, self.is_unsaid = Weeks(), hole, True
+        if timeframe == "1d" and hole_before(until, self.days.ts_close_last, "1d", DAYS_MISSING_MAX):
             self.days, self.is_unsaid = Days(), True
 
     def regime(self, instrument: str, rule: Rule) -> Regime:

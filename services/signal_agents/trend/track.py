@@ -1,16 +1,19 @@
-"""What the trend agent remembers of one instrument: five indicators over one unbroken run of closed bars."""
+"""What the trend agent remembers of one instrument and one timeframe: indicators over one unbroken run of closed bars."""
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import msgspec
 
-from libs.common.messages import Bar, Signal
-from libs.trading.indicators import ADX, ATR, EMA, RSI
+from libs.common.messages import Bar
+from libs.trading.indicators import ADX, ATR, EMA, MACD, RSI, Bollinger
 
-ADX_FULL = 50.0
-"""The ADX at which a trend is as strong as trends get: strength 1."""
+Stance = Literal["LONG", "SHORT", "FLAT"]
+
+ROUNDING = 1e-12
+"""EMAs that differ by less than this share of the price differ by the arithmetic: a market that stands still confirms nothing."""
 
 
 class Shape(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +33,7 @@ class Bounds(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Track(msgspec.Struct, kw_only=True):
-    """The indicators of one instrument and the instant (ns) up to which they know the market."""
+    """The indicators of one run and the instant (ns) up to which they know the market. No opinion rests on `macd` and `bands`."""
 
     shape: Shape
     ema_fast: EMA
@@ -38,6 +41,8 @@ class Track(msgspec.Struct, kw_only=True):
     rsi: RSI
     atr: ATR
     adx: ADX
+    macd: MACD = msgspec.field(default_factory=MACD)
+    bands: Bollinger = msgspec.field(default_factory=Bollinger)
     ts_close_last: int = 0
 
     @classmethod
@@ -55,7 +60,7 @@ class Track(msgspec.Struct, kw_only=True):
 
     @property
     def is_ready(self) -> bool:
-        """Whether every indicator has forgotten its start: max(5 x EMA span, 10 x Wilder n) bars."""
+        """Whether every indicator that decides has forgotten its start: max(5 x EMA span, 10 x Wilder n) bars."""
         return all(part.ready_for_decisions for part in (self.ema_fast, self.ema_slow, self.rsi, self.atr, self.adx))
 
     def update(self, bar: Bar) -> None:
@@ -65,23 +70,12 @@ class Track(msgspec.Struct, kw_only=True):
         self.rsi.update(bar.close)
         self.atr.update(bar.high, bar.low, bar.close)
         self.adx.update(bar.high, bar.low, bar.close)
+        self.macd.update(bar.close)
+        self.bands.update(bar.close)
         self.ts_close_last = bar.ts_close
 
-    def signal(self, bar: Bar, bounds: Bounds) -> Signal:
-        """The opinion after `bar`, with the numbers it rests on."""
-        stance = self._stance(bounds) if self.is_ready else "FLAT"
-        return Signal(
-            instrument=bar.instrument,
-            timeframe=bar.timeframe,
-            ready=self.is_ready,
-            stance=stance,
-            strength=min(1.0, (self.adx.value or 0.0) / ADX_FULL) if stance != "FLAT" else 0.0,
-            close_px=bar.close,
-            atr=self.atr.value or 0.0,
-            evidence=self._evidence(),
-        )
-
-    def _stance(self, bounds: Bounds) -> Literal["LONG", "SHORT", "FLAT"]:
+    def proposes(self, bounds: Bounds) -> Stance:
+        """The opinion of this timeframe alone."""
         fast, slow, rsi, adx = self.ema_fast.value, self.ema_slow.value, self.rsi.value, self.adx.value
         if fast is None or slow is None or rsi is None or adx is None or adx <= bounds.adx_threshold:
             return "FLAT"
@@ -91,8 +85,17 @@ class Track(msgspec.Struct, kw_only=True):
             return "SHORT"
         return "FLAT"
 
-    def _evidence(self) -> dict[str, float]:
-        numbers = {
+    def confirms(self, stance: Stance) -> bool:
+        """Whether the EMAs of this timeframe stand in the order that `stance` needs; where they are equal, neither does."""
+        fast, slow = self.ema_fast.value, self.ema_slow.value
+        if fast is None or slow is None:
+            return False
+        lead = fast - slow if stance == "LONG" else slow - fast
+        return stance != "FLAT" and lead > ROUNDING * slow
+
+    def numbers(self) -> dict[str, float]:
+        """What is known by now, by name; "bars" is how long the run is."""
+        found = {
             "ema_fast": self.ema_fast.value,
             "ema_slow": self.ema_slow.value,
             "adx": self.adx.value,
@@ -100,4 +103,16 @@ class Track(msgspec.Struct, kw_only=True):
             "atr": self.atr.value,
             "bars": float(self.ema_slow.age),
         }
-        return {name: value for name, value in numbers.items() if value is not None}
+        return {name: number for name, number in found.items() if number is not None}
+
+    def context(self) -> dict[str, float]:
+        """For people and models, as far as it is warm: the MACD histogram in ATR, and where the close stands between the bands.
+
+        0 is the lower Bollinger band, 1 the upper one. In a market that stands still there is neither.
+        """
+        found: dict[str, float] = {}
+        if self.macd.ready_for_decisions and self.macd.histogram is not None and self.atr.value:
+            found["macd_hist_atr"] = self.macd.histogram / self.atr.value
+        if self.bands.ready_for_decisions and self.bands.position is not None:
+            found["bb_pos"] = self.bands.position
+        return {name: number for name, number in found.items() if math.isfinite(number)}

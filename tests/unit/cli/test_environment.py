@@ -37,10 +37,10 @@ def test_a_file_that_is_no_text_is_refused(tmp_path: Path) -> None:
 
 def test_a_misspelt_setting_is_told_with_the_nearest_name() -> None:
     """It would be ignored in silence otherwise; other programs' variables are none of ours."""
-    names = ["PATH", "BULKHEAD_TREND_TIMEFRAM", "BULKHEAD_TREND_TIMEFRAME", "BULKHEAD_QQQQQQQQQQQQQQ", "BULKHEAD_HOME"]
+    names = ["PATH", "BULKHEAD_TREND_TIMEFRAM", "BULKHEAD_TREND_TIMEFRAMES", "BULKHEAD_QQQQQQQQQQQQQQ", "BULKHEAD_HOME"]
     assert unknown_settings(names) == [
         "BULKHEAD_QQQQQQQQQQQQQQ is not a setting; nobody reads it",
-        "BULKHEAD_TREND_TIMEFRAM is not a setting; did you mean BULKHEAD_TREND_TIMEFRAME?",
+        "BULKHEAD_TREND_TIMEFRAM is not a setting; did you mean BULKHEAD_TREND_TIMEFRAMES?",
     ]
 
 

@@ -125,6 +125,11 @@ def test_an_opinion_shows_its_evidence() -> None:
     assert all(name in text for name in signal.evidence)
     cold = msgspec.structs.replace(signals, signals=(msgspec.structs.replace(signal, ready=False),))
     assert "not warm yet" in words_of(cold)
+    longer = {"adx": 30.0, "adx_1h": 40.0, "adx_4h": 50.0, "rsi_1h": 60.0}
+    both = msgspec.structs.replace(signals, signals=(msgspec.structs.replace(signal, evidence=longer),))
+    lines = [" ".join(line.split()) for line in words_of(both).splitlines()]
+    assert lines[-2:] == ["adx_1h=40 rsi_1h=60", "adx_4h=50"]
+    assert lines[-3].endswith(" adx=30")
 
 
 def test_a_regime_shows_what_it_is_worth() -> None:

@@ -107,7 +107,7 @@ def machine_settings(service: str, home: Path) -> Any:
     secrets = ensure_secrets(home)
     required = {
         "risk-gate": {"risk_signing_key_file": secrets.gate_key},
-        "agent-trend": {"trend_timeframe": "1m"},
+        "agent-trend": {"trend_timeframes": ("1m",)},
         "order-executor": {
             "exec_api_key_file": secrets.api_key,
             "exec_api_secret_file": secrets.api_secret,

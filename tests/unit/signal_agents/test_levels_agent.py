@@ -31,6 +31,7 @@ from services.signal_agents.levels.machine import ZONES_MAX, LevelsMachine
 from services.signal_agents.levels.settings import Settings
 from services.signal_agents.levels.track import Shape, strongest
 from tests.playbook import START, Playbook, like
+from tests.prefix import assert_prefix_invariant
 from tests.unit.trading.planted import Row, planted
 
 SHAPE = Shape(timeframe="1h", bars_max=1000, fade_bars=500)
@@ -142,6 +143,30 @@ def test_bar_by_bar_or_from_history_the_map_is_the_same() -> None:
     for place in range(WARM, 260):
         lived.tell(_batch(_bar(place)))
     assert lived.effects == _agent(259).tell(_batch(_bar(259))).effects
+
+
+def test_it_never_looks_into_the_future() -> None:
+    """Over two instruments and a hole, every map is what it would be if nothing had come after, and if something else had."""
+    told, live = range(280), [*range(280, 295), 330]
+    bars = {
+        name: {place: _bar(place, name, rows=rows) for place in (*told, *live)}
+        for name, rows in (("BTC-USDT", ROWS), ("ETH-USDT", planted(101).rows))
+    }
+    told_at = START + told[-1] * HOUR
+    events: list[FeedBars | FeedHistory] = [
+        FeedHistory(instrument=name, timeframe="1h", bars=tuple(map(each.__getitem__, told)), ts_init=told_at)
+        for name, each in bars.items()
+    ]
+    for place in live:
+        batch = _batch(*(each[place] for each in bars.values()))
+        events.append(msgspec.structs.replace(batch, ts_init=batch.end_ts))
+    assert_prefix_invariant(lambda: LevelsMachine(SETTINGS), events)
+    agent = _agent()
+    said = [
+        each for event in events for told_now in agent.tell(event).published(LevelsMapped) for each in told_now.maps
+    ]
+    assert [each.ready for each in said] == [True] * 30 + [False] * 2
+    assert len({zone.confirmed_ts for each in said for zone in each.zones if zone.confirmed_ts > told_at}) > 0
 
 
 def test_a_long_hole_starts_again_cold_and_says_so() -> None:

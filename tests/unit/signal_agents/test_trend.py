@@ -31,7 +31,7 @@ from libs.runtime.machine import Reject
 from libs.runtime.settings import SettingsError, load_settings
 from services.signal_agents.trend.machine import TrendMachine
 from services.signal_agents.trend.settings import Settings
-from services.signal_agents.trend.track import Bounds, Shape
+from services.signal_agents.trend.track import Bounds, Shape, Track
 from tests.playbook import START, Playbook, like
 
 DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[4] / "shared" / "data")) / "ohlcv_1m"
@@ -76,6 +76,10 @@ def _batch(*bars: Bar) -> FeedBars:
 
 def _agent() -> Playbook:
     return Playbook(TrendMachine(SETTINGS), writer="agent.trend")
+
+
+def _track(agent: Playbook) -> Track:
+    return agent.machine.state.tracks["BTC-USDT"]["15m"]
 
 
 def _last_signal(closes: list[float]) -> Signal:
@@ -152,7 +156,7 @@ def test_history_is_never_answered_and_may_come_in_chunks() -> None:
 
 
 def test_one_answer_for_a_batch_sorted_by_instrument() -> None:
-    """All instruments of the decision timeframe are answered together; other timeframes are none of its business."""
+    """All instruments of the entry timeframe are answered together; shorter timeframes are none of its business."""
     agent = _agent()
     agent.tell(_batch(_bar(4, 10.0, "SOL-USDT"), _bar(4, 100.0, "BTC-USDT"), _bar(4, 50.0, "ETH-USDT"))).expect(
         like(AgentSignals, agent_id="trend", end_ts=START + 4 * STEP_15M)
@@ -160,7 +164,8 @@ def test_one_answer_for_a_batch_sorted_by_instrument() -> None:
     assert [each.instrument for each in agent.only(AgentSignals).signals] == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]
     agent.tell(_batch(_bar(61, 100.0, timeframe="1m"))).expect()
     agent.tell(FeedHistory(instrument="BTC-USDT", timeframe="1h", bars=(_bar(9, 1.0, timeframe="1h"),))).expect()
-    assert agent.machine.state.tracks["BTC-USDT"].ema_slow.age == 1
+    assert _track(agent).ema_slow.age == 1
+    assert set(agent.machine.state.tracks["BTC-USDT"]) == {"15m", "1h"}
     hour = _bar(2, 103.0, timeframe="1h")
     agent.tell(_batch(hour, _bar(8, 101.0, "BTC-USDT"))).expect(like(AgentSignals))
     assert [(each.timeframe, each.close_px) for each in agent.only(AgentSignals).signals] == [("15m", 101.0)]
@@ -189,15 +194,15 @@ def test_a_late_history_adds_only_what_is_newer() -> None:
     agent.tell(_history([999.0] * 32 + RISING[42:50], 10)).expect()
     straight.tell(_history(RISING[42:50], 42))
     assert agent.machine.state == straight.machine.state
-    assert agent.machine.state.tracks["BTC-USDT"].ts_close_last == START + 49 * STEP_15M
+    assert _track(agent).ts_close_last == START + 49 * STEP_15M
 
 
 def test_synthetic_bars_count() -> None:
     """A quarter of an hour without trades is a bar like any other."""
     agent = _agent().tell(_history(RISING))
-    age = agent.machine.state.tracks["BTC-USDT"].ema_slow.age
+    age = _track(agent).ema_slow.age
     agent.tell(_batch(_bar(60, RISING[-1], synthetic=True))).expect(like(AgentSignals))
-    assert agent.machine.state.tracks["BTC-USDT"].ema_slow.age == age + 1
+    assert _track(agent).ema_slow.age == age + 1
 
 
 def test_a_backfilled_batch_is_answered_like_any_other() -> None:
@@ -335,9 +340,9 @@ def _recorded_15m(name: str) -> list[Bar]:
 
 
 def test_on_recorded_bars_it_decides_what_talib_decides() -> None:
-    """Over 1,200 recorded 15m bars every opinion is the one that follows from TA-Lib's numbers."""
+    """Over 1,200 recorded 15m bars every opinion of this timeframe alone is the one that follows from TA-Lib's numbers."""
     bars = _recorded_15m("BTCUSDT")
-    machine = TrendMachine(load_settings(Settings).machine())
+    machine = TrendMachine(Settings(trend_timeframes=("15m",)).machine())
     agent = Playbook(machine, writer="agent.trend")
     signals = [agent.tell(_batch(bar)).only(AgentSignals).signals[0] for bar in bars]
     high, low, close = (np.array([getattr(bar, name) for bar in bars]) for name in ("high", "low", "close"))
@@ -349,16 +354,22 @@ def test_on_recorded_bars_it_decides_what_talib_decides() -> None:
     assert [signal.ready for signal in signals] == [False] * 249 + [True] * (len(bars) - 249)
     assert [signal.stance for signal in signals[249:]] == list(expected[249:])
     assert {signal.stance for signal in signals} == {"LONG", "SHORT", "FLAT"}
+    upper, _, lower = talib.BBANDS(close, 20, 2, 2)
+    hist = talib.MACD(close, 12, 26, 9)[2] / talib.ATR(high, low, close, 14)
+    last = {"macd_hist_atr": hist[-1], "bb_pos": ((close - lower) / (upper - lower))[-1]}
+    assert {name: signals[-1].evidence[name] for name in last} == pytest.approx(last)
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is told in BULKHEAD_TREND_... reaches the machine, and survives the trip through the log's `started` event."""
-    monkeypatch.setenv("BULKHEAD_TREND_TIMEFRAME", "1m")
+    assert load_settings(Settings).machine().timeframes == ("15m", "1h", "4h")
+    monkeypatch.setenv("BULKHEAD_TREND_TIMEFRAMES", "1m, 1h,1w")
     monkeypatch.setenv("BULKHEAD_TREND_EMA_FAST_SPAN", "5")
     monkeypatch.setenv("BULKHEAD_TREND_EMA_SLOW_SPAN", "9")
     monkeypatch.setenv("BULKHEAD_TREND_ADX_THRESHOLD", "12.5")
     settings = load_settings(Settings).machine()
     assert settings.shape == Shape(timeframe="1m", ema_fast_span=5, ema_slow_span=9, wilder_n=14)
+    assert settings.higher == ("1h", "1w")
     assert settings.bounds == Bounds(adx_threshold=12.5, rsi_overbought=70.0)
     assert msgspec.convert(msgspec.to_builtins(settings), TrendMachine.Settings, strict=False) == settings
 
@@ -366,7 +377,10 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
 @pytest.mark.parametrize(
     ("variable", "value", "wish"),
     [
-        ("BULKHEAD_TREND_TIMEFRAME", "5m", "'1m', '15m', '1h', '4h', '1d' or '1w'"),
+        ("BULKHEAD_TREND_TIMEFRAMES", "5m", "'1m', '15m', '1h', '4h', '1d' or '1w'"),
+        ("BULKHEAD_TREND_TIMEFRAMES", "1h,15m", "must be named once each, shortest first"),
+        ("BULKHEAD_TREND_TIMEFRAMES", "1h,1h", "must be named once each, shortest first"),
+        ("BULKHEAD_TREND_TIMEFRAMES", ",", "at least 1 item"),
         ("BULKHEAD_TREND_EMA_SLOW_SPAN", "20", "must be greater than the fast span, which is 20"),
         ("BULKHEAD_TREND_WILDER_N", "1", "greater than or equal to 2"),
         ("BULKHEAD_TREND_RSI_OVERBOUGHT", "50", "greater than 50"),

@@ -15,7 +15,7 @@ import talib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.trading.indicators import ADX, ATR, EMA, MAGNITUDE_MAX, RSI, Indicator, series
+from libs.trading.indicators import ADX, ATR, EMA, MACD, MAGNITUDE_MAX, RSI, Bollinger, Indicator, series
 
 REL_MAX = 1e-12
 SEEDS = range(24)
@@ -56,13 +56,28 @@ def _pairs(bars: Bars, n: int) -> list[tuple[Indicator, tuple[list[float], ...],
     ]
 
 
-def _assert_equal(name: str, ours: list[float | None], theirs: np.ndarray) -> None:
+def _lines(close: np.ndarray, n: int) -> list[tuple[str, list[float | None], np.ndarray]]:
+    """Each line of MACD and of the bands over `close`: its name, our values by the fold, and TA-Lib's."""
+    macd, bands = MACD.of(n, 2 * n + 2, max(2, n // 2)), Bollinger(n, 2.5)
+    rows: list[tuple[float | None, ...]] = []
+    for px in close.tolist():
+        macd.update(px)
+        bands.update(px)
+        rows.append((macd.value, macd.signal.value, macd.histogram, bands.upper, bands.value, bands.lower))
+    names = ("MACD", "signal", "histogram", "upper", "middle", "lower")
+    theirs = (*talib.MACD(close, n, 2 * n + 2, max(2, n // 2)), *talib.BBANDS(close, n, 2.5, 2.5))
+    return [(name, list(ours), line) for name, ours, line in zip(names, zip(*rows, strict=True), theirs, strict=True)]
+
+
+def _assert_equal(name: str, ours: list[float | None], theirs: np.ndarray, unit: np.ndarray | None = None) -> None:
+    """Equal from the first value on, each to `REL_MAX` of itself, or of its `unit`."""
     mask = [value is None for value in ours]
     assert mask == list(np.isnan(theirs)), f"{name}: the first value stands on another bar"
     values = np.array([value for value in ours if value is not None])
     expected = theirs[~np.isnan(theirs)]
     # the oracle's zeros (nothing ever moved) are compared absolutely
-    worst = np.max(np.abs(values - expected) / np.where(expected == 0, 1.0, np.abs(expected)), initial=0.0)
+    size = np.abs(expected) if unit is None else unit[~np.isnan(theirs)]
+    worst = np.max(np.abs(values - expected) / np.where(size == 0, 1.0, size), initial=0.0)
     assert worst <= REL_MAX, f"{name}: worst relative difference {worst}"
 
 
@@ -87,12 +102,32 @@ def test_each_bar_equals_talib_on_the_prefix(seed: int) -> None:
             assert indicator.value == last
 
 
+@pytest.mark.parametrize("n", [2, 12, 50])
+@pytest.mark.parametrize("seed", SEEDS)
+def test_macd_and_bands_equal_talib(seed: int, n: int) -> None:
+    """Every line of both is TA-Lib's from its first value on; they cross zero, so what differs is measured by the price."""
+    close = _walk(seed)[2]
+    for name, ours, theirs in _lines(close, n):
+        _assert_equal(name, ours, theirs, close)
+
+
+def test_macd_starts_where_its_slow_average_can() -> None:
+    """With 12, 26 and 9 the first value stands on bar 33, and the fast average was seeded by bars 14 to 25 alone."""
+    close = _walk(7, 60)[2]
+    close[:14] *= 3.0  # bars that only the slow average has seen
+    values = series(MACD(), close.tolist())
+    assert (values[32], values[33]) == (None, pytest.approx(talib.MACD(close, 12, 26, 9)[0][33], rel=REL_MAX))
+
+
 @pytest.mark.parametrize("name", ["BTCUSDT", "ETHUSDT", "SOLUSDT", "XRPUSDT"])
 def test_recorded_bars_equal_talib(name: str) -> None:
     """On recorded Binance bars the numbers are TA-Lib's too."""
+    recorded = _recorded(name)
     for n in (14, 200):
-        for indicator, columns, theirs in _pairs(_recorded(name), n):
+        for indicator, columns, theirs in _pairs(recorded, n):
             _assert_equal(f"{name} {type(indicator).__name__}({n})", series(indicator, *columns), theirs)
+    for line, ours, theirs in _lines(recorded[2], 20):
+        _assert_equal(f"{name} {line}", ours, theirs, recorded[2])
 
 
 def test_a_market_that_does_not_move() -> None:
@@ -103,6 +138,23 @@ def test_a_market_that_does_not_move() -> None:
     assert series(ADX(14), flat, flat, flat)[-1] == talib.ADX(flat, flat, flat, 14)[-1] == 0.0
     assert talib.RSI(flat, 14)[-1] == 0.0
     assert set(series(RSI(14), flat)[14:]) == {50.0}
+    assert series(MACD(), flat)[-1] == 0.0
+
+
+def test_bands_without_width_say_no_position() -> None:
+    """Where nothing moved there is no place between the bands; half way up is another thing."""
+    bands = Bollinger(4)
+    for px in (0.1, 0.3, 0.1, 0.1):
+        assert bands.position is None
+        bands.update(px)
+    assert bands.position == pytest.approx(0.5 - 0.05 / (4 * 0.03**0.5 / 2), rel=REL_MAX)
+    for _ in range(4):
+        bands.update(0.1)
+    assert (bands.lower, bands.value, bands.upper, bands.position) == (0.1, 0.1, 0.1, None)
+    for px, position in ((0.0, 0.0), (1.0, 1.0)):
+        other = Bollinger(4, 3.0**0.5)  # one of four outside is the root of three deviations away
+        series(other, [0.5, 0.5, 0.5, px])
+        assert other.position == pytest.approx(position, abs=REL_MAX)
 
 
 def test_a_market_that_stops_moving() -> None:
@@ -115,8 +167,11 @@ def test_a_market_that_stops_moving() -> None:
 @pytest.mark.parametrize("cut", [0, 1, 13, 14, 15, 27, 28, 300])
 def test_a_snapshot_at_any_bar_changes_nothing(cut: int) -> None:
     """Frozen to JSON and thawed in the middle, an indicator goes on with identical values."""
-    for indicator, columns, _ in _pairs(_walk(3, 400), 14):
-        whole = series(msgspec.structs.replace(indicator), *columns)
+    bars = _walk(3, 400)
+    closes = (bars[2].tolist(),)
+    others: list[tuple[Indicator, tuple[list[float], ...]]] = [(MACD(), closes), (Bollinger(), closes)]
+    for indicator, columns in [*(pair[:2] for pair in _pairs(bars, 14)), *others]:
+        whole = series(msgspec.json.decode(msgspec.json.encode(indicator), type=type(indicator)), *columns)
         first = series(indicator, *(column[:cut] for column in columns))
         thawed = msgspec.json.decode(msgspec.json.encode(indicator), type=type(indicator))
         assert thawed == indicator
@@ -126,7 +181,11 @@ def test_a_snapshot_at_any_bar_changes_nothing(cut: int) -> None:
 @pytest.mark.parametrize("poison", [math.nan, math.inf, -math.inf, 1e101])
 def test_a_number_that_is_none_is_refused(poison: float) -> None:
     """One bad bar must not become a permanent "oversold": it is refused by name and leaves no trace."""
-    for indicator, columns, _ in _pairs(_walk(5, 40), 14):
+    bars = _walk(5, 40)
+    others: list[tuple[Indicator, tuple[list[float], ...]]] = [
+        (each, (bars[2].tolist(),)) for each in (MACD(), Bollinger())
+    ]
+    for indicator, columns in [*(pair[:2] for pair in _pairs(bars, 14)), *others]:
         series(indicator, *columns)
         before = msgspec.json.encode(indicator)
         with pytest.raises(ValueError, match=r"close is (nan|inf|-inf|1e\+101); an indicator takes finite prices only"):
@@ -142,7 +201,10 @@ def test_a_bar_upside_down_is_refused(indicator: Indicator) -> None:
     assert indicator.age == 0
 
 
-@pytest.mark.parametrize(("kind", "name"), [(EMA, "EMA span"), (RSI, "RSI n"), (ATR, "ATR n"), (ADX, "ADX n")])
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [(EMA, "EMA span"), (RSI, "RSI n"), (ATR, "ATR n"), (ADX, "ADX n"), (Bollinger, "Bollinger n")],
+)
 def test_a_period_of_one_bar_is_refused(kind: type, name: str) -> None:
     """An average over one bar is none, in a setting as in a snapshot."""
     with pytest.raises(ValueError, match=f"{name} is 1"):
@@ -152,10 +214,25 @@ def test_a_period_of_one_bar_is_refused(kind: type, name: str) -> None:
         msgspec.json.decode(raw, type=kind)
 
 
-@pytest.mark.parametrize(("indicator", "bars"), [(EMA(20), 100), (RSI(14), 140), (ATR(14), 140), (ADX(14), 140)])
+def test_averages_and_bands_that_make_no_sense_are_refused() -> None:
+    """A fast average slower than the slow one, and bands of no width, in a setting as in a snapshot."""
+    with pytest.raises(ValueError, match="MACD fast span is 26; it must be below the slow one, 26"):
+        MACD.of(26, 26, 9)
+    raw = msgspec.json.encode(MACD()).replace(b":12", b":30")
+    with pytest.raises(msgspec.ValidationError, match="MACD fast span is 30"):
+        msgspec.json.decode(raw, type=MACD)
+    for width in (0.0, -1.0, math.nan, math.inf):
+        with pytest.raises(ValueError, match=f"Bollinger width is {width}"):
+            Bollinger(20, width)
+
+
+@pytest.mark.parametrize(
+    ("indicator", "bars"),
+    [(EMA(20), 100), (RSI(14), 140), (ATR(14), 140), (ADX(14), 140), (MACD(), 175), (Bollinger(), 20)],
+)
 def test_ready_after_the_start_is_forgotten(indicator: Indicator, bars: int) -> None:
     """Decisions may use an EMA after 5 spans and a Wilder indicator after 10 periods, not a bar earlier."""
-    row = (10.0,) if isinstance(indicator, EMA | RSI) else (11.0, 9.0, 10.0)
+    row = (11.0, 9.0, 10.0) if isinstance(indicator, ATR | ADX) else (10.0,)
     for _ in range(bars - 1):
         indicator.update(*row)
     assert not indicator.ready_for_decisions
@@ -167,10 +244,12 @@ def test_ready_after_the_start_is_forgotten(indicator: Indicator, bars: int) -> 
 @given(st.lists(st.tuples(*[st.floats(-MAGNITUDE_MAX, MAGNITUDE_MAX)] * 2), min_size=1, max_size=60))
 def test_whatever_it_accepts_it_can_remember(rows: list[tuple[float, float]]) -> None:
     """No accepted series, however wild, brings NaN or infinity into the state; RSI and ADX stay in [0, 100]."""
-    for indicator in (EMA(3), RSI(3), ATR(3), ADX(3)):
+    for indicator in (EMA(3), RSI(3), ATR(3), ADX(3), MACD.of(2, 4, 2), Bollinger(3)):
         for one, other in rows:
-            indicator.update(*((one,) if isinstance(indicator, EMA | RSI) else (max(one, other), min(one, other), one)))
+            indicator.update(*((max(one, other), min(one, other), one) if isinstance(indicator, ATR | ADX) else (one,)))
         assert msgspec.json.decode(msgspec.json.encode(indicator), type=type(indicator)) == indicator
-        assert all(math.isfinite(part) for part in msgspec.structs.astuple(indicator) if part is not None)
+        parts = msgspec.structs.astuple(indicator)
+        assert all(math.isfinite(part) for part in parts if isinstance(part, float))
+        assert not isinstance(indicator, Bollinger) or indicator.position is None or math.isfinite(indicator.position)
         if isinstance(indicator, RSI | ADX) and indicator.value is not None:
             assert 0.0 <= indicator.value <= 100.0 + 1e-9
