@@ -235,7 +235,7 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
 
 _DEV_DEFAULTS: dict[str, dict[str, str]] = {
     "market-feed": {"BULKHEAD_FEED_STALENESS_MS_MAX": "60000", "BULKHEAD_FEED_ALIVE_WINDOW_MS": "20000"},
-    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m,15m,1h"},
+    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m,15m"},
     "agent-levels": {"BULKHEAD_LEVELS_TIMEFRAME": "1m"},
     "portfolio": {
         "BULKHEAD_PORTFOLIO_STOP_ATR": "6",

@@ -101,7 +101,7 @@ def test_what_the_operator_sets_wins_over_what_is_only_our_taste(tmp_path: Path)
     """A newcomer's stack signals on 1m bars that longer ones confirm, unless told otherwise."""
     settings = StackSettings(home=tmp_path)
     ours = {spec.name: spec.env for spec in service_specs(settings, {})}
-    assert ours["agent-trend"]["BULKHEAD_TREND_TIMEFRAMES"] == "1m,15m,1h"
+    assert ours["agent-trend"]["BULKHEAD_TREND_TIMEFRAMES"] == "1m,15m"
     theirs = {spec.name: spec.env for spec in service_specs(settings, {"BULKHEAD_TREND_TIMEFRAMES": "1h"})}
     assert theirs["agent-trend"]["BULKHEAD_TREND_TIMEFRAMES"] == "1h"
 
