@@ -46,11 +46,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, kw_only=True):
-    """How many decisions a model was asked about and how many it drove; `silent` counts the last askings without any answer."""
+    """How many decisions a model was asked about and how many it drove; `silent` counts the last askings without any answer;
+    `is_disproved`: people were told that it is worse than no advice."""
 
     asked: int = 0
     driven: int = 0
     silent: int = 0
+    is_disproved: bool = False
 
 
 class State(msgspec.Struct, kw_only=True):

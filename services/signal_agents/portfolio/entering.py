@@ -155,6 +155,8 @@ def _settled(
     if desk.state.flatten_reason or not _is_enterable(desk, instrument):
         joint = Joint(False, joint.score, "obstacle")  # paused, held, or to be flattened by now
     counted = judged if judged is not None and judged.outcome == "JUDGED" else None
+    if counted is not None and desk.state.scores.is_disproved(MODEL_ID):
+        counted, failure = None, "disproved"
     desk.state.coverage.asked += 1
     desk.state.coverage.driven += counted is not None
     factor = size_factor(counted, desk.settings.grip, _standing(desk), voices, desk.terms.ttl) if joint.enters else 0.0

@@ -7,6 +7,8 @@
 | tilt, not promoted | as confirm | | | |
 | tilt, promoted | 1 to 3/2, by its weighed evidence | 1/2 to 1, likewise | 0: not entered | 1 |
 
+A model that has been disproved (right less often than a coin, with 95 % confidence) is asked and scored, and not heard any more: "no judgement".
+
 The number is the share of the full risk. In tilt the model's evidence weight x logit(p) is set against the rules' own, and never counts for more
 than half of it (`TILT_CAP`): an insurance against a model that was good until the day it was not.
 """

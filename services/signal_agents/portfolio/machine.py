@@ -26,6 +26,7 @@ from libs.common.messages import (
     AgentScore,
     AgentSignals,
     AgentsScored,
+    AlertRaised,
     EntryJudged,
     EquityChanged,
     ExecutionReport,
@@ -48,7 +49,7 @@ from libs.runtime.machine import CancelTimer, Effect, Publish, Reject
 from services.signal_agents.portfolio import desk as desks
 from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
 from services.signal_agents.portfolio.desk import HOUR, INTENT_TIMER, JUDGE_TIMER, Desk, rest_if_flat
-from services.signal_agents.portfolio.entering import Result, consider, give_up, heard, told, waited
+from services.signal_agents.portfolio.entering import MODEL_ID, Result, consider, give_up, heard, told, waited
 from services.signal_agents.portfolio.exits import Zones
 from services.signal_agents.portfolio.joining import claimed_p, joined
 from services.signal_agents.portfolio.leaving import leave
@@ -198,7 +199,19 @@ class PortfolioMachine:
             return []
         book.told_at = end_ts
         scores: tuple[AgentScore, ...] = book.scores()
-        return [Publish(AgentsScored(end_ts=end_ts, scores=scores))]
+        return [Publish(AgentsScored(end_ts=end_ts, scores=scores)), *self._disproof()]
+
+    def _disproof(self) -> list[Effect]:
+        """Tell people when the record shows that the model is worse than no advice, and when it does not any more; each once."""
+        coverage, is_disproved = self.state.coverage, self.state.scores.is_disproved(MODEL_ID)
+        if is_disproved == coverage.is_disproved:
+            return []
+        coverage.is_disproved = is_disproved
+        if is_disproved:
+            text = f"{MODEL_ID}: its record is worse than a coin's with 95 % confidence: it is scored and not heard any more"
+            return [Publish(AlertRaised(code="MODEL_DISPROVED", severity="ticket", text=text))]
+        text = f"{MODEL_ID}: its record is no longer worse than a coin's: it is heard again"
+        return [Publish(AlertRaised(code="MODEL_HEARD_AGAIN", severity="note", text=text))]
 
     def _judged(self, judged: EntryJudged, now: int) -> list[Effect]:
         if not 0.5 <= judged.p < 1.0:

@@ -19,6 +19,7 @@ RULE_WEIGHT_MIN = 0.1
 """A rule that the operator has named keeps a voice, whatever it has earned; to silence it he takes it off the list."""
 PROMOTION_Z = 1.64
 PROMOTION_VOTES_MIN = 200
+COIN = 0.5
 BPS = 10_000.0
 HELD_MAX = 4
 """Closes of one instrument that may wait for their outcome; more would mean that bars come and never end."""
@@ -68,6 +69,16 @@ class Scorebook(msgspec.Struct, kw_only=True):
         if tally is None or tally.votes < PROMOTION_VOTES_MIN:
             return False
         return self.stack.weight(agent_id) - PROMOTION_Z * self.stack.sd(agent_id) > 0
+
+    def is_disproved(self, agent_id: str) -> bool:
+        """Whether an agent is right less often than a coin with 95 % confidence, on enough votes.
+
+        Not by its weight: of one that always contradicts a rule stacking cannot tell which of the two is wrong.
+        """
+        tally = self.tallies.get(agent_id)
+        if tally is None or tally.votes < PROMOTION_VOTES_MIN:
+            return False
+        return wilson(tally.hits, tally.votes)[1] < COIN
 
     def closed(self, bars: str, end_ts: int, px: float, step: int) -> None:
         """One of `bars` closed at `px`: what waited for it is resolved, and votes about the next one (`step` ns later) may be held."""

@@ -10,6 +10,7 @@ import pytest
 from libs.common.ids import derive_id
 from libs.common.messages import (
     AgentsScored,
+    AlertRaised,
     DecisionsMade,
     EntriesProposed,
     EntryJudged,
@@ -147,6 +148,23 @@ def test_a_model_that_is_long_silent_is_not_waited_for() -> None:
     book.tell(failed(proposal, "overloaded")).expect()
     book.fire(TIMER)
     book.tell(said(5)).expect(like(EntriesProposed), SetTimer(JUDGE, book.now + WAIT))
+
+
+def test_a_model_whose_record_is_worse_than_a_coins_is_not_heard_any_more() -> None:
+    """Two hundred votes, most of them wrong: asked and scored as before, but the rules decide; people are told once."""
+    book = a_portfolio(hearing(denial_cooldown=0, intent_valid=SECOND))
+    codes, px, heard = [], 60_000.0, []
+    for bar in range(1, 260):
+        book.tell(said(bar, opinion(close_px=px)))
+        codes += [alert.code for alert in book.published(AlertRaised)]
+        (proposal,) = book.only(EntriesProposed).proposals
+        book.tell(judgement(proposal, "down", 0.55))
+        heard.append(decision_of(book)[2:])
+        book.fire(TIMER)
+        px += 10.0
+    assert heard[100] == (0.5, "MODEL", "")
+    assert heard[-1] == (1.0, "RULES", "disproved")
+    assert codes == ["MODEL_DISPROVED"]
 
 
 def test_in_shadow_nobody_waits_and_every_vote_is_kept() -> None:

@@ -1,0 +1,1 @@
+"""What the portfolio shows of itself; it touches nothing else of the world."""
