@@ -4,7 +4,7 @@ BIN    := .venv/bin
 WORKERS ?= 3
 STAMP  := .venv/.installed
 
-.PHONY: help install dev test lint sim chaos bench bench-feed bench-exec soak-feed docs lock clean
+.PHONY: help install dev test lint sim chaos bench bench-feed bench-exec bench-decide soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
@@ -14,6 +14,7 @@ help:
 	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
+	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -65,3 +66,6 @@ bench-feed: install
 
 bench-exec: install
 	@$(BIN)/python -m benchmarks.execution
+
+bench-decide: install
+	@$(BIN)/python -m benchmarks.decide
