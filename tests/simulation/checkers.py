@@ -9,12 +9,16 @@ from decimal import Decimal
 from libs.common.codec import decode_from
 from libs.common.messages import (
     Balance,
+    DecisionsMade,
+    EntriesProposed,
+    EntryJudged,
     ExecutionReport,
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
     Message,
     OrderApproved,
+    OrderIntent,
     OrderSubmitting,
     Reconciled,
 )
@@ -24,6 +28,7 @@ from libs.trading.venue_rules import STOP_TYPES
 from tests.simulation.cover import Cover
 from tests.simulation.market import spec
 from tests.simulation.venue_edge import total
+from tests.simulation.votes import Votes
 from tests.simulation.world import CASH, INSTRUMENTS, POSITION_FRACTION_MAX, World
 
 NOT_THERE = ("CANCELED", "REJECTED", "EXPIRED")
@@ -64,6 +69,7 @@ class Checkers:
         self._moment: tuple[int, tuple[Decimal, ...]] | None = None
         self._once_held: set[tuple[tuple[str, Decimal], ...]] = set()
         self.cover = Cover(world)
+        self.votes = Votes()
 
     def after_step(self) -> None:
         """The invariants of every moment."""
@@ -81,7 +87,7 @@ class Checkers:
         if len(fills) > self._fills_seen:
             self._check_money()
             self._fills_seen = len(fills)
-        for complaint in self.cover.complaints():
+        for complaint in (*self.cover.complaints(), *self.votes.complaints):
             raise Broken(complaint)
 
     def _take_acceptances(self) -> None:
@@ -114,6 +120,8 @@ class Checkers:
             case OrderApproved():
                 _hold(message.intent_id not in self._approved, f"intent {message.intent_id} was approved twice")
                 self._approved[message.intent_id] = message
+            case EntriesProposed() | EntryJudged() | DecisionsMade() | OrderIntent():
+                self.votes.take(message)
             case Reconciled():
                 known = _totals(message.balances) in self._once_held
                 _hold(known, f"the account never held what Reconciled says: {message.balances}")
@@ -193,6 +201,8 @@ class Checkers:
             status = self._status.get(intent_id)
             known = status in CLOSED or (status == "UNKNOWN" and approved.instrument in self._quarantined)
             _hold(known, f"approved intent {intent_id} of {approved.instrument} ended as {status}")
+        for complaint in (*self.votes.complaints, *self.votes.undecided()):
+            raise Broken(complaint)
         self._check_books()
         self._check_protection()
         self._check_replay()

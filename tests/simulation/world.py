@@ -1,4 +1,4 @@
-"""The whole stack in one process under one seed: seven services, a venue, a market, and an operator.
+"""The whole stack in one process under one seed: eight services, a venue, a market, and an operator.
 
 The operator says `genesis` once, and in the calm takes the venue's balances for right where a transfer was told to nobody.
 """
@@ -15,10 +15,9 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from libs.common.approval import public_key_hex, sign
 from libs.common.codec import encode
 from libs.common.ids import derive_id
-from libs.common.messages import Answer, BaselineAccepted, GenesisDeclared, Message, MessageSent, OrderApproved
+from libs.common.messages import BaselineAccepted, GenesisDeclared, Message, ModelMode, OrderApproved
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
 from libs.runtime.breaker import BreakerLimits
-from libs.runtime.core import Asked
 from libs.runtime.engine import Append
 from libs.runtime.simulate import Member, Node
 from libs.runtime.simulated_log import Faults, Scheduler, SimulatedLog
@@ -34,12 +33,17 @@ from services.order_executor.machine import OrderExecutorMachine
 from services.risk_gate.contract import CONTRACT as RISK
 from services.risk_gate.limits import Limits as RiskLimits
 from services.risk_gate.machine import RiskMachine
+from services.signal_agents.llm.contract import CONTRACT as LLM
+from services.signal_agents.llm.machine import LlmMachine
+from services.signal_agents.llm.prompt import Params
 from services.signal_agents.portfolio.contract import CONTRACT as PORTFOLIO
+from services.signal_agents.portfolio.leash import Grip
 from services.signal_agents.portfolio.machine import PortfolioMachine
 from services.signal_agents.portfolio.sizing import Limits as SizingLimits
 from services.signal_agents.trend.contract import CONTRACT as TREND
 from services.signal_agents.trend.machine import TrendMachine
 from services.signal_agents.trend.track import Bounds, Shape
+from tests.simulation.edges import ModelEdge, PeopleEdge
 from tests.simulation.incidents import Incidents, draw
 from tests.simulation.market import FeedEdge, spec
 from tests.simulation.plans import Plan, plan_of
@@ -54,28 +58,8 @@ LAST_WORDS = 15 * SECOND
 POSITION_FRACTION_MAX = Decimal("0.20")
 
 
-class PeopleEdge:
-    """The notifier's world: a channel that always works."""
-
-    def __init__(self, scheduler: Scheduler):
-        self._scheduler = scheduler
-
-    def opened(self, node: Node) -> None:
-        """Nothing to connect."""
-
-    def closed(self) -> None:
-        """Nothing to close."""
-
-    def perform(self, asked: Asked, reply: Callable[[Answer], None]) -> None:
-        """Deliver a little later."""
-
-        def sent() -> None:
-            now = self._scheduler.now
-            reply(
-                MessageSent(request_id=asked.request_id, channel="sim", ok=True, detail="", ts_event=now, ts_init=now)
-            )
-
-        self._scheduler.soon(50.0, sent)
+MODES: tuple[ModelMode, ...] = ("confirm", "off", "shadow", "confirm", "tilt")
+"""How the portfolio listens to the model, seed by seed."""
 
 
 class World:
@@ -205,6 +189,9 @@ class World:
             intent_valid=30 * SECOND,
             denial_cooldown=20 * SECOND,
             exit_retry=2_000 * MILLISECOND,
+            hold_max=20 * MINUTE,
+            decay=8 * MINUTE,
+            grip=Grip(mode=MODES[self.seed % len(MODES)], wait=5 * SECOND),
         )
         risk = RiskLimits(
             instruments=INSTRUMENTS,
@@ -227,6 +214,12 @@ class World:
                 self.feed_edge,
             ),
             Member(TREND, TrendMachine, trend),
+            Member(
+                LLM,
+                LlmMachine,
+                LlmMachine.Settings(params=Params(model="sim")),
+                ModelEdge(self.scheduler, self.seed),
+            ),
             Member(PORTFOLIO, PortfolioMachine, portfolio),
             Member(RISK, RiskMachine, risk, seal=seal),
             Member(EXECUTOR, OrderExecutorMachine, self.policy, self.venue_edge),
