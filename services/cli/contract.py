@@ -1,9 +1,9 @@
 """What an operator may say through the command line."""
 
-from libs.common.messages import BaselineAccepted, GenesisDeclared, OperatorCommanded
+from libs.common.messages import BaselineAccepted, GenesisDeclared, MacroOverrideCommanded, OperatorCommanded
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = ()
-PRODUCES = (GenesisDeclared, BaselineAccepted, OperatorCommanded)
+PRODUCES = (GenesisDeclared, BaselineAccepted, MacroOverrideCommanded, OperatorCommanded)
 
 CONTRACT = Contract(service="cli", writer="ops.cli", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

@@ -13,6 +13,8 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     LevelsMapped,
+    MacroOverrideChanged,
+    MacroOverrideCommanded,
     MacroRegimes,
     OperatorCommanded,
     OrderApproved,
@@ -35,6 +37,7 @@ CONSUMES = (
     FeedStatus,
     InstrumentQuarantined,
     InstrumentReleased,
+    MacroOverrideCommanded,
     MacroRegimes,
     LevelsMapped,
     OperatorCommanded,
@@ -42,6 +45,6 @@ CONSUMES = (
     PositionChanged,
     Reconciled,
 )
-PRODUCES = (FlattenOrdered, OrderApproved, OrderDenied, TradingStateChanged)
+PRODUCES = (FlattenOrdered, MacroOverrideChanged, OrderApproved, OrderDenied, TradingStateChanged)
 
 CONTRACT = Contract(service="risk-gate", writer="risk", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

@@ -47,6 +47,7 @@ from libs.common.money import ZERO, to_decimal
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
 from libs.trading.correlation import Comovement
 from services.risk_gate.limits import Limits
+from services.risk_gate.overrides import Overrides
 from services.risk_gate.record import DayStart, RoundTrips
 from services.risk_gate.spreads import Spreads
 
@@ -127,6 +128,7 @@ class View(msgspec.Struct, kw_only=True):
     quarantined: dict[str, list[str]] = {}
     breakers: dict[str, str] = {}
     regimes: dict[str, RegimeSaid] = {}
+    overrides: Overrides = msgspec.field(default_factory=Overrides)
     reconciled: bool | None = None
     reconciled_at: int = 0
     mismatches: int = 0

@@ -58,6 +58,8 @@ from libs.common.messages.models import ModelAnswered
 from libs.common.messages.people import (
     BaselineAccepted,
     GenesisDeclared,
+    MacroOverrideChanged,
+    MacroOverrideCommanded,
     MessageSent,
     OperatorCommanded,
     PersonNotified,
@@ -133,6 +135,8 @@ __all__ = [
     "JournalPosted",
     "LevelMap",
     "LevelsMapped",
+    "MacroOverrideChanged",
+    "MacroOverrideCommanded",
     "MacroRegimes",
     "Mark",
     "Message",
