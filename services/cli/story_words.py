@@ -123,7 +123,7 @@ def _measured(code: str, text: str) -> str:
     match code:
         case "STALE_INTENT":
             return time_of(int(text)) if text.isdigit() else text
-        case "STALE_PRICE":
+        case "STALE_PRICE" | "STALE_SIGNAL":
             return f"{text} ms"
         case _:
             return text

@@ -1,6 +1,7 @@
 """What the risk gate reads and says."""
 
 from libs.common.messages import (
+    AgentSignals,
     BreakerChanged,
     CapitalMoved,
     EquityChanged,
@@ -27,6 +28,7 @@ from libs.common.messages import (
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = (
+    AgentSignals,
     BreakerChanged,
     CapitalMoved,
     EquityChanged,

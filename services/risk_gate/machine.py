@@ -16,6 +16,7 @@ from decimal import localcontext
 from typing import ClassVar
 
 from libs.common.messages import (
+    AgentSignals,
     AlertRaised,
     BreakerChanged,
     CapitalMoved,
@@ -94,7 +95,9 @@ class RiskMachine:
             case FeedMarks():
                 self.state.on_marks(event)
             case FeedBars() | FeedHistory():
-                self.state.on_bars(event.bars, self.settings.correlation_timeframe)
+                self.state.on_bars(event.bars, self.settings)
+            case AgentSignals():
+                self.state.opinions.on_signals(event)
             case CapitalMoved():
                 self.state.on_capital(event)
             case FeedStatus():

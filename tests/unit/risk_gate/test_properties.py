@@ -9,16 +9,21 @@ import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from libs.common.messages import Mark, OrderApproved, OrderDenied
+from libs.common.messages import Mark, Message, OrderApproved, OrderDenied
 from libs.common.timeframe import DAY, MILLISECOND, SECOND
+from services.risk_gate.blackouts import Blackout
 from services.risk_gate.checks import CHECKS
 from services.risk_gate.limits import Limits
+from services.risk_gate.machine import RiskMachine
 from services.risk_gate.record import DayStart, RoundTrips
 from services.risk_gate.view import Account, OrderInFlight, View
 from tests.unit.risk_gate.book import BTC, ETH, LIMITS, NOW, D, entry, failed, mark, opened, spec, trade
+from tests.unit.risk_gate.informed import LISTENING, STORY, day, regime, signals, zone
+from tests.unit.risk_gate.test_overrides import override
 
 TIGHTER_WHEN_LARGER = (
     "stop_distance_min",
+    "stop_atr_min",
     "duplicate_window_ms",
     "correlation_assumed",
     "cooldown_ms",
@@ -35,9 +40,28 @@ NO_LIMIT = (
     "correlation_bars_min",
     "macro",
     "levels",
+    "bars",
+    "bar_timeframe",
+    "signals",
+    "blackouts",
 )
+"""What is no number to be drawn tighter: `drawdown_halt` moves a state, and how a correlation is learnt is no limit. Switches and windows have a
+property of their own."""
+SWITCHES = ("macro", "levels", "bars", "signals")
 NUMERIC = tuple(name for name in Limits.__struct_fields__ if name not in NO_LIMIT)
 INPUTS = ("specs", "marks", "feed_state", "reconciled", "account")
+
+ALWAYS = Blackout("always", weekly=False, start=0, end=2**62)
+WORDS: dict[str, Message] = {
+    "bars": day(),
+    "thin bars": day(volume=0.0001, instrument=ETH),
+    "signals": signals(NOW - SECOND),
+    "bull": regime("BULL"),
+    "bear": regime("BEAR"),
+    "levels": zone(60_500.0, 61_000.0),
+    "override": override(id="ab" * 16),
+}
+"""What the gate may have heard from others, or not."""
 
 quantities = st.decimals(D("0.001"), D("0.2"), places=3)
 prices = st.decimals(D(55_000), D(65_000), places=2)
@@ -54,6 +78,7 @@ def wishes(draw: st.DrawFn) -> Any:
         limit_px=limit,
         ref_px=draw(prices),
         stop_px=draw(st.none() | prices),
+        correlation_id=STORY,
     )
 
 
@@ -87,6 +112,10 @@ def views(draw: st.DrawFn) -> View:
     state.trips = RoundTrips(losses=draw(st.integers(0, 6)), last_loss_at=draw(ago), lost_at={BTC: draw(ago)})
     state.stops = {ETH: D(2_950)} if draw(st.booleans()) else {}
     state.targets = {BTC: draw(prices)} if draw(st.booleans()) else {}
+    gate = RiskMachine(LISTENING)
+    gate.state = state
+    for word in draw(st.sets(st.sampled_from(sorted(WORDS)))):
+        gate.handle(WORDS[word], NOW)
     state.entry_times = [NOW - draw(st.integers(0, 70)) * SECOND for _ in range(draw(st.integers(0, 8)))]
     return state
 
@@ -100,7 +129,7 @@ def limits_and_tighter(draw: st.DrawFn) -> tuple[Limits, Limits]:
         drawn[name] = draw(fractions if is_fraction else st.integers(1, 5_000))
         if name == "order_value_max":
             drawn[name] = D(drawn[name])
-    loose = msgspec.structs.replace(LIMITS, **drawn)
+    loose = msgspec.structs.replace(LISTENING, **drawn)
     name = draw(st.sampled_from(NUMERIC))
     value = getattr(loose, name)
     step = draw(fractions if isinstance(value, Decimal) else st.integers(1, 5_000))
@@ -117,6 +146,26 @@ def test_tightening_a_limit_never_turns_a_denial_into_an_approval(
     """Whatever fails under the loose limits fails under the tighter ones too, check by check."""
     loose, tighter = pair
     assert set(failed(wish, state, loose)) <= set(failed(wish, state, tighter))
+
+
+@settings(max_examples=200, deadline=None)
+@given(wishes(), views(), st.sets(st.sampled_from(SWITCHES)), st.sampled_from((*SWITCHES, "blackouts", "instruments")))
+def test_listening_to_one_more_never_turns_a_denial_into_an_approval(
+    wish: Any, state: View, on: set[str], name: str
+) -> None:
+    """Nor does one more window in which nothing is entered, or one instrument less."""
+    tighter = {**dict.fromkeys(SWITCHES, True), "blackouts": (ALWAYS,), "instruments": (ETH,)}
+    loose = msgspec.structs.replace(LIMITS, **dict.fromkeys(on, True))
+    assert set(failed(wish, state, loose)) <= set(
+        failed(wish, state, msgspec.structs.replace(loose, **{name: tighter[name]}))
+    )
+
+
+def test_every_limit_is_drawn_tighter_or_has_its_reason() -> None:
+    """A new limit cannot stay out of the property by being forgotten."""
+    assert {*NUMERIC, *NO_LIMIT} == set(Limits.__struct_fields__)
+    assert all(isinstance(getattr(LIMITS, name), int | Decimal) for name in NUMERIC)
+    assert set(TIGHTER_WHEN_LARGER) < set(NUMERIC)
 
 
 @settings(max_examples=100, deadline=None)
