@@ -112,8 +112,9 @@ class Settings(ServiceSettings):
         default=False, description="true: no entry inside a zone of turning points, or just under one (docs/levels.md)"
     )
 
-    risk_blackouts: Annotated[tuple[str, ...], NoDecode, Field(max_length=50), Listed] = Field(
+    risk_blackouts: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, max_length=50), Listed] = Field(
         default=(),
+        validate_default=False,
         description="nothing is entered within these times (UTC), separated by commas: every week, like "
         "Fri 20:00-Sun 22:00, or once, like 2026-12-16T18:30/2026-12-16T20:00",
     )
