@@ -53,7 +53,7 @@ REACHES = {
     "stop_atr_min": D(10),
     "stop_atr_max": D(10),
     "day_volume_share_max": D("0.01"),
-    "slippage_max": D("0.02"),
+    "slippage_max": D("0.005"),
     "signal_age_share_max": D("0.003"),
 }
 """The largest value worth drawing, where 1 is far beyond anything that happens."""
