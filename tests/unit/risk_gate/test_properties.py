@@ -86,7 +86,7 @@ def wishes(draw: st.DrawFn) -> Any:
         ord_type="MARKET" if limit is None else "LIMIT",
         limit_px=limit,
         ref_px=draw(prices),
-        stop_px=draw(st.none() | prices),
+        stop_px=draw(st.one_of(prices, prices, prices, st.none())),
         correlation_id=STORY,
     )
 
