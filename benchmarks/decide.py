@@ -16,7 +16,6 @@ import json
 import statistics
 import time
 from collections import deque
-from decimal import Decimal
 from random import Random
 from typing import Any
 
@@ -43,6 +42,7 @@ from libs.runtime.machine import Perform, Publish, Reject, SetTimer
 from libs.runtime.registry import contract_of, machine_of, settings_of
 from services.risk_gate.limits import Limits
 from services.signal_agents.portfolio.settings import Settings as PortfolioSettings
+from tests.simulation.edges import no_model
 from tests.unit.risk_gate.book import equity, mark, marks, reconciled, spec
 
 BEGIN = 1_767_571_200_000_000_000
@@ -84,7 +84,7 @@ class Seat:
 
     def _stamped(self, effect: Publish | Perform, now: int) -> Message:
         self._said += 1
-        message = _unasked(effect.request_id) if isinstance(effect, Perform) else effect.message
+        message = no_model(effect.request_id, now) if isinstance(effect, Perform) else effect.message
         made = derive_id(self.contract.writer, self._said)
         return msgspec.structs.replace(
             message,
@@ -190,25 +190,6 @@ class Floor:
         """Begin to count anew."""
         for seat in self.seats:
             seat.spent = seat.floor = 0.0
-
-
-def _unasked(request_id: str) -> ModelAnswered:
-    return ModelAnswered(
-        request_id=request_id,
-        key="",
-        request="",
-        outcome="FAILED",
-        failure="not_configured",
-        text="",
-        model="",
-        finish="",
-        tokens_in=0,
-        tokens_out=0,
-        cost_usd=Decimal(0),
-        latency_ms=0,
-        http_status=0,
-        retry_after_s=0.0,
-    )
 
 
 def warmed(market: Market, *, waits: bool) -> Floor:

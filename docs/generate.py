@@ -22,7 +22,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.registry import contracts
 from services.order_executor.orders import CLOSED
 from services.order_executor.transitions import TRANSITIONS, Fact
-from services.risk_gate.checks import CHECKS, LEVEL_CHECKS, MACRO_CHECKS
+from services.risk_gate.checks import BAR_CHECKS, CHECKS, LEVEL_CHECKS, MACRO_CHECKS, SIGNAL_CHECKS
 
 HERE = Path(__file__).parent
 NANOSECONDS = re.compile(r"ts(_.*)?|.*_ts|as_of|due|valid_until")
@@ -303,6 +303,10 @@ def checks_page() -> str:
         _check_table(MACRO_CHECKS),
         "Where it listens to the levels agent (`BULKHEAD_RISK_LEVELS`):",
         _check_table(LEVEL_CHECKS),
+        "Where it judges by the bars it hears (`BULKHEAD_RISK_BARS`):",
+        _check_table(BAR_CHECKS),
+        "Where it looks at the opinion behind an entry (`BULKHEAD_RISK_SIGNALS`):",
+        _check_table(SIGNAL_CHECKS),
     ]
     return "\n\n".join(blocks) + "\n"
 

@@ -16,7 +16,6 @@ from rich.text import Text
 from libs.common.ids import derive_id
 from libs.common.messages import AgentScore, AgentsScored, DecisionsMade, TextHeard
 from libs.common.subjects import TOKEN
-from libs.runtime.clock import open_clock
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of
 from services.cli import command
@@ -97,13 +96,7 @@ async def _last_said(place: Place) -> tuple[AgentsScored | None, DecisionsMade |
 
 
 async def _append(place: Place, instrument: str, source: str, text: str, author: str) -> int:
-    clock = open_clock(place.clock_url)
-    async with connected(place, command.USER, api_prefix(contract_of(command.USER))) as bus:
-        try:
-            await clock.connect(command.CLOCK_S_MAX)
-            now = clock.now()
-        finally:
-            await clock.close()
+    async with command.speaking(place) as (bus, now):
 
         def saying(writer: str, tail: int) -> TextHeard:
             text_id = derive_id("text", writer, tail, source, text)

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import getpass
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Literal
 
 import msgspec
@@ -74,14 +75,8 @@ async def accept_balances(place: Place, *, reason: str, author: str, wait_s: flo
     Raises:
         Failure, KeysError, BusError, ClockUnavailable: it is not known to be in the log.
     """
-    clock = open_clock(place.clock_url)
-    async with connected(place, USER, api_prefix(contract_of(USER))) as bus:
-        try:
-            await clock.connect(CLOCK_S_MAX)
-            now = clock.now()
-            seq, said = await append(bus, "ACCEPT", lambda writer, tail: _baseline(writer, reason, author, now, tail))
-        finally:
-            await clock.close()
+    async with speaking(place) as (bus, now):
+        seq, said = await append(bus, "ACCEPT", lambda writer, tail: _baseline(writer, reason, author, now, tail))
         return _accepted(seq, said, await _comparison_after(bus, seq, wait_s))
 
 
@@ -91,18 +86,28 @@ async def say(place: Place, word: Word, *, reason: str, author: str, wait_s: flo
     Raises:
         Failure, KeysError, BusError, ClockUnavailable: it is not known to be in the log.
     """
+    async with speaking(place) as (bus, now):
+        seq, said = await append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
+        answer = await answer_to(bus, said.id, seq, wait_s)
+        state = await _trading_state(bus)
+    return _outcome(word, seq, said, answer, state)
+
+
+@asynccontextmanager
+async def speaking(place: Place) -> AsyncIterator[tuple[Bus, int]]:
+    """The bus as the operator's writer may use it, and the time (ns) of the clock that the services follow.
+
+    Raises:
+        Failure, KeysError, BusError, ClockUnavailable
+    """
     clock = open_clock(place.clock_url)
-    api = api_prefix(contract_of(USER))
-    async with connected(place, USER, api) as bus:
+    async with connected(place, USER, api_prefix(contract_of(USER))) as bus:
         try:
             await clock.connect(CLOCK_S_MAX)
             now = clock.now()
-            seq, said = await append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
         finally:
             await clock.close()
-        answer = await _answer_to(bus, said.id, seq, wait_s)
-        state = await _trading_state(bus)
-    return _outcome(word, seq, said, answer, state)
+        yield bus, now
 
 
 def operator_name() -> str:
@@ -114,10 +119,10 @@ def operator_name() -> str:
 
 
 async def append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
-    """Append what `saying(writer, tail)` makes of the operator's place in the log; `word` names it where that fails.
+    """Put what `saying` makes of the writer and its tail into the log; returns its seq, and it.
 
     Raises:
-        Failure: it is not known to be in the log.
+        Failure: it is not known to be there.
     """
     writer = contract_of(USER).writer
     prefix = writer_filter(writer)
@@ -125,9 +130,9 @@ async def append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> 
         last = await bus.last_under(prefix)
         tail = 0 if last is None else last.seq
         said = saying(writer, tail)
-        append = Append(subject_of(said), encode(said), said, tail)
+        entry = Append(subject_of(said), encode(said), said, tail)
         try:
-            return await bus.append(append, prefix, {"traceparent": traceparent(said)}), said
+            return await bus.append(entry, prefix, {"traceparent": traceparent(said)}), said
         except Fenced:  # somebody else has spoken in between: say it again after him
             continue
         except AppendUnknown:
@@ -196,7 +201,7 @@ def _accepted(seq: int, said: Message, found: Reconciled | None) -> Accepted:
     return Accepted(seq=seq, id=said.id, answered=found is not None, clean=found is not None and found.clean, text=text)
 
 
-async def _answer_to(bus: Bus, command_id: str, seq: int, wait_s: float) -> Message | None:
+async def answer_to(bus: Bus, command_id: str, seq: int, wait_s: float) -> Message | None:
     """What the gate derived from the command; None if it has not within `wait_s`."""
     until, from_seq = time.monotonic() + wait_s, seq + 1
     while True:

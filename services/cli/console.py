@@ -24,6 +24,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    MacroOverrideChanged,
     MacroRegimes,
     Message,
     OperatorCommanded,
@@ -263,6 +264,14 @@ def _(message: GenesisDeclared) -> Text:
 @_said.register
 def _(message: OperatorCommanded) -> Text:
     return Text(f"{message.author} commands {message.command}: {message.reason}", style="bold")
+
+
+@_said.register
+def _(message: MacroOverrideChanged) -> Text:
+    style = "bold yellow" if message.state == "IN_FORCE" else "dim"
+    return Text.assemble(
+        f"the override of {message.author} for {message.side} {message.instrument} is ", (message.state, style)
+    )
 
 
 @_said.register

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,17 +13,22 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from libs.common.messages import MacroOverrideChanged, Side
 from libs.runtime.adapter import LogEntry
+from services.cli import override as overriding
 from services.cli import trace
-from services.cli.answering import answering, show
-from services.cli.exit_codes import FINDING, POINTER, Failure
+from services.cli.answering import answering, show, tell_failure
+from services.cli.command import operator_name
+from services.cli.exit_codes import FINDING, NOT_YET, POINTER, Failure
 from services.cli.place import find_place
+from services.cli.saying import day_and_time_of
 from services.cli.verdicts import EXEMPT, Verdict, headroom_of, newest_verdicts, verdict_json, verdicts_on
 
 app = typer.Typer(help="What the risk gate decided, and why.", epilog=POINTER, no_args_is_help=True)
 
 Home = Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
+HOURS_MAX = 168
 Dump = Annotated[Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")]
 
 
@@ -64,6 +70,64 @@ def headroom(ctx: typer.Context, home: Home = None, from_file: Dump = None, as_j
     for verdict in found:
         show(_headline(verdict), as_json)
         show(_table(verdict, numbers_only=True), as_json)
+
+
+@app.command(epilog=POINTER)
+def override(
+    ctx: typer.Context,
+    instrument: Annotated[str, typer.Argument(metavar="[INSTRUMENT]", help="Like BTC-USDT.")] = "",
+    side: Annotated[str, typer.Option(metavar="BUY|SELL", help="The side of the entries.")] = "BUY",
+    hours: Annotated[float, typer.Option(min=0.01, max=HOURS_MAX, help="For how long; a week at most.")] = 24.0,
+    reason: Annotated[str, typer.Option(help="Why; it stands in the log for ever.", show_default=False)] = "",
+    author: Annotated[str, typer.Option(help="Who says so (default: this user).", show_default=False)] = "",
+    revoke: Annotated[bool, typer.Option("--revoke", help="End the one that is in force.")] = False,
+    listed: Annotated[bool, typer.Option("--list", help="Only say which are in force.")] = False,
+    wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds to wait for the answer.")] = 10.0,
+    home: Home = None,
+    from_file: Dump = None,
+    as_json: Json = False,
+) -> None:
+    """Let entries go against the weekly regime for a while, at a quarter of the risk; never where nobody knows the regime."""
+    if listed:
+        with answering(as_json), _log(home or ctx.obj, from_file) as log:
+            found = overriding.in_force(log)
+        show(found if as_json else _overrides(found), as_json)
+        return
+    if not instrument or not reason.strip():
+        raise typer.BadParameter("name an instrument and say why (--reason), or ask with --list")
+    if side not in ("BUY", "SELL"):
+        raise typer.BadParameter("want BUY or SELL", param_hint="--side")
+    wish = overriding.Wish(instrument, _side(side), 0.0 if revoke else hours, reason, author or operator_name())
+    with answering(as_json):
+        outcome = asyncio.run(overriding.ask(find_place(home or ctx.obj), wish, wait_s=wait))
+    show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
+    if not outcome.answered:
+        tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
+        raise typer.Exit(NOT_YET)
+    if not outcome.taken:
+        tell_failure("nothing has changed", "see above why; `bulkhead risk override --list` says what is in force")
+        raise typer.Exit(FINDING)
+
+
+def _side(given: str) -> Side:
+    return "BUY" if given == "BUY" else "SELL"
+
+
+def _overrides(found: Sequence[MacroOverrideChanged]) -> RenderableType:
+    if not found:
+        return Text("no override is in force")
+    table = Table("instrument", "side", "until", "author", "reason", "id", box=None, pad_edge=False)
+    for each in found:
+        row = (
+            each.instrument,
+            each.side,
+            day_and_time_of(each.valid_until),
+            each.author,
+            each.reason,
+            each.override_id,
+        )
+        table.add_row(*map(Text, row))
+    return table
 
 
 @contextmanager

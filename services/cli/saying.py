@@ -22,6 +22,11 @@ def time_of(ts: int) -> str:
     return f"{at:%H:%M:%S}.{ts % SECOND_NS // MILLISECOND_NS:03d}"
 
 
+def day_and_time_of(ts: int) -> str:
+    """An instant (ns) as people write it, for what is not of today."""
+    return f"{datetime.fromtimestamp(ts // SECOND_NS, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 @singledispatch
 def said(message: Message, instruments: tuple[str, ...]) -> tuple[str, Details]:
     """A headline, and lines of detail; of `instruments` only, if there are any."""

@@ -250,6 +250,9 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_RISK_COOLDOWN_MS": "300000",
         "BULKHEAD_RISK_LOSSES_PAUSE_MS": "1800000",
         "BULKHEAD_RISK_MACRO": "false",
+        "BULKHEAD_RISK_BAR_TIMEFRAME": "1m",
+        "BULKHEAD_RISK_STOP_ATR_MAX": "12",
+        "BULKHEAD_RISK_SIGNAL_AGE_SHARE_MAX": "0.5",
     },
 }
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on

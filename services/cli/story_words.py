@@ -26,6 +26,8 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    MacroOverrideChanged,
+    MacroOverrideCommanded,
     MessageSent,
     OperatorCommanded,
     OrderAnswered,
@@ -50,7 +52,7 @@ from libs.common.messages import (
     VenueReported,
 )
 from services.cli import agent_words  # noqa: F401  its words are said by the same function
-from services.cli.saying import Details, said, time_of
+from services.cli.saying import Details, day_and_time_of, said, time_of
 
 
 @said.register
@@ -121,7 +123,7 @@ def _measured(code: str, text: str) -> str:
     match code:
         case "STALE_INTENT":
             return time_of(int(text)) if text.isdigit() else text
-        case "STALE_PRICE":
+        case "STALE_PRICE" | "STALE_SIGNAL":
             return f"{text} ms"
         case _:
             return text
@@ -285,6 +287,22 @@ def _(message: Reconciled, instruments: tuple[str, ...]) -> tuple[str, Details]:
 @said.register
 def _(message: OperatorCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"{message.author} says {message.command}: {message.reason}", ()
+
+
+@said.register
+def _(message: MacroOverrideCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    what = f"{message.side} {message.instrument}"
+    if message.command == "REVOKE":
+        return f"{message.author} revokes the override for {what}: {message.reason}", ()
+    until = day_and_time_of(message.valid_until)
+    return f"{message.author} lets {what} go against the weekly regime until {until}: {message.reason}", ()
+
+
+@said.register
+def _(message: MacroOverrideChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    headline = f"the override for {message.side} {message.instrument} is {message.state}"
+    lines = [f"override {message.override_id} by {message.author} until {day_and_time_of(message.valid_until)}"]
+    return headline, [*lines, f"entries approved under it: {message.uses}"]
 
 
 @said.register

@@ -13,6 +13,7 @@ import msgspec
 from libs.common.messages import InstrumentSpec, OrderIntent
 from libs.common.money import ZERO, plain
 from services.risk_gate.limits import Limits
+from services.risk_gate.overrides import RISK_SHARE, MacroOverride
 from services.risk_gate.view import OrderInFlight, View
 
 NUMBER_MIN = Decimal("1E-12")
@@ -111,14 +112,30 @@ class Case(msgspec.Struct, frozen=True):
 
     @property
     def risk_share(self) -> Decimal:
-        """How much of the usual risk a trade may take: half once the drawdown has reached its first stage, half without a regime."""
+        """How much of the usual risk a trade may take.
+
+        Half once the drawdown has reached its first stage, half without a regime, a quarter against it by an operator's word.
+        """
         share = Decimal(1)
         if self.drawdown is None or self.drawdown >= self.limits.drawdown_half_risk:
             share /= 2
         regime = self.view.regimes.get(self.intent.instrument)
         if self.limits.macro and (regime is None or regime.state == "NEUTRAL"):
             share /= 2
-        return share
+        return share if self.override is None else share * RISK_SHARE
+
+    @property
+    def is_against_regime(self) -> bool:
+        """Long in a bear market, or short in a bull market."""
+        said, against = self.view.regimes.get(self.intent.instrument), "BEAR" if self.intent.side == "BUY" else "BULL"
+        return said is not None and said.state == against
+
+    @property
+    def override(self) -> MacroOverride | None:
+        """The operator's word that this entry needs and has; None where the regime does not stand against it, too."""
+        if not self.limits.macro or self.intent.reduce_only or not self.is_against_regime:
+            return None
+        return self.view.overrides.in_force(self.intent.instrument, self.intent.side, self.now)
 
     def correlation(self, a: str, b: str) -> float:
         """Of two instruments; what is not known well enough is assumed to be high."""

@@ -1,6 +1,7 @@
 """What the risk gate reads and says."""
 
 from libs.common.messages import (
+    AgentSignals,
     BreakerChanged,
     CapitalMoved,
     EquityChanged,
@@ -13,6 +14,8 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     LevelsMapped,
+    MacroOverrideChanged,
+    MacroOverrideCommanded,
     MacroRegimes,
     OperatorCommanded,
     OrderApproved,
@@ -25,6 +28,7 @@ from libs.common.messages import (
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = (
+    AgentSignals,
     BreakerChanged,
     CapitalMoved,
     EquityChanged,
@@ -35,6 +39,7 @@ CONSUMES = (
     FeedStatus,
     InstrumentQuarantined,
     InstrumentReleased,
+    MacroOverrideCommanded,
     MacroRegimes,
     LevelsMapped,
     OperatorCommanded,
@@ -42,6 +47,6 @@ CONSUMES = (
     PositionChanged,
     Reconciled,
 )
-PRODUCES = (FlattenOrdered, OrderApproved, OrderDenied, TradingStateChanged)
+PRODUCES = (FlattenOrdered, MacroOverrideChanged, OrderApproved, OrderDenied, TradingStateChanged)
 
 CONTRACT = Contract(service="risk-gate", writer="risk", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

@@ -8,6 +8,9 @@ from libs.common.timeframe import MILLISECOND
 from services.risk_gate.case import MISSING, Case, shown
 from services.risk_gate.findings import Finding, at_most
 
+LIMIT_CHARS_MAX = 280
+"""A verdict stands in the log with every check: a long list of windows is cut."""
+
 
 def quarantined(case: Case) -> Finding:
     """No order of unknown fate."""
@@ -41,6 +44,14 @@ def no_risk_state(case: Case) -> Finding:
     """There is an equity to take fractions of."""
     account = case.view.account
     return Finding(case.equity is not None, MISSING if account is None else shown(account.equity), "equity > 0")
+
+
+def blackout(case: Case) -> Finding:
+    """Not within a time in which nothing is entered (`BULKHEAD_RISK_BLACKOUTS`)."""
+    windows = case.limits.blackouts
+    within = next((window.text for window in windows if window.covers(case.now)), None)
+    limit = f"outside {', '.join(window.text for window in windows)}" if windows else "no window is set"
+    return Finding(within is None, "outside" if within is None else f"within {within}", limit[:LIMIT_CHARS_MAX])
 
 
 def trading_state(case: Case) -> Finding:

@@ -10,6 +10,8 @@ from decimal import Decimal
 
 import msgspec
 
+from services.risk_gate.blackouts import Blackout
+
 
 class Limits(msgspec.Struct, frozen=True, kw_only=True):
     """What the gate holds an intent against; equality with a limit is allowed, except where a line says otherwise.
@@ -22,7 +24,10 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     the gate halts once it reaches `drawdown_halt`, and then has everything sold if `drawdown_flatten`; from `drawdown_half_risk` on a trade
     may risk half of `loss_fraction_max`. `daily_loss_max` is of the equity at 00:00 UTC, reaching it is too much. The last comparison with
     the venue may be `reconciled_age_ms_max` old. `macro` lets the weekly regime judge too: no entry against it, none while it is
-    UNKNOWN, and half the risk while it is NEUTRAL. `levels` lets support and resistance judge: no entry inside a zone, or just under one.
+    UNKNOWN, and half the risk while it is NEUTRAL. `levels` lets support and resistance judge: no entry inside a zone, or just under one. Nothing is entered within one of the
+    `blackouts`. `bars` lets closed bars of `bar_timeframe` judge: a stop is `stop_atr_min` to `stop_atr_max` ATR away, an order at most
+    `day_volume_share_max` of what is traded in a day, and a market order expected to pay at most `slippage_max` (a fraction of the mark) more than
+    the mark. `signals` lets the opinion behind an entry judge: it is at most `signal_age_share_max` of its own bar's length old.
     """
 
     instruments: tuple[str, ...]
@@ -63,3 +68,12 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     intent_memory_hours: int = 48
     macro: bool = False
     levels: bool = False
+    blackouts: tuple[Blackout, ...] = ()
+    bars: bool = False
+    bar_timeframe: str = "15m"
+    stop_atr_min: Decimal = Decimal("0.5")
+    stop_atr_max: Decimal = Decimal(5)
+    day_volume_share_max: Decimal = Decimal("0.001")
+    slippage_max: Decimal = Decimal("0.005")
+    signals: bool = False
+    signal_age_share_max: Decimal = Decimal("0.25")

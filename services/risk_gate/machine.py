@@ -7,7 +7,7 @@ Facts change the view, intents are held against it, operators and the drawdown m
     HALTED    exits only               RESUME (with a reason) ──▶ ACTIVE
 
 The drawdown halts once when it reaches its limit, and has everything sold where the settings say so. An operator who resumes is not halted again before it has recovered and fallen
-anew; entries stay denied (DRAWDOWN) meanwhile. No key is known here: approvals leave unsigned and the shell seals them.
+anew; entries stay denied (DRAWDOWN) meanwhile. An operator's word against the weekly regime is `overrides`' business. No key is known here: approvals leave unsigned and the shell seals them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from decimal import localcontext
 from typing import ClassVar
 
 from libs.common.messages import (
+    AgentSignals,
     AlertRaised,
     BreakerChanged,
     CapitalMoved,
@@ -30,6 +31,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     LevelsMapped,
+    MacroOverrideCommanded,
     MacroRegimes,
     Message,
     OperatorCommanded,
@@ -38,6 +40,7 @@ from libs.common.messages import (
     OrderIntent,
     PositionChanged,
     Reconciled,
+    TimerFired,
     TradingState,
     TradingStateChanged,
 )
@@ -46,6 +49,7 @@ from libs.runtime.machine import Effect, Publish
 from services.risk_gate.case import Case
 from services.risk_gate.checks import evaluate
 from services.risk_gate.limits import Limits
+from services.risk_gate.overrides import used
 from services.risk_gate.view import ARITHMETIC, View
 
 AUTHOR = "risk-gate"
@@ -69,11 +73,16 @@ class RiskMachine:
         with localcontext(ARITHMETIC):
             match event:
                 case OrderIntent():
-                    return [self._judge(event, now)]
+                    return self._judge(event, now)
                 case EquityChanged():
                     return self._on_equity(event)
                 case OperatorCommanded():
                     return self._on_command(event)
+                case MacroOverrideCommanded():
+                    limits = self.settings
+                    return self.state.overrides.on_command(event, limits.instruments, limits.macro, now)
+                case TimerFired():
+                    return self.state.overrides.on_timer(event, now)
                 case Reconciled():
                     return self._on_reconciled(event)
                 case BreakerChanged():
@@ -86,7 +95,9 @@ class RiskMachine:
             case FeedMarks():
                 self.state.on_marks(event)
             case FeedBars() | FeedHistory():
-                self.state.on_bars(event.bars, self.settings.correlation_timeframe)
+                self.state.on_bars(event.bars, self.settings)
+            case AgentSignals():
+                self.state.opinions.on_signals(event)
             case CapitalMoved():
                 self.state.on_capital(event)
             case FeedStatus():
@@ -106,17 +117,19 @@ class RiskMachine:
 
     # --- verdicts -----------------------------------------------------------------------------------------------
 
-    def _judge(self, intent: OrderIntent, now: int) -> Effect:
+    def _judge(self, intent: OrderIntent, now: int) -> list[Effect]:
         self.state.forget(self.settings, now)
         checks = evaluate(intent, self.state, self.settings, now)
         reasons = tuple(check.code for check in checks if not check.passed)
         self.state.remember_intent(intent.intent_id, self.settings, now)
         if reasons:
-            return Publish(_denied(intent, reasons, checks))
+            return [Publish(_denied(intent, reasons, checks))]
         valid_until = min(intent.valid_until, now + self.settings.approval_ttl_ms * MILLISECOND)
-        order = Case(intent, self.state, self.settings, now).order_in_flight(valid_until)
-        self.state.remember_approval(intent, order, now)
-        return Publish(_approved(intent, valid_until, checks))
+        case = Case(intent, self.state, self.settings, now)
+        self.state.remember_approval(intent, case.order_in_flight(valid_until), now)
+        override = case.override
+        told = [] if override is None else [used(override, intent)]
+        return [Publish(_approved(intent, valid_until, checks)), *told]
 
     def _on_reconciled(self, event: Reconciled) -> list[Effect]:
         unanswered = self.state.on_reconciled(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from libs.common.timeframe import DAY
 from services.risk_gate.case import MISSING, Case
 from services.risk_gate.findings import Finding
+from services.risk_gate.overrides import RISK_SHARE
 
 REGIME_AGE_MAX = 8 * DAY
 """The macro agent repeats itself with every closed day: what is older than a week comes from one that is dead."""
@@ -22,7 +23,9 @@ def macro_unknown(case: Case) -> Finding:
 
 
 def macro_counter_trend(case: Case) -> Finding:
-    """Long in a bear market or short in a bull market; that nothing is known is the other check's to say."""
+    """Long in a bear market or short in a bull market, unless an operator's override is in force; that nothing is known is the other check's to say."""
     said, against = case.view.regimes.get(case.intent.instrument), "BEAR" if case.intent.side == "BUY" else "BULL"
-    state = MISSING if said is None else said.state
-    return Finding(state != against, state, f"not {against}")
+    state, override = MISSING if said is None else said.state, case.override
+    if override is not None:
+        return Finding(True, f"{state}, {override.shown}", f"not {against}, or an override at {RISK_SHARE} of the risk")
+    return Finding(not case.is_against_regime, state, f"not {against}")

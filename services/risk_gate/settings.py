@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
+from pydantic_settings import NoDecode
 
 from libs.common.messages import Message, Timeframe
-from libs.runtime.settings import Instruments, ServiceSettings
+from libs.runtime.settings import Instruments, Listed, ServiceSettings
+from services.risk_gate.blackouts import parse_blackout
 from services.risk_gate.limits import Limits
 from services.risk_gate.machine import RiskMachine
 from services.risk_gate.signer import load_signing_key, sealer
@@ -110,17 +112,52 @@ class Settings(ServiceSettings):
         default=False, description="true: no entry inside a zone of turning points, or just under one (docs/levels.md)"
     )
 
+    risk_blackouts: Annotated[tuple[str, ...], NoDecode, Field(min_length=1, max_length=50), Listed] = Field(
+        default=(),
+        validate_default=False,
+        description="nothing is entered within these times (UTC), separated by commas: every week, like "
+        "Fri 20:00-Sun 22:00, or once, like 2026-12-16T18:30/2026-12-16T20:00",
+    )
+    risk_bars: bool = Field(
+        default=True, description="stops in ATR, the share of a day's volume and slippage are judged by bars"
+    )
+    risk_bar_timeframe: Timeframe = Field(
+        default="15m", description="of these bars; set it to what the entries are timed by (BULKHEAD_TREND_TIMEFRAME)"
+    )
+    risk_stop_atr_min: Decimal = Field(default=Decimal("0.5"), ge=0, le=50, description="nearest stop, in ATR")
+    risk_stop_atr_max: Decimal = Field(default=Decimal(5), gt=0, le=50, description="farthest stop, in ATR")
+    risk_day_volume_share_max: Fraction = Field(
+        default=Decimal("0.001"), description="largest order, of what is traded in 24 hours"
+    )
+    risk_slippage_max: Fraction = Field(
+        default=Decimal("0.005"), description="what a market order may be expected to pay beyond the mark"
+    )
+    risk_signals: bool = Field(
+        default=True, description="an entry must follow from an opinion of an agent that is still young"
+    )
+    risk_signal_age_share_max: Fraction = Field(
+        default=Decimal("0.25"), description="how old that may be, of the length of its bar"
+    )
+
+    @field_validator("risk_blackouts")
+    @classmethod
+    def _are_windows(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for text in value:
+            parse_blackout(text)
+        return value
+
     @field_validator("risk_signing_key_file")
     @classmethod
     def _is_usable(cls, value: Path) -> Path:
         load_signing_key(value)
         return value
 
-    @field_validator("risk_stop_distance_max", "risk_drawdown_entry_max", "risk_drawdown_halt")
+    @field_validator("risk_stop_distance_max", "risk_stop_atr_max", "risk_drawdown_entry_max", "risk_drawdown_halt")
     @classmethod
     def _is_not_below(cls, value: Decimal, info: ValidationInfo) -> Decimal:
         lower = {
             "risk_stop_distance_max": "risk_stop_distance_min",
+            "risk_stop_atr_max": "risk_stop_atr_min",
             "risk_drawdown_entry_max": "risk_drawdown_half_risk",
             "risk_drawdown_halt": "risk_drawdown_entry_max",
         }
@@ -131,8 +168,9 @@ class Settings(ServiceSettings):
 
     def machine(self) -> RiskMachine.Settings:
         """The part that can change a verdict."""
-        named = {name: getattr(self, f"risk_{name}") for name in Limits.__struct_fields__ if name != "instruments"}
-        return Limits(instruments=self.instruments, **named)
+        apart = ("instruments", "blackouts")
+        named = {name: getattr(self, f"risk_{name}") for name in Limits.__struct_fields__ if name not in apart}
+        return Limits(instruments=self.instruments, blackouts=tuple(map(parse_blackout, self.risk_blackouts)), **named)
 
     def seal(self) -> Callable[[Message], Message]:
         """What the live shell passes every output through; the key stays in here.

@@ -46,7 +46,10 @@ from libs.common.messages import (
 from libs.common.money import ZERO, to_decimal
 from libs.common.timeframe import HOUR, MILLISECOND, MINUTE, SECOND
 from libs.trading.correlation import Comovement
+from services.risk_gate.activity import Activities
 from services.risk_gate.limits import Limits
+from services.risk_gate.opinions import Opinions
+from services.risk_gate.overrides import Overrides
 from services.risk_gate.record import DayStart, RoundTrips
 from services.risk_gate.spreads import Spreads
 
@@ -127,6 +130,7 @@ class View(msgspec.Struct, kw_only=True):
     quarantined: dict[str, list[str]] = {}
     breakers: dict[str, str] = {}
     regimes: dict[str, RegimeSaid] = {}
+    overrides: Overrides = msgspec.field(default_factory=Overrides)
     reconciled: bool | None = None
     reconciled_at: int = 0
     mismatches: int = 0
@@ -139,6 +143,8 @@ class View(msgspec.Struct, kw_only=True):
     spreads: dict[str, Spreads] = {}
     day_start: DayStart = msgspec.field(default_factory=DayStart)
     trips: RoundTrips = msgspec.field(default_factory=RoundTrips)
+    activities: Activities = msgspec.field(default_factory=Activities)
+    opinions: Opinions = msgspec.field(default_factory=Opinions)
     comovement: Comovement = msgspec.field(default_factory=lambda: Comovement(timeframe="1h"))
 
     # --- facts in -----------------------------------------------------------------------------------------------
@@ -224,11 +230,12 @@ class View(msgspec.Struct, kw_only=True):
         elif px is not None:
             self.day_start.on_capital(event.amount * px)
 
-    def on_bars(self, bars: Iterable[Bar], timeframe: str) -> None:
-        """Closed bars tell which instruments move together; with another timeframe everything is learnt anew."""
-        if self.comovement.timeframe != timeframe:
-            self.comovement = Comovement(timeframe=timeframe)
+    def on_bars(self, bars: Iterable[Bar], limits: Limits) -> None:
+        """Closed bars tell what moves together, how far, and how much is traded; with another timeframe all is learnt anew."""
+        if self.comovement.timeframe != limits.correlation_timeframe:
+            self.comovement = Comovement(timeframe=limits.correlation_timeframe)
         self.comovement.observe(bars)
+        self.activities.observe(bars, limits.bar_timeframe)
 
     def on_reconciled(self, event: Reconciled) -> list[str]:
         """The latest comparison with the venue counts, not the best one. Returns the intents now known to have become no order."""

@@ -404,6 +404,28 @@ async def test_an_operator_halts_and_resumes(stack: NatsStack) -> None:
     assert (changed["type"], changed["author"]) == (TradingStateChanged.__struct_config__.tag, "ada")
 
 
+async def test_an_operator_overrides_the_regime_and_revokes(stack: NatsStack) -> None:
+    """The gate answers with the override's id; it is listed until it is revoked, and what the gate refuses is a finding."""
+    said = ("risk", "override", "BTC-USDT", "--author", "ada", "--wait", "30", "--reason")
+    async with risk_gate(stack):
+        await answer_of(
+            stack.home, "resume", "--reason", "its first answer", "--wait", "30"
+        )  # its own settings from here
+        taken = await answer_of(stack.home, *said, "capitulation", "--hours", "24")
+        assert (taken["answered"], taken["taken"]) == (True, True)
+        (listed,) = await answer_of(stack.home, "risk", "override", "--list")
+        assert (listed["override_id"], listed["author"], listed["state"]) == (taken["id"], "ada", "IN_FORCE")
+        assert listed["valid_until"] - listed["ts_init"] <= 24 * 3_600_000_000_000
+        assert (await answer_of(stack.home, *said, "over", "--revoke"))["taken"]
+        assert await answer_of(stack.home, "risk", "override", "--list") == []
+        refused = await bulkhead(stack.home, *said, "again", "--revoke")
+        assert refused.exit_code == FINDING
+        story = await answer_of(stack.home, "trace", taken["id"])
+    assert [event["role"] for event in story["events"]][:2] == ["override", "override"]
+    assert (await bulkhead(stack.home, *said, "for ever", "--hours", "169")).exit_code == 2
+    assert (await bulkhead(stack.home, *said, " ")).exit_code == 2
+
+
 async def test_a_command_nobody_reads_is_in_the_log_all_the_same(stack: NatsStack) -> None:
     """Without a gate the word waits for it, and the exit code says so; an empty reason is none."""
     said = await bulkhead(stack.home, "halt", "--reason", "fire", "--wait", "0", "--json")

@@ -205,6 +205,13 @@ class World:
             losses_pause_ms=300_000,
             daily_loss_max=Decimal("0.15"),
             approval_ttl_ms=20_000,
+            bars=True,
+            bar_timeframe="1m",
+            stop_atr_max=Decimal(12),
+            day_volume_share_max=Decimal(1),
+            slippage_max=Decimal("0.05"),
+            signals=True,
+            signal_age_share_max=Decimal("0.75"),
         )
         return [
             Member(

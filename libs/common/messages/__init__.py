@@ -70,6 +70,8 @@ from libs.common.messages.models import ModelAnswered
 from libs.common.messages.people import (
     BaselineAccepted,
     GenesisDeclared,
+    MacroOverrideChanged,
+    MacroOverrideCommanded,
     MessageSent,
     OperatorCommanded,
     PersonNotified,
@@ -153,6 +155,8 @@ __all__ = [
     "JournalPosted",
     "LevelMap",
     "LevelsMapped",
+    "MacroOverrideChanged",
+    "MacroOverrideCommanded",
     "MacroRegimes",
     "Mark",
     "Message",

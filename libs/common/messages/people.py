@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from libs.common.messages.base import Answer, Message
+from libs.common.messages.base import Answer, Count, Instant, Message
+from libs.common.messages.trading import Side
 
 
 class GenesisDeclared(Message, frozen=True, kw_only=True, tag="ops_genesis.v1"):
@@ -29,6 +30,40 @@ class OperatorCommanded(Message, frozen=True, kw_only=True, tag="operator_comman
     command: Literal["HALT", "REDUCE", "RESUME"]
     reason: str
     author: str
+
+
+class MacroOverrideCommanded(Message, frozen=True, kw_only=True, tag="macro_override_command.v1"):
+    """A human lets entries of one `side` of one instrument go against the weekly regime until `valid_until`, or takes that back.
+
+    Its `id` is the override's. REVOKE ends whichever is in force for that side; its `valid_until` says nothing.
+    """
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "override"
+    is_source: ClassVar[bool] = True
+
+    command: Literal["SET", "REVOKE"]
+    instrument: str
+    side: Side
+    valid_until: Instant
+    reason: str
+    author: str
+
+
+class MacroOverrideChanged(Message, frozen=True, kw_only=True, tag="macro_override_changed.v1"):
+    """The gate took an override into force, or it ended; `uses` are the entries that were approved under it."""
+
+    said_by: ClassVar[str] = "risk"
+    suffix: ClassVar[str] = "override"
+
+    override_id: str
+    state: Literal["IN_FORCE", "REVOKED", "EXPIRED"]
+    instrument: str
+    side: Side
+    valid_until: Instant
+    reason: str
+    author: str
+    uses: Count
 
 
 class BaselineAccepted(Message, frozen=True, kw_only=True, tag="baseline_accepted.v1"):

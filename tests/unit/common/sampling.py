@@ -36,6 +36,7 @@ _BY_NAME: dict[str, Any] = {
     "done_in_seq": 41,
     "done_out_index": 2,
     "rejected_seq": 40,
+    "uses": 3,
     "text": 'Grüße "✓" \\ 1 < 2 & 3\n',
 }
 

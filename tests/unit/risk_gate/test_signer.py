@@ -135,7 +135,7 @@ def test_the_settings_hold_the_limits_and_the_seal(key_file: Path, monkeypatch: 
     """With nothing but the key file set, the defaults are the documented ones."""
     monkeypatch.setenv(VARIABLE, str(key_file))
     settings = load_settings(Settings)
-    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True)
+    assert settings.machine() == Limits(instruments=("BTC-USDT", "ETH-USDT"), macro=True, bars=True, signals=True)
     sealed = settings.seal()(opened().tell(entry()).only(OrderApproved))
     assert isinstance(sealed, OrderApproved)
     assert verify(public_key_hex(KEY), sealed) is None
@@ -153,8 +153,16 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
         "losses_pause_ms": "5000",
         "macro": "1",
         "levels": "1",
+        "bars": "0",
+        "signals": "0",
     }
-    others = {"drawdown_flatten": "false", "correlation_timeframe": "4h"}
+    window = "Fri 20:00-Sun 22:00"
+    others = {
+        "drawdown_flatten": "false",
+        "correlation_timeframe": "4h",
+        "bar_timeframe": "1d",
+        "blackouts": f" {window}, 2026-12-16T18:30/2026-12-16T20:00",
+    }
     wanted = {name: value for name, value in wanted.items() if name not in others}
     for name, value in others.items():
         monkeypatch.setenv(f"BULKHEAD_RISK_{name.upper()}", value)
@@ -162,7 +170,8 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
         monkeypatch.setenv(f"BULKHEAD_RISK_{name.upper()}", value)
     limits = load_settings(Settings).machine()
     assert limits.instruments == ("BTC-USDT", "SOL-USDT")
-    assert (limits.drawdown_flatten, limits.correlation_timeframe) == (False, "4h")
+    assert (limits.drawdown_flatten, limits.correlation_timeframe, limits.bar_timeframe) == (False, "4h", "1d")
+    assert [each.text for each in limits.blackouts] == [window, "2026-12-16T18:30/2026-12-16T20:00"]
     assert {name: D(getattr(limits, name)) for name in wanted} == {name: D(value) for name, value in wanted.items()}
 
 
@@ -178,6 +187,12 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
         ("BULKHEAD_RISK_INTENT_MEMORY_HOURS", "23", "greater than or equal to 24"),
         ("BULKHEAD_RISK_DRAWDOWN_HALT", "0.05", "not be below BULKHEAD_RISK_DRAWDOWN_ENTRY_MAX, which is 0.10"),
         ("BULKHEAD_RISK_STOP_DISTANCE_MAX", "0.0001", "not be below BULKHEAD_RISK_STOP_DISTANCE_MIN"),
+        ("BULKHEAD_RISK_STOP_ATR_MAX", "0.4", "not be below BULKHEAD_RISK_STOP_ATR_MIN"),
+        ("BULKHEAD_RISK_BLACKOUTS", "Fri 20:00-Sun 24:00", "want windows like"),
+        ("BULKHEAD_RISK_BLACKOUTS", "Fri 20:00-Fri 20:00", "ends before it begins, or as it does"),
+        ("BULKHEAD_RISK_BLACKOUTS", "2026-12-16T20:00/2026-12-16T18:30", "ends before it begins"),
+        ("BULKHEAD_RISK_BLACKOUTS", "2026-12-16T20:00+02:00/2026-12-17", "not in UTC"),
+        ("BULKHEAD_RISK_BLACKOUTS", "tomorrow/later", "want windows like"),
     ],
 )
 def test_a_bad_setting_is_named(

@@ -28,6 +28,7 @@ from libs.runtime.backtest import Backtest, Emit, Player
 from libs.runtime.core import Asked
 from libs.runtime.replay import Part, replay
 from libs.trading.venue import SpotVenue, VenueUpdate
+from tests.simulation.edges import no_model
 from tests.simulation.market import HALF_SPREAD, HISTORY_BARS, PRICE_EVERY, PricePath, spec
 from tests.simulation.venue_edge import VenueEdge, VenueFaults
 from tests.simulation.world import BEGIN, CASH, INSTRUMENTS, World
@@ -55,12 +56,19 @@ class Channel:
         return MessageSent(request_id=asked.request_id, channel="test", ok=True, detail="", ts_event=now, ts_init=now)
 
 
+class NoModel:
+    """There is no model: the rules decide alone."""
+
+    def perform(self, asked: Asked, now: int, emit: Emit) -> Answer:
+        return no_model(asked.request_id, now)
+
+
 def run(seed: int, minutes: int = 90) -> list[LogEntry]:
     """A market of `minutes`, from genesis to the end."""
     world = World(seed)
     venue = SpotVenue({each: spec(each) for each in INSTRUMENTS}, {"USDT": CASH})
     paper = PaperVenue(world.scheduler, venue, VenueFaults())
-    worlds = {"exec": paper, "notify": Channel()}
+    worlds = {"exec": paper, "notify": Channel(), "agent.llm": NoModel()}
     players = [
         Player(each.contract, each.machine_class, each.settings, worlds.get(each.contract.writer), each.seal)
         for each in world.members

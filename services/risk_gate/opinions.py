@@ -1,0 +1,47 @@
+"""Which opinions were heard of late, and of when they are: an entry must follow from a fresh one.
+
+An entry follows from the signals that it names as its cause, or that tell the same story (`correlation_id`). Anybody's may; where several
+do, every one of them must be fresh, so that no further voice can make an old opinion young.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from libs.common.messages import AgentSignals, OrderIntent
+from libs.common.timeframe import STEP
+
+KEPT = 32
+"""Messages of one agent that are remembered; an entry follows from one of the last few."""
+
+
+class OpinionHeard(msgspec.Struct, frozen=True):
+    """One message of signals: its id and story, the close (ns) of its bars, and the timeframe by instrument."""
+
+    id: str
+    story: str
+    end_ts: int
+    timeframes: dict[str, str]
+
+
+class Opinions(msgspec.Struct):
+    """By writer, oldest first."""
+
+    heard: dict[str, list[OpinionHeard]] = {}
+
+    def on_signals(self, event: AgentSignals) -> None:
+        """Remember of when they are; a timeframe that is none says nothing."""
+        timeframes = {each.instrument: each.timeframe for each in event.signals if each.timeframe in STEP}
+        mine = self.heard.setdefault(event.producer, [])
+        mine.append(OpinionHeard(event.id, event.correlation_id or event.id, event.end_ts, timeframes))
+        del mine[:-KEPT]
+
+    def behind(self, intent: OrderIntent) -> list[tuple[int, int]]:
+        """The close and the length (ns) of every bar that the intent follows from."""
+        return [
+            (each.end_ts, STEP[each.timeframes[intent.instrument]])
+            for heard in self.heard.values()
+            for each in heard
+            if intent.instrument in each.timeframes
+            and (each.id == intent.causation_id or each.story == intent.correlation_id)
+        ]
