@@ -26,10 +26,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.runtime.config_file import CONFIG_VARIABLE, read_config
 from libs.runtime.nats_config import check_private, write_secret
+from libs.runtime.profiles import said_by
 from libs.runtime.registry import module_of
+from libs.runtime.settings import ConfiguredSettings
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
@@ -80,12 +82,8 @@ def _is_below(name: object, home: Path) -> bool:
     return isinstance(name, str | os.PathLike) and Path(name).absolute().is_relative_to(home.absolute())
 
 
-class StackSettings(BaseSettings):
+class StackSettings(ConfiguredSettings):
     """What `bulkhead up` is told. Everything else in the environment goes on to the services."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="BULKHEAD_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, frozen=True
-    )
 
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
     port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
@@ -252,7 +250,8 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
 """What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
 one-minute bars (their ATR is small: stops are set more of them away); and venue time runs SPEED times faster than our own
 processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
-and it trades whatever the weekly regime of the generated market is."""
+and it trades whatever the weekly regime of the generated market is. What bulkhead.toml
+says, or a profile that somebody names, wins."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
@@ -269,7 +268,12 @@ def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
 
 
 def _spec(name: str, module: str, port: int, env: dict[str, str], environment: Mapping[str, str]) -> ChildSpec:
-    seen = {**_DEV_DEFAULTS.get(name, {}), **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
+    config = read_config(environment)
+    said = said_by(config, environment)
+    ours = {variable: value for variable, value in _DEV_DEFAULTS.get(name, {}).items() if variable not in said}
+    seen = {**ours, **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
+    if config.path is not None:
+        seen[CONFIG_VARIABLE] = str(config.path.resolve())
     return ChildSpec(name=name, command=(sys.executable, "-m", module), env=seen, port=port)
 
 

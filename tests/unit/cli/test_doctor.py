@@ -234,7 +234,9 @@ def test_recorded_data_must_be_there(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trading goes on without it; its password is not shown."""
-    environment = {"DATABASE_URL": "postgresql://ada:hunter2secret@127.0.0.1:1/books"}
+    url_file = tmp_path / "database-url"
+    url_file.write_text("postgresql://ada:hunter2secret@127.0.0.1:1/books")
+    environment = {"BULKHEAD_DATABASE_URL_FILE": str(url_file)}
     loaded, complaints = doctor_stack.load_all(settings_in(tmp_path), environment)
     assert complaints == []
     found = doctor_stack.check_database(loaded["ledger"], tmp_path)
