@@ -26,7 +26,7 @@ from libs.runtime.logs import redact, register_secret
 from libs.runtime.profiles import ProfileName
 from libs.runtime.setting_rules import Verdict, dangers_in, judged, questions_in
 from libs.runtime.settings_error import SettingsError as SettingsError
-from libs.runtime.visible_settings import visible
+from libs.runtime.visible_settings import own_values, visible
 
 EX_CONFIG = 78
 SECRET_BYTES_MAX = 64 * 1024
@@ -136,8 +136,9 @@ def verdicts_on(settings: BaseSettings) -> list[Verdict]:
 
 
 def settings_in_question(settings: BaseSettings) -> list[str]:
-    """A line for each thing that may be meant as it is, but is worth a second look."""
-    return [each.text for each in questions_in(verdicts_on(settings))]
+    """A line for each of these settings that may be meant as it is, but is worth a second look."""
+    own = own_values(settings)
+    return [each.text for each in questions_in(verdicts_on(settings)) if any(name in own for name in each.variables)]
 
 
 def _placed(verdict: Verdict, config: ConfigFile) -> Verdict:
