@@ -88,7 +88,9 @@ class StackSettings(ConfiguredSettings):
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
     port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
     book: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$", description="the portfolio this log belongs to")
-    mode: Literal["paper"] = Field(default="paper", description="the native stack trades on exchange_sim only")
+    mode: Literal["paper", "live"] = Field(
+        default="paper", description="live: refused after the pre-flight; the native stack trades on exchange_sim only"
+    )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
