@@ -28,7 +28,8 @@ def check_database(ledger: Any, home: Path, *, live: bool = False) -> Finding:
     """Reachable, and its schema that of this code. A SQLite file that is not there yet is made, with its tables, by the ledger."""
     url = ledger.sql_url()
     if url.get_backend_name() != "sqlite":
-        return _look(url.render_as_string(hide_password=True), _postgres(url), live)
+        found = _look(url.render_as_string(hide_password=True), _postgres(url), live)
+        return _with_its_file(found, ledger.database_url_file)
     file = Path(url.database or ":memory:")
     file = home / file.name if file.parent == ledger.home else file  # these settings may have had a spare home
     if not os.access(existing(file), os.W_OK):
@@ -36,6 +37,14 @@ def check_database(ledger: Any, home: Path, *, live: bool = False) -> Finding:
     if not file.exists():
         return Finding(CHECK, "OK", f"SQLite, {file}; the ledger makes it")
     return _look(f"SQLite, {file}", _sqlite(file), live)
+
+
+def _with_its_file(found: Finding, file: Path | None) -> Finding:
+    if found.level != "OK" or file is None or not file.stat().st_mode & 0o077:
+        return found
+    return Finding(
+        CHECK, "WARN", f"{found.text}; but others can read {file}, which may hold its password", f"chmod 600 {file}"
+    )
 
 
 def migration_heads() -> set[str]:
