@@ -103,15 +103,18 @@ class ServiceSettings(ConfiguredSettings):
 S = TypeVar("S", bound=BaseSettings)
 
 
-def load_settings(kind: type[S]) -> S:
+def load_settings(kind: type[S], *, strict: bool = True) -> S:
     """The settings of `kind` from the environment, bulkhead.toml, the profile and the defaults.
+
+    Not `strict`: only what is wrong with these very settings is refused. An operator who wants to halt must not be held up by a
+    misspelt line about something else; whoever starts something must.
 
     Raises:
         SettingsError: with one line per bad variable, bad line of the file, bare secret and dangerous value. Values of variables
             whose name says secret, key, token or password are not shown.
     """
     config = read_config(os.environ)
-    complaints = [*bare_secrets(os.environ), *config.problems]
+    complaints = [*bare_secrets(os.environ), *config.problems] if strict else []
     settings: S | None = None
     try:
         settings = kind()
@@ -122,7 +125,7 @@ def load_settings(kind: type[S]) -> S:
     except UnparsableSetting as error:  # a list or a mapping that is not JSON; raised before anything is validated
         name = next((name for name in kind.model_fields if f'"{name}"' in str(error)), "")
         complaints.append(_complaint(kind, {"loc": (name,), "msg": "this is not JSON"}, config))
-    if settings is not None:
+    if settings is not None and strict:
         complaints += [danger.text for danger in dangers_in(verdicts_on(settings))]
     if settings is None or complaints:
         raise SettingsError("\n".join(dict.fromkeys(complaints))) from None

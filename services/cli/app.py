@@ -20,6 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.runtime import logs
+from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
 from services.cli import command, doctor, market_app, proof, risk_app, trace
 from services.cli.answering import answering, show, tell_failure, terminal
@@ -111,6 +112,9 @@ def up(
         _tell_children("BULKHEAD_SIM_SPEED", speed)
         _tell_children("BULKHEAD_SIM_SEED", seed)
         settings = stack_settings(home or ctx.obj)
+        config = read_config(os.environ)
+        if config.path is not None:
+            screen.say(f"settings were read from {config.path}; the profile is {settings.profile}", "dim")
         for line in unknown_settings(os.environ):
             screen.say(line)
         if settings.mode == "live":

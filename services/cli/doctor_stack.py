@@ -79,9 +79,8 @@ async def _examine_world(settings: StackSettings, place: Place, loaded: Mapping[
 
 def _settings_finding(verdict: Verdict) -> Finding:
     level: Level = "FAIL" if verdict.level == "danger" else "WARN"
-    return Finding(
-        "settings", level, verdict.text, f"correct one of them, or leave it{'' if level == 'WARN' else ' not'}"
-    )
+    cure = "correct it" if level == "FAIL" else "correct it, or leave it if it is meant"
+    return Finding("settings", level, verdict.text, f"{cure}; docs/limits.md has every rule")
 
 
 async def check_model_of(environment: Mapping[str, str]) -> Finding:

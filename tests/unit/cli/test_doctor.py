@@ -188,6 +188,22 @@ def test_a_bad_variable_is_named_with_its_service(tmp_path: Path, monkeypatch: p
     assert "BULKHEAD_RISK_PRICE_AGE_MS_MAX: got 'soon'" in gate.text
 
 
+def test_settings_that_are_questionable_together_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would start; the rules speak of all of them."""
+
+    def levels(position: str) -> dict[str, str]:
+        monkeypatch.setenv("BULKHEAD_PORTFOLIO_POSITION_PCT_MAX", position)
+        found = doctor_stack.examine_stack(settings_in(tmp_path / "home"), place_in(tmp_path), None)
+        assert all(is_told(each, each.level) for each in found)
+        return {each.check: each.level for each in found if each.check.startswith("settings")}
+
+    assert levels("19.9") == {"settings": "OK"}
+    assert levels("20") == {"settings": "WARN"}
+    refused = levels("20.1")
+    assert set(refused.values()) == {"FAIL"}
+    assert "settings of portfolio" not in refused, "it cannot know what the gate allows"
+
+
 def test_a_key_file_of_this_home_is_looked_at(tmp_path: Path) -> None:
     """Once the first run has made them, it is these keys that must be right."""
     ensure_secrets(tmp_path)
