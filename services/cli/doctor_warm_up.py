@@ -66,7 +66,11 @@ async def check_warm_up(loaded: dict[str, Any]) -> Finding:
         return Finding("warm-up", "WARN", text, "look again; is the network well?")
     if short:
         return Finding("warm-up", "WARN", "; ".join(short), "silence until enough bars have closed; nothing else to do")
-    return Finding("warm-up", "OK", f"history for {len(needs)} services and {len(feed.instruments)} instruments")
+    return Finding(
+        "warm-up",
+        "OK",
+        f"history for {len({each.who for each in needs})} services and {len(feed.instruments)} instruments",
+    )
 
 
 async def _missing(feed: Any, needs: list[Need]) -> list[str]:
