@@ -151,6 +151,13 @@ def test_every_limit_can_be_set(key_file: Path, monkeypatch: pytest.MonkeyPatch)
         "order_value_max": "1234.5",
         "spread_multiple_max": "2.5",
         "losses_pause_ms": "5000",
+        "drawdown_half_risk": "0.3",
+        "drawdown_entry_max": "0.3",
+        "drawdown_halt": "0.3",
+        "daily_loss_max": "0.1",
+        "loss_fraction_max": "0.05",
+        "total_risk_fraction_max": "0.2",
+        "collar_aggressive": "0.1",
         "macro": "1",
         "levels": "1",
     }
