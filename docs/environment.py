@@ -17,7 +17,8 @@ from services.cli.stack import StackSettings
 
 HEAD = """\
 # Every variable Bulkhead reads, with its default. `make dev` needs none of them.
-# Written by docs/generate.py from the settings; `make docs` writes it again.
+# Written by docs/generate.py from the settings; `make docs` writes it again. All of it may stand in bulkhead.toml as well
+# (deploy/bulkhead.example.toml, docs/configuration.md); what stands in the environment wins.
 # Secrets are never values here: a variable that ends in _FILE names a file that only its owner can read (mode 0600).
 """
 
@@ -29,6 +30,9 @@ def env_example() -> str:
     """The text of .env.example."""
     lines = [HEAD]
     shared = set(ServiceSettings.model_fields)
+    lines.append(
+        "# --- Everybody ---\n\n# a file of settings (docs/configuration.md); empty: bulkhead.toml, if it is there\n#BULKHEAD_CONFIG=\n"
+    )
     lines += _section("Every service", ServiceSettings, set())
     lines += _section("`bulkhead up`", StackSettings, shared)
     for service, module in [*SERVICES.items(), *SIMULATORS.items()]:

@@ -1,4 +1,5 @@
-"""Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's life.
+"""Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's
+life; `.env.example`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings.
 
 Run by `make docs`. The pages are committed, and a test fails when they are not what the code says.
 """
@@ -356,8 +357,12 @@ def _environment() -> str:
 
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
+    config = runpy.run_path(str(HERE / "config_file.py"))
     return {
         HERE.parent / ".env.example": _environment(),
+        HERE.parent / "deploy" / "bulkhead.example.toml": config["example"](),
+        HERE.parent / "libs" / "runtime" / "setting_names.py": config["names_module"](),
+        HERE / "limits.md": config["limits_page"](WRITTEN_BY),
         HERE / "events.md": events_page(),
         HERE / "orders.md": orders_page(),
         HERE / "checks.md": checks_page(),

@@ -13,6 +13,14 @@ REAL_TIME = {"e2e", "chaos"}
 """The folders whose tests wait for real servers and processes."""
 
 
+def pytest_sessionstart() -> None:
+    """Every process that a test starts in this folder would read your settings."""
+    if Path("bulkhead.toml").exists():
+        pytest.exit(
+            "bulkhead.toml in this folder would change what is tested: move it, and name it in BULKHEAD_CONFIG", 4
+        )
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where another chance is given at all (`--reruns`, as `make test` does), only what runs in real time gets it.
 

@@ -19,7 +19,7 @@ from libs.runtime.machine import Machine
 from libs.runtime.nats_config import KeysError
 from libs.runtime.recovery import LogWentBackwards
 from libs.runtime.redaction import redact
-from libs.runtime.settings import EX_CONFIG, ServiceSettings, SettingsError, settings_or_exit
+from libs.runtime.settings import EX_CONFIG, ServiceSettings, SettingsError, settings_in_question, settings_or_exit
 
 EX_OK = 0
 EX_SOFTWARE = 70
@@ -50,6 +50,8 @@ async def _run(
     logger = logs.configure(contract.service, settings.log_level)
     loop = asyncio.get_running_loop()
     exit_code = EX_OK
+    for question in settings_in_question(settings):
+        logger.warning("setting_in_question", reason=question)
     try:
         shell = LiveShell(contract, machine_class, settings, adapter=adapter, seal=seal(settings) if seal else None)
         for each in (signal.SIGTERM, signal.SIGINT):

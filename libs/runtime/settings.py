@@ -1,7 +1,8 @@
 """Settings are checked as a whole before anything starts; what is wrong is said by variable, value and wish.
 
-Values come from the environment (`BULKHEAD_...`). Secrets come from files only (`..._FILE`), so that no environment dump,
-error text or API can show one.
+Values come from the environment (`BULKHEAD_...`), then from bulkhead.toml (`config_file`), then from the profile (`profiles`), then
+from the defaults here. Secrets come from files only (`..._FILE`), so that no environment dump, error text or API can show one.
+What is dangerous in itself, or together with another setting, is refused (`setting_rules`).
 """
 
 from __future__ import annotations
@@ -13,24 +14,23 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnparsableSetting
 
 from libs.common.subjects import TOKEN
+from libs.runtime.bare_secrets import bare_secrets
+from libs.runtime.config_file import ConfigFile, read_config
+from libs.runtime.config_names import SECRET_WORDS
+from libs.runtime.config_source import ConfigSource, ProfileSource
 from libs.runtime.logs import redact, register_secret
+from libs.runtime.profiles import ProfileName
+from libs.runtime.setting_rules import Verdict, dangers_in, judged, questions_in
+from libs.runtime.settings_error import SettingsError as SettingsError
+from libs.runtime.visible_settings import own_values, visible
 
 EX_CONFIG = 78
 SECRET_BYTES_MAX = 64 * 1024
 SHOWN_CHARS_MAX = 80
-
-_SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "PASSPHRASE", "SEED", "DATABASE_URL")
-
-
-class SettingsError(ValueError):
-    """A setting is unusable; the text names the variable, what it got (never a secret) and what it wants.
-
-    A ValueError, so that a validator's refusal of one file is told among all other bad settings.
-    """
 
 
 def _split(value: object) -> object:
@@ -55,12 +55,32 @@ Instruments = Annotated[
 """The instruments of a book; the same variable tells every service that needs them."""
 
 
-class ServiceSettings(BaseSettings):
-    """What every service is told: where the state folder, the bus, its own port and the clock are."""
+class ConfiguredSettings(BaseSettings):
+    """Settings of a process of ours: environment, bulkhead.toml, profile, default, in this order."""
 
     model_config = SettingsConfigDict(
         env_prefix="BULKHEAD_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, frozen=True
     )
+
+    profile: ProfileName = Field(
+        default="balanced", description="what the numbers of risk are that nobody names: balanced or conservative"
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Whom to ask, the most trusted first."""
+        return init_settings, env_settings, ConfigSource(settings_cls), ProfileSource(settings_cls)
+
+
+class ServiceSettings(ConfiguredSettings):
+    """What every service is told: where the state folder, the bus, its own port and the clock are."""
 
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, snapshots, the log")
     nats_url: str = Field(default="nats://127.0.0.1:4222", pattern=r"^(nats|tls)://[^@]+$", description="the bus")
@@ -83,22 +103,51 @@ class ServiceSettings(BaseSettings):
 S = TypeVar("S", bound=BaseSettings)
 
 
-def load_settings(kind: type[S]) -> S:
-    """The settings of `kind` from the environment.
+def load_settings(kind: type[S], *, strict: bool = True) -> S:
+    """The settings of `kind` from the environment, bulkhead.toml, the profile and the defaults.
+
+    Not `strict`: only what is wrong with these very settings is refused. An operator who wants to halt must not be held up by a
+    misspelt line about something else; whoever starts something must.
 
     Raises:
-        SettingsError: with one line per bad variable. Values of variables whose name says secret, key, token or password are
-            not shown.
+        SettingsError: with one line per bad variable, bad line of the file, bare secret and dangerous value. Values of variables
+            whose name says secret, key, token or password are not shown.
     """
+    config = read_config(os.environ)
+    complaints = [*bare_secrets(os.environ), *config.problems] if strict else []
+    settings: S | None = None
     try:
-        return kind()
+        settings = kind()
     except ValidationError as error:
         # only these flags keep pydantic from quoting values, those of SecretStr fields included
         items = error.errors(include_input=False, include_context=False, include_url=False)
-        raise SettingsError("\n".join(_complaint(kind, item) for item in items)) from None
+        complaints += [_complaint(kind, item, config) for item in items]
     except UnparsableSetting as error:  # a list or a mapping that is not JSON; raised before anything is validated
         name = next((name for name in kind.model_fields if f'"{name}"' in str(error)), "")
-        raise SettingsError(_complaint(kind, {"loc": (name,), "msg": "this is not JSON"})) from None
+        complaints.append(_complaint(kind, {"loc": (name,), "msg": "this is not JSON"}, config))
+    if settings is not None and strict:
+        complaints += [danger.text for danger in dangers_in(verdicts_on(settings))]
+    if settings is None or complaints:
+        raise SettingsError("\n".join(dict.fromkeys(complaints))) from None
+    return settings
+
+
+def verdicts_on(settings: BaseSettings) -> list[Verdict]:
+    """What is dangerous or questionable in these settings, and in those of others as far as this process can see them."""
+    config = read_config(os.environ)
+    return [_placed(each, config) for each in judged(visible(settings, config, os.environ))]
+
+
+def settings_in_question(settings: BaseSettings) -> list[str]:
+    """A line for each of these settings that may be meant as it is, but is worth a second look."""
+    own = own_values(settings)
+    return [each.text for each in questions_in(verdicts_on(settings)) if any(name in own for name in each.variables)]
+
+
+def _placed(verdict: Verdict, config: ConfigFile) -> Verdict:
+    """With the place in the file of what the file says."""
+    places = [config.shown(name) for name in verdict.variables if name in config.entries and not _value_of(name)]
+    return verdict.at(places)
 
 
 def settings_or_exit(kind: type[S]) -> S:
@@ -152,8 +201,8 @@ def _checked_secret(raw: bytes, refused: str, chars_min: int) -> str:
     return value
 
 
-def _complaint(kind: type[BaseSettings], item: Any) -> str:
-    """One line: which variable, what it got, what is wrong with that, what it is for."""
+def _complaint(kind: type[BaseSettings], item: Any, config: ConfigFile) -> str:
+    """One line: which variable (or which line of which file), what it got, what is wrong with that, what it is for."""
     if not item["loc"]:
         return redact(f"{kind.__name__}: {item['msg']}")
     name, *inside = (str(part) for part in item["loc"])
@@ -161,23 +210,25 @@ def _complaint(kind: type[BaseSettings], item: Any) -> str:
     prefix = str(kind.model_config.get("env_prefix", ""))
     variable = (f"{prefix}{name}" if field else name).upper()  # a field with an alias is located by its alias
     field = field or next((each for each in kind.model_fields.values() if each.validation_alias == name), None)
-    where = f" (at {'.'.join(inside)})" if inside else ""
+    inner = f" (at {'.'.join(inside)})" if inside else ""
     wish = f" [{field.description}]" if field and field.description else ""
-    value = _value_of(variable)
+    value, where = _value_of(variable), variable
+    if not value and variable in config.entries:
+        value, where = config.entries[variable].value, f"{config.shown(variable)} ({variable})"
     message = str(item["msg"])
     if _is_secret(variable, value or ""):
         shown = "nothing" if value is None else "(not shown)"
         message = message.replace(value, "(not shown)") if value else message
     else:
         shown = "nothing" if value is None else repr(redact(value)[:SHOWN_CHARS_MAX])
-    return redact(f"{variable}: got {shown}{where}; {message}{wish}")
+    return redact(f"{where}: got {shown}{inner}; {message}{wish}")
 
 
 def _is_secret(variable: str, value: str) -> bool:
     """Whether a value must not be shown. The name of a file may, if it looks like one: secrets are pasted into wrong places."""
     if variable.endswith("_FILE") and value.startswith(("/", "./", "../", "~")):
         return False
-    return any(word in variable for word in _SECRET_WORDS)
+    return any(word in variable for word in SECRET_WORDS)
 
 
 def _value_of(variable: str) -> str | None:

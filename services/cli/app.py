@@ -11,7 +11,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import msgspec
 import typer
@@ -20,20 +20,24 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.runtime import logs
+from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
 from services.cli import agents_app, command, doctor, market_app, proof, risk_app, trace
 from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import examine_stack
 from services.cli.environment import read_dotenv, unknown_settings
 from services.cli.exit_codes import (
+    CONFIG,
     DEFECT,
     FINDING,
     NOT_YET,
     OK,
     POINTER,
+    Failure,
     epilog,
 )
 from services.cli.place import find_place, stack_settings
+from services.cli.preflight import marked, what_stands_against_it
 from services.cli.screen import Screen
 from services.cli.status import WithoutLog, gather
 from services.cli.status_text import services_text, status_text
@@ -109,8 +113,13 @@ def up(
         _tell_children("BULKHEAD_SIM_SPEED", speed)
         _tell_children("BULKHEAD_SIM_SEED", seed)
         settings = stack_settings(home or ctx.obj)
+        config = read_config(os.environ)
+        if config.path is not None:
+            screen.say(f"settings were read from {config.path}; the profile is {settings.profile}", "dim")
         for line in unknown_settings(os.environ):
             screen.say(line)
+        if settings.mode == "live":
+            _refuse_live(_examine(home or ctx.obj, data))
         code = run_up(settings)
     raise typer.Exit(code)
 
@@ -141,12 +150,27 @@ def examine(
     data: Annotated[Path | None, typer.Option(help="A folder of recorded market data to look at, too.")] = None,
     as_json: Json = False,
 ) -> None:
-    """What is wrong with this machine, the settings or the running stack, and what to do. Changes nothing."""
+    """What is wrong with this machine, the settings, the venue or the running stack, and what to do. Changes nothing.
+
+    Live mode does not start while a check fails that says "must". Exit code 1: some check fails.
+    """
     with answering(as_json):
+        read_dotenv(Path(".env"), os.environ)  # as `up` would
         findings = _examine(home or ctx.obj, data)
     worst = FINDING if any(each.level == "FAIL" for each in findings) else OK
     show({"ok": worst == OK, "checks": findings} if as_json else _findings_table(findings), as_json)
     raise typer.Exit(worst)
+
+
+def _refuse_live(findings: list[doctor.Finding]) -> NoReturn:
+    """Live mode: the pre-flight first, and then the lock of this stack, which knows no other venue than exchange_sim."""
+    terminal().print(_findings_table(findings))
+    against = [each.check for each in what_stands_against_it(findings)]
+    if against:
+        text = f"live mode does not start while a critical check fails: {', '.join(against)}"
+        raise Failure(CONFIG, text, "do what the table says, then `bulkhead doctor`; or leave BULKHEAD_MODE at paper")
+    text = "every critical check passes, but the native stack trades on exchange_sim only"
+    raise Failure(CONFIG, text, "leave BULKHEAD_MODE at paper; live trading is for a deployment of its own")
 
 
 def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:
@@ -155,17 +179,18 @@ def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:
         place = find_place(home)
     except SettingsError as error:
         bad = doctor.Finding("settings of the stack", "FAIL", str(error), "correct the variable named")
-        return [*doctor.examine_machine(home or Path(".bulkhead")), bad]
-    return [*doctor.examine_machine(settings.home), *examine_stack(settings, place, data)]
+        return marked([*doctor.examine_machine(home or Path(".bulkhead")), bad])
+    return marked([*doctor.examine_machine(settings.home), *examine_stack(settings, place, data)])
 
 
 def _findings_table(findings: list[doctor.Finding]) -> RenderableType:
     styles = {"OK": "green", "WARN": "bold yellow", "FAIL": "bold red"}
     table = Table(box=None, pad_edge=False, header_style="cyan")
-    for name in ("", "check", "found", "what to do"):
+    for name in ("", "check", "live", "found", "what to do"):
         table.add_column(name, overflow="fold")
     for each in findings:
-        table.add_row(Text(each.level, style=styles[each.level]), each.check, Text(each.text), Text(each.cure))
+        level, must = Text(each.level, style=styles[each.level]), "must" if each.critical else ""
+        table.add_row(level, each.check, must, Text(each.text), Text(each.cure))
     return table
 
 

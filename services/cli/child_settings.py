@@ -11,7 +11,9 @@ from typing import Any
 from pydantic_settings import BaseSettings
 
 from libs.runtime.registry import settings_of
+from libs.runtime.setting_rules import Verdict, dangers_in, judged, questions_in
 from libs.runtime.settings import SettingsError, load_settings
+from libs.runtime.visible_settings import own_values
 from services.cli.child import ChildRefused, ChildSpec
 
 VENUE = "exchange-sim"
@@ -35,20 +37,33 @@ def load_child(spec: ChildSpec) -> Any:
         return load_settings(settings_class(spec.name))
 
 
-def refuse_bad_settings(specs: Iterable[ChildSpec]) -> None:
-    """Nothing is started that would refuse to run.
+def refuse_bad_settings(specs: Iterable[ChildSpec]) -> list[str]:
+    """Nothing is started that would refuse to run, or that is dangerous together. Returns what is questionable, a line each.
 
     Raises:
         ChildRefused: with every child's complaints; what several complain about is told once.
     """
     complaints: dict[str, None] = {}
+    loaded = []
     for spec in specs:
         try:
-            load_child(spec)
+            loaded.append(load_child(spec))
         except SettingsError as error:
             complaints |= dict.fromkeys(str(error).splitlines())
+    verdicts = judged_together(loaded)
+    if not complaints:
+        complaints = dict.fromkeys(each.text for each in dangers_in(verdicts))
     if complaints:
         raise ChildRefused("\n".join(["bulkhead refuses to start, bad settings:", *complaints]))
+    return [each.text for each in questions_in(verdicts)]
+
+
+def judged_together(loaded: Iterable[BaseSettings]) -> list[Verdict]:
+    """What is dangerous or questionable in the settings of all these processes, as one."""
+    values: dict[str, Any] = {}
+    for settings in loaded:
+        values |= own_values(settings)
+    return judged(values)
 
 
 @contextmanager

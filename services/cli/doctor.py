@@ -41,12 +41,13 @@ _LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)\s*(;?)")
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What a check found; `cure` is empty when all is well."""
+    """What a check found; `cure` is empty when all is well. While a `critical` one fails, live trading does not begin."""
 
     check: str
     level: Level
     text: str
     cure: str = ""
+    critical: bool = False
 
 
 def examine_machine(home: Path) -> list[Finding]:

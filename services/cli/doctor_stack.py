@@ -9,42 +9,87 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, text
-from sqlalchemy.exc import SQLAlchemyError
+import msgspec
 
 from libs.runtime.nats_config import ADMIN_USER, API, KeysError
 from libs.runtime.provision import verify
 from libs.runtime.recording_manifest import MANIFEST, RecordingError, is_dataset, read_manifest
-from libs.runtime.redaction import redact
 from libs.runtime.registry import contracts
+from libs.runtime.setting_rules import Verdict
 from libs.runtime.settings import SettingsError
 from services.cli.child import ChildSpec
-from services.cli.child_settings import VENUE, load_child
-from services.cli.doctor import Finding, existing
+from services.cli.child_settings import VENUE, judged_together, load_child
+from services.cli.doctor import Finding, Level
+from services.cli.doctor_database import check_database
+from services.cli.doctor_edges import check_model, check_people
 from services.cli.doctor_health import examine_health
+from services.cli.doctor_venue import clock_finding, examine_venue
+from services.cli.doctor_warm_up import check_warm_up
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place
-from services.cli.stack import RUNNING, Ports, StackError, StackSettings, check_ports, service_specs, sim_spec
+from services.cli.stack import (
+    RUNNING,
+    Ports,
+    StackError,
+    StackSettings,
+    check_ports,
+    passed_on,
+    service_specs,
+    sim_spec,
+)
 
-SQL_S_MAX = 3
+MODEL_AGENT = "agent-llm"
+ASK_S_MAX = 3.0
+MS_NS = 1_000_000
 
 
 def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> list[Finding]:
     """Every check of the stack's settings, and of the stack itself if it runs."""
     findings = [check_stack_ports(settings, place)]
     loaded, complaints = load_all(settings, os.environ)
-    findings += complaints or [Finding("settings", "OK", f"of {len(loaded)} processes")]
+    verdicts = judged_together(loaded.values()) if not complaints else []
+    findings += complaints or [_settings_finding(each) for each in verdicts]
+    if all(each.level == "OK" for each in findings[1:]):
+        findings += [Finding("settings", "OK", f"of {len(loaded)} processes, each by itself and together")]
     data = data or getattr(loaded.get(VENUE), "sim_data", None)
     findings += [check_data(data)] if data is not None else []
-    bus = asyncio.run(check_bus(place))
-    findings += [bus, *(each for each in asyncio.run(examine_health(place)) if each.text != bus.text)]
-    findings += [check_database(loaded["ledger"], settings.home)] if "ledger" in loaded else []
+    findings += asyncio.run(_examine_world(settings, place, loaded))
     return findings
+
+
+async def _examine_world(settings: StackSettings, place: Place, loaded: Mapping[str, Any]) -> list[Finding]:
+    """What has to be asked of others; of those whose settings are known."""
+    live = settings.mode == "live"
+    bus = await check_bus(place)
+    found = [bus, *(each for each in await examine_health(place) if each.text != bus.text)]
+    found += await check_bus_clock(place) if bus.level == "OK" else []
+    found += [check_database(loaded["ledger"], settings.home, live=live)] if "ledger" in loaded else []
+    found += await examine_venue(loaded["order-executor"], live=live) if "order-executor" in loaded else []
+    found += [await check_warm_up(loaded)] if "market-feed" in loaded else []
+    found += [await check_people(loaded["notifier"])] if "notifier" in loaded else []
+    return [*found, await check_model_of(os.environ)]
+
+
+def _settings_finding(verdict: Verdict) -> Finding:
+    level: Level = "FAIL" if verdict.level == "danger" else "WARN"
+    cure = "correct it" if level == "FAIL" else "correct it, or leave it if it is meant"
+    return Finding("settings", level, verdict.text, f"{cure}; docs/limits.md has every rule")
+
+
+async def check_model_of(environment: Mapping[str, str]) -> Finding:
+    """The model's server, by the settings that the model agent would have; it is not one of the stack's processes yet."""
+    spec = ChildSpec(name=MODEL_AGENT, command=(), env=passed_on(MODEL_AGENT, environment))
+    try:
+        return await check_model(load_child(spec))
+    except SettingsError as error:
+        return Finding("model", "FAIL", str(error), "correct the variable named")
 
 
 # --- ports and data -----------------------------------------------------------------------------------------------
@@ -117,7 +162,7 @@ def _specs(settings: StackSettings, environment: Mapping[str, str], spare: Path)
     return [sim_spec(settings, environment), *service_specs(settings, environment)]
 
 
-# --- the bus and the database -------------------------------------------------------------------------------------
+# --- the bus ------------------------------------------------------------------------------------------------------
 
 
 async def check_bus(place: Place) -> Finding:
@@ -137,24 +182,19 @@ async def check_bus(place: Place) -> Finding:
     return Finding("bus", "OK", f"runs at {place.nats_url}, every stream and consumer as needed")
 
 
-def check_database(ledger: Any, home: Path) -> Finding:
-    """The database of the SQL projection answers; a SQLite file is only asked whether it could be written."""
-    url = ledger.sql_url()
-    shown = url.render_as_string(hide_password=True)
-    if url.get_backend_name() == "sqlite":
-        file = Path(url.database or ":memory:")
-        file = home / file.name if file.parent == ledger.home else file  # these settings may have had a spare home
-        if os.access(existing(file), os.W_OK):
-            return Finding("database", "OK", f"SQLite, {file}")
-        return Finding("database", "FAIL", f"{file} cannot be written", "set DATABASE_URL to another place")
-    engine = create_engine(url, connect_args={"connect_timeout": SQL_S_MAX})
+async def check_bus_clock(place: Place) -> list[Finding]:
+    """The bus, which may be on another machine, has our time; nothing if it does not run or does not answer (`check_bus`)."""
+    if not await somebody_listens(place.nats_url):
+        return []
     try:
-        with engine.connect() as connection:
-            connection.execute(text("SELECT 1"))
-    except SQLAlchemyError as error:
-        reason = redact(str(getattr(error, "orig", error)))[:300].strip()
-        cure = "start it, or correct DATABASE_URL; trading goes on without it, its tables catch up"
-        return Finding("database", "WARN", f"{shown} does not answer: {reason}", cure)
-    finally:
-        engine.dispose()
-    return Finding("database", "OK", f"{shown} answers")
+        with failing_clearly():
+            async with connected(place, ADMIN_USER, API) as bus:
+                began = time.time_ns()
+                reply = await bus.client.request(f"{API}.STREAM.INFO.{place.stream}", b"", timeout=ASK_S_MAX)
+                ended = time.time_ns()
+    except Failure:
+        return []
+    said = msgspec.json.decode(reply.data).get("ts", "")
+    shown = round(datetime.fromisoformat(said).timestamp() * 1000) if said else None
+    drift_ms = shown - (began + ended) // 2 // MS_NS if shown is not None else None
+    return [clock_finding("bus clock", "the bus", drift_ms)]

@@ -7,14 +7,13 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices
-from pydantic_settings import BaseSettings
 
+from libs.runtime.config_file import CONFIG_VARIABLE
+from libs.runtime.config_names import PREFIX, variables_of
 from services.cli.child_settings import VENUE, settings_class
 from services.cli.exit_codes import CONFIG, Failure
 from services.cli.stack import RUNNING, StackSettings
 
-PREFIX = "BULKHEAD_"
 NOT_SETTINGS = ("BULKHEAD_DATA_DIR",)
 """Variables of the tests."""
 
@@ -52,14 +51,5 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
 def known_variables() -> set[str]:
     """Every variable that a process of the stack reads."""
     kinds = [StackSettings, *(settings_class(name) for name in (VENUE, *RUNNING))]
-    return {variable for kind in kinds for variable in _variables_of(kind)} | set(NOT_SETTINGS)
-
-
-def _variables_of(kind: type[BaseSettings]) -> set[str]:
-    prefix = str(kind.model_config.get("env_prefix", ""))
-    found = set()
-    for name, field in kind.model_fields.items():
-        alias = field.validation_alias
-        choices = alias.choices if isinstance(alias, AliasChoices) else [alias or f"{prefix}{name}"]
-        found |= {str(choice).upper() for choice in choices}
-    return found
+    found = {variable for kind in kinds for name in kind.model_fields for variable in variables_of(kind, name)}
+    return found | {CONFIG_VARIABLE, *NOT_SETTINGS}

@@ -51,13 +51,13 @@ class _Map(msgspec.Struct):
     is_known: bool = True
 
 
-def stack_settings(home: Path | None = None) -> StackSettings:
-    """The stack's settings, with another home if one is given.
+def stack_settings(home: Path | None = None, *, strict: bool = True) -> StackSettings:
+    """The stack's settings, with another home if one is given; `strict` for who starts something (`load_settings`).
 
     Raises:
         SettingsError: names the bad variable.
     """
-    settings = load_settings(StackSettings)
+    settings = load_settings(StackSettings, strict=strict)
     return settings if home is None else settings.model_copy(update={"home": home})
 
 
@@ -68,7 +68,7 @@ def find_place(home: Path | None = None) -> Place:
         SettingsError: names the bad variable.
         Failure: the map is there and cannot be read.
     """
-    settings, shared = stack_settings(home), load_settings(ServiceSettings)
+    settings, shared = stack_settings(home, strict=False), load_settings(ServiceSettings, strict=False)
     path = settings.home / MAP_FILE
     try:
         found = msgspec.json.decode(path.read_bytes(), type=_Map)

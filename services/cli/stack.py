@@ -26,10 +26,12 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.runtime.config_file import CONFIG_VARIABLE, read_config
 from libs.runtime.nats_config import check_private, write_secret
+from libs.runtime.profiles import said_by
 from libs.runtime.registry import module_of
+from libs.runtime.settings import ConfiguredSettings
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
@@ -81,17 +83,15 @@ def _is_below(name: object, home: Path) -> bool:
     return isinstance(name, str | os.PathLike) and Path(name).absolute().is_relative_to(home.absolute())
 
 
-class StackSettings(BaseSettings):
+class StackSettings(ConfiguredSettings):
     """What `bulkhead up` is told. Everything else in the environment goes on to the services."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="BULKHEAD_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, frozen=True
-    )
 
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
     port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
     book: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$", description="the portfolio this log belongs to")
-    mode: Literal["paper"] = Field(default="paper", description="the native stack trades on exchange_sim only")
+    mode: Literal["paper", "live"] = Field(
+        default="paper", description="live: refused after the pre-flight; the native stack trades on exchange_sim only"
+    )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
@@ -259,7 +259,8 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
 one-minute bars (their ATR is small: stops are set more of them away), confirmed by 15m and 1h, of which the feed's history
 is enough to be warm at once; and venue time runs SPEED times faster than our own
 processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
-and it trades whatever the weekly regime of the generated market is. Zones of one-minute bars are nearer than costs allow a stop to be."""
+and it trades whatever the weekly regime of the generated market is. Zones of one-minute bars are nearer than costs allow a stop to be.
+What bulkhead.toml says, or a profile that somebody names, wins."""
 
 
 def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
@@ -276,7 +277,12 @@ def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
 
 
 def _spec(name: str, module: str, port: int, env: dict[str, str], environment: Mapping[str, str]) -> ChildSpec:
-    seen = {**_DEV_DEFAULTS.get(name, {}), **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
+    config = read_config(environment)
+    said = said_by(config, environment)
+    ours = {variable: value for variable, value in _DEV_DEFAULTS.get(name, {}).items() if variable not in said}
+    seen = {**ours, **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
+    if config.path is not None:
+        seen[CONFIG_VARIABLE] = str(config.path.resolve())
     return ChildSpec(name=name, command=(sys.executable, "-m", module), env=seen, port=port)
 
 

@@ -164,7 +164,8 @@ class Supervisor:
         plan = self._plan
         if plan is None:
             plan = plan_of(self._settings, os.environ)
-            refuse_bad_settings([*([plan.venue] if plan.venue else []), *plan.services])
+            for question in refuse_bad_settings([*([plan.venue] if plan.venue else []), *plan.services]):
+                self._say(f"is this meant?  {question}")
         work = [asyncio.create_task(self._live(plan, show_log)), asyncio.create_task(self._stop.wait())]
         try:
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)

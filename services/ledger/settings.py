@@ -22,7 +22,7 @@ SECOND = 1_000_000_000
 
 
 class Settings(ServiceSettings):
-    """A database URL is a secret: it comes from a file, or from `DATABASE_URL` as hosting platforms give it, and is never shown."""
+    """A database URL is a secret: it comes from a file; without a password also from `DATABASE_URL`. It is never shown."""
 
     equity_interval_s: float = Field(
         default=5.0, ge=0.05, le=3600, description="publish equity at most this often while only prices move"
@@ -38,7 +38,7 @@ class Settings(ServiceSettings):
     database_url: SecretStr = Field(
         default=SecretStr(""),
         validation_alias="DATABASE_URL",
-        description="the database URL; empty: SQLite in the state folder",
+        description="the database URL, if it needs no password; empty: SQLite in the state folder",
     )
 
     @field_validator("database_url")

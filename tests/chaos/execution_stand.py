@@ -68,7 +68,7 @@ SETTINGS = {
     "BULKHEAD_EXEC_RECONCILE_INTERVAL_MS": "1000",
     "BULKHEAD_EXEC_LOOKUP_DELAYS_MS": "50,100,200,400",
     "BULKHEAD_EXEC_RETRY_DELAYS_MS": "0,200,500",
-    "BULKHEAD_EXEC_MARK_AGE_MS_MAX": "600000",
+    "BULKHEAD_EXEC_MARK_AGE_MS_MAX": "300000",
 }
 """Short delays, so that an incident takes seconds; a mark may be old, because no test is about marks."""
 

@@ -70,6 +70,9 @@ class Planted:
         wrong.chmod(0o600)
         gate = load_pem_private_key(files.gate_key.read_bytes(), password=None)
         self.files, self.wrong_secret, self.password = files, wrong, secrets.token_urlsafe(24)
+        self.database_url = home / "keys" / "database-url"
+        self.database_url.write_text(f"postgresql://bulkhead:{self.password}@127.0.0.1:1/books\n")
+        self.database_url.chmod(0o600)
         self.texts = {
             "api key": files.api_key.read_text().strip(),
             "api secret": files.api_secret.read_text().strip(),
@@ -137,7 +140,7 @@ class Processes:
                 "BULKHEAD_EXEC_API_SECRET_FILE": str(planted.wrong_secret),
                 "BULKHEAD_EXEC_GATE_PUBLIC_KEY": files.gate_public_key,
             },
-            "ledger": {"DATABASE_URL": f"postgresql://bulkhead:{planted.password}@127.0.0.1:1/books"},
+            "ledger": {"BULKHEAD_DATABASE_URL_FILE": str(planted.database_url)},
         }
         self.running: dict[str, subprocess.Popen[bytes]] = {}
 

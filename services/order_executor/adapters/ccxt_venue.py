@@ -22,7 +22,7 @@ from typing import Any
 import ccxt.pro
 import msgspec
 
-from libs.common.messages import Answer, OrderAnswered, PairAnswered, ReplaceAnswered
+from libs.common.messages import Answer, OrderAnswered, PairAnswered, ReplaceAnswered, VenueChecked
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.ccxt_budget import spend_from
 from libs.runtime.core import Asked
@@ -98,6 +98,19 @@ class CcxtVenue:
         if self._wire is not None:
             await self._drift.stop()
             await self._wire.close()
+
+    async def check_once(self, context: AdapterContext) -> VenueChecked:
+        """What the venue says of key, clock, fees and instruments, instead of `open`: without a stream, and closed again."""
+        self._context = context
+        self._drift = drift = self.clock(context)
+        self._wire = wire = self.wire(context, drift)
+        try:
+            drift.start(wire)
+            request = CheckVenue(valid_until=context.clock.now(), instruments=self._settings.instruments)
+            found: VenueChecked = await self.parts(wire, context, drift).check.check("probe", request)
+            return found
+        finally:
+            await self.close()
 
     async def perform(self, asked: Asked) -> Answer:
         """Carry out one request (the shell may ask while it is still opening us).

@@ -242,6 +242,18 @@ def test_a_bad_dump_is_no_log(tmp_path: Path) -> None:
             assert name in result.stderr
 
 
+def test_a_misspelt_line_holds_up_who_starts_something_and_nobody_else() -> None:
+    """An operator who wants to halt is told that no stack runs here, not that a setting of the feed is unknown."""
+    Path("bulkhead.toml").write_text("[feed]\nvenuess = []\n[up]\nport_base = 24000\n")
+    assert bulkhead("halt", "--reason", "x").exit_code == UNAVAILABLE
+    for command in ("up", "doctor"):
+        said = bulkhead(command)
+        assert "did you mean [feed] venues?" in said.output
+        assert said.exit_code == {"up": CONFIG, "doctor": FINDING}[command]
+    Path("bulkhead.toml").write_text("[up]\nport_base = 1\n")
+    assert bulkhead("halt", "--reason", "x").exit_code == CONFIG
+
+
 def test_doctor_answers_scripts_and_people(monkeypatch: pytest.MonkeyPatch) -> None:
     """A table for people, a list for scripts; bad settings are a finding like any other."""
     monkeypatch.setenv("BULKHEAD_PORT_BASE", "24000")

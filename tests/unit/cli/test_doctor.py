@@ -168,7 +168,7 @@ def test_a_fresh_folder_passes_and_stays_fresh(tmp_path: Path) -> None:
     home = tmp_path / "home"
     findings = doctor_stack.examine_stack(settings_in(home), place_in(home), None)
     assert {finding.check: finding.level for finding in findings} == dict.fromkeys(
-        ("ports", "settings", "bus", "database"), "OK"
+        ("ports", "settings", "bus", "database", "venue", "warm-up", "people", "model"), "OK"
     )
     assert not home.exists()
     assert str(home / "ledger.db") in next(finding.text for finding in findings if finding.check == "database")
@@ -186,6 +186,22 @@ def test_a_bad_variable_is_named_with_its_service(tmp_path: Path, monkeypatch: p
     (gate,) = [each for each in complaints if each.check == "settings of risk-gate"]
     assert is_told(gate, "FAIL")
     assert "BULKHEAD_RISK_PRICE_AGE_MS_MAX: got 'soon'" in gate.text
+
+
+def test_settings_that_are_questionable_together_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each process would start; the rules speak of all of them."""
+
+    def levels(position: str) -> dict[str, str]:
+        monkeypatch.setenv("BULKHEAD_PORTFOLIO_POSITION_PCT_MAX", position)
+        found = doctor_stack.examine_stack(settings_in(tmp_path / "home"), place_in(tmp_path), None)
+        assert all(is_told(each, each.level) for each in found)
+        return {each.check: each.level for each in found if each.check.startswith("settings")}
+
+    assert levels("19.9") == {"settings": "OK"}
+    assert levels("20") == {"settings": "WARN"}
+    refused = levels("20.1")
+    assert set(refused.values()) == {"FAIL"}
+    assert "settings of portfolio" not in refused, "it cannot know what the gate allows"
 
 
 def test_a_key_file_of_this_home_is_looked_at(tmp_path: Path) -> None:
@@ -234,7 +250,9 @@ def test_recorded_data_must_be_there(tmp_path: Path) -> None:
 
 def test_a_database_that_does_not_answer_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trading goes on without it; its password is not shown."""
-    environment = {"DATABASE_URL": "postgresql://ada:hunter2secret@127.0.0.1:1/books"}
+    url_file = tmp_path / "database-url"
+    url_file.write_text("postgresql://ada:hunter2secret@127.0.0.1:1/books")
+    environment = {"BULKHEAD_DATABASE_URL_FILE": str(url_file)}
     loaded, complaints = doctor_stack.load_all(settings_in(tmp_path), environment)
     assert complaints == []
     found = doctor_stack.check_database(loaded["ledger"], tmp_path)

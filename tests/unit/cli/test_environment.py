@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from libs.runtime.config_file import CONFIG_VARIABLE
+from libs.runtime.profiles import CONSERVATIVE
 from services.cli.child import ChildRefused
-from services.cli.child_settings import refuse_bad_settings
+from services.cli.child_settings import load_child, refuse_bad_settings
 from services.cli.environment import known_variables, read_dotenv, unknown_settings
 from services.cli.exit_codes import CONFIG, Failure
 from services.cli.stack import StackSettings, service_specs, sim_spec
@@ -65,6 +67,43 @@ def test_settings_a_child_would_refuse_are_refused_before_it_runs(tmp_path: Path
     assert "BULKHEAD_RISK_PRICE_AGE_MS_MAX: got 'soon'" in text
     assert text.count("BULKHEAD_LOG_LEVEL: got 'chatty'") == 1
     assert dict(os.environ) == before
+
+
+def test_a_stack_whose_settings_are_dangerous_together_is_refused(tmp_path: Path) -> None:
+    """Each of them alone is well."""
+    settings = StackSettings(home=tmp_path)
+    told = {"BULKHEAD_EXEC_NOTIONAL_MAX": "40000"}
+    with pytest.raises(
+        ChildRefused, match="BULKHEAD_RISK_ORDER_VALUE_MAX: got '50000'; want it at most BULKHEAD_EXEC_NOT"
+    ):
+        refuse_bad_settings([sim_spec(settings, told), *service_specs(settings, told)])
+    told = {"BULKHEAD_RISK_DAILY_LOSS_MAX": "0.06"}
+    (question,) = refuse_bad_settings([sim_spec(settings, told), *service_specs(settings, told)])
+    assert "BULKHEAD_RISK_DAILY_LOSS_MAX: got '0.06'; more than 0.05 is much" in question
+
+
+def test_what_is_ours_by_default_is_in_no_question(tmp_path: Path) -> None:
+    """A newcomer's first line is no warning."""
+    settings = StackSettings(home=tmp_path)
+    assert refuse_bad_settings([sim_spec(settings, {}), *service_specs(settings, {})]) == []
+    careful = {"BULKHEAD_PROFILE": "conservative"}
+    assert refuse_bad_settings([sim_spec(settings, careful), *service_specs(settings, careful)]) == []
+
+
+def test_every_child_reads_the_same_file(tmp_path: Path) -> None:
+    """It is handed on by its full name, and wins over what is only our taste, as does a profile that it names."""
+    file = tmp_path / "book.toml"
+    file.write_text('profile = "conservative"\n[trend]\ntimeframes = "1h"\n[portfolio]\nsignal_age_ms_max = 900000\n')
+    settings, told = StackSettings(home=tmp_path), {CONFIG_VARIABLE: str(file)}
+    specs = [sim_spec(settings, told), *service_specs(settings, told)]
+    assert {spec.env[CONFIG_VARIABLE] for spec in specs} == {str(file)}
+    loaded = {spec.name: load_child(spec) for spec in specs}
+    assert loaded["agent-trend"].trend_timeframes == ("1h",)
+    assert loaded["agent-levels"].levels_timeframe == "1m", "nobody says otherwise"
+    assert loaded["risk-gate"].risk_cooldown_ms == CONSERVATIVE.risk_cooldown_ms
+    assert loaded["risk-gate"].risk_price_age_ms_max == 20_000
+    assert loaded["portfolio"].portfolio_risk_per_trade == CONSERVATIVE.portfolio_risk_per_trade
+    assert loaded["order-executor"].exec_losses_in_a_row_max == CONSERVATIVE.exec_losses_in_a_row_max
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,21 @@ def test_without_a_url_it_is_sqlite_in_the_state_folder(monkeypatch: pytest.Monk
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg", "postgresql+psycopg2"])
 def test_every_spelling_of_postgres_uses_our_driver(monkeypatch: pytest.MonkeyPatch, scheme: str) -> None:
     """Hosting platforms give `postgres://`; SQLAlchemy wants the driver named."""
-    monkeypatch.setenv("DATABASE_URL", f"{scheme}://u:pa%40ss@db:5432/book?sslmode=require")
-    assert shown(load_settings(Settings)) == "postgresql+psycopg://u:pa%40ss@db:5432/book?sslmode=require"
+    monkeypatch.setenv("DATABASE_URL", f"{scheme}://u@db:5432/book?sslmode=require")
+    assert shown(load_settings(Settings)) == "postgresql+psycopg://u@db:5432/book?sslmode=require"
+
+
+def test_a_password_comes_from_a_file_only(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """In a variable it is refused, unseen, with the name of the variable to use; in a file it is taken as it is."""
+    url = "postgresql://u:pa%40ss-topsecret99@db:5432/book"
+    monkeypatch.setenv("DATABASE_URL", url)
+    with pytest.raises(SettingsError, match="BULKHEAD_DATABASE_URL_FILE") as refused:
+        load_settings(Settings)
+    assert "topsecret99" not in str(refused.value)
+    monkeypatch.delenv("DATABASE_URL")
+    (tmp_path / "url").write_text(f"{url}\n")
+    monkeypatch.setenv("BULKHEAD_DATABASE_URL_FILE", str(tmp_path / "url"))
+    assert shown(load_settings(Settings)) == url.replace("postgresql", "postgresql+psycopg")
 
 
 def test_the_file_wins_over_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

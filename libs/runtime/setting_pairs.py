@@ -1,0 +1,70 @@
+"""The rules over words: settings of different services that must say the same, or must not be said together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from libs.common.timeframe import MILLISECOND, STEP
+
+
+class Match(msgspec.Struct, frozen=True):
+    """`agree` is asked with the values of `variables`, all of them known."""
+
+    level: Literal["danger", "question"]
+    variables: tuple[str, ...]
+    agree: Callable[..., bool]
+    why: str
+
+
+def _same_venue(one: str, other: str) -> bool:
+    return not one or not other or one == other
+
+
+def _is_home(venues: str, venue: str) -> bool:
+    return _same_venue(venues.split(",")[0].strip(), venue)
+
+
+def _both_real_or_neither(one: str, other: str) -> bool:
+    """A real venue is only ever spoken to by https, a simulated one never."""
+    return one.startswith("https:") == other.startswith("https:")
+
+
+def _real_in_real_time(venue_url: str, clock_url: str) -> bool:
+    return not (venue_url.startswith("https:") and clock_url)
+
+
+def _within_a_bar(age_ms: Decimal, timeframes: str) -> bool:
+    bar = STEP.get(timeframes.split(",")[0].strip())
+    return bar is None or age_ms * MILLISECOND <= bar
+
+
+_FOREIGN = "nothing would ever be bought: the gate opens no position at another venue's prices"
+
+MATCHES = (
+    Match("danger", ("BULKHEAD_RISK_VENUE", "BULKHEAD_EXEC_VENUE"), _same_venue, _FOREIGN),
+    Match("danger", ("BULKHEAD_FEED_VENUES", "BULKHEAD_EXEC_VENUE"), _is_home, _FOREIGN),
+    Match("danger", ("BULKHEAD_FEED_VENUES", "BULKHEAD_RISK_VENUE"), _is_home, _FOREIGN),
+    Match(
+        "danger",
+        ("BULKHEAD_FEED_VENUE_URL", "BULKHEAD_EXEC_VENUE_URL"),
+        _both_real_or_neither,
+        "prices of one world would move orders in another: both real (https) or both simulated",
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_EXEC_VENUE_URL", "BULKHEAD_CLOCK_URL"),
+        _real_in_real_time,
+        "a real venue lives in real time, not by a simulated clock",
+    ),
+    Match(
+        "question",
+        ("BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX", "BULKHEAD_TREND_TIMEFRAMES"),
+        _within_a_bar,
+        "a signal would outlive the bar that it was formed on",
+    ),
+)
+"""What must agree with what."""
