@@ -101,6 +101,12 @@ def look_ahead(make_machine: Callable[[], Any], events: Sequence[Message]) -> Re
     return Report(len(events), sum(map(bool, whole)), opinions, leak)
 
 
+def unlike(first: Any, other: Any, events: Sequence[Message]) -> Leak | None:
+    """Where two machines that should be the same one decide otherwise, the first in a world that no other has lived in before."""
+    clock = clock_of(events)
+    return _unlike("prefix", events, _lived(first, events, clock), _lived(other, events, clock))
+
+
 def clock_of(events: Sequence[Message]) -> list[int]:
     """The machine's `now` at each event: the highest instant heard of so far, ns.
 

@@ -8,7 +8,7 @@ that is indexed by the opening of its bars:
 
 * every history ends with a bar that is still open, as venues' own REST answers do;
 * some batches hold a bar of a longer timeframe that has not closed, a week on its first day among them;
-* the history of the second instrument is told late, and all are told again, some bars further than time is.
+* the second instrument begins later, with its history, and all histories are told again, some bars further than time is.
 
 An agent that uses a bar only once it has closed (`ts_close <= now`) decides the same with and without them.
 """
@@ -63,12 +63,14 @@ def rehearsal(base: Timeframe, bars: int, history_bars: int, seed: int) -> list[
     events += [tape.told(begins, history_bars) for tape in tapes.values() if tape.instrument == INSTRUMENTS[0]]
     for number in range(1, bars + 1):
         end_ts = begins + number * step
-        events += _step(random, list(tapes.values()), end_ts)
+        listed = INSTRUMENTS if number > bars // 3 else INSTRUMENTS[:1]
+        known = [tape for tape in tapes.values() if tape.instrument in listed]
+        events += _step(random, known, end_ts)
         if number == bars // 3:
             events += [tape.told(end_ts, history_bars) for tape in tapes.values() if tape.instrument != INSTRUMENTS[0]]
         if number % max(2, bars // 4) == 0:
-            events += [tape.told(end_ts, _AGAIN) for tape in tapes.values()]
-            events += _context(random, list(tapes.values()), end_ts)
+            events += [tape.told(end_ts, _AGAIN) for tape in known]
+            events += _context(random, known, end_ts)
     return events
 
 
@@ -92,14 +94,14 @@ class _Tape:
         length = self._step // step
         lead = (MONDAY - (len(path) - 1) // 2 * step - self._begins) // step
         points = [path[0]] * lead + path
-        beyond = _path(random, path[-1], (_AHEAD + 1) * length + 1)[1:]
-        points += beyond
-        for number in range((len(points) - 1) // length):
-            self._add(
-                random,
-                self._begins + number * self._step,
-                points[number * length : (number + 1) * length + 1],
-            )
+        full = (len(points) - 1) // length
+        for number in range(full):
+            self._add(random, self._begins + number * self._step, points[number * length : (number + 1) * length + 1])
+        rest = points[full * length :]
+        for number in range(full, full + _AHEAD + 1):
+            rest += _path(random, rest[-1], 9)[1:]
+            self._add(random, self._begins + number * self._step, rest)
+            rest = rest[-1:]
 
     def _add(self, random: Random, opens: int, points: list[float]) -> None:
         wick = 1.0 + abs(random.gauss(0.0, _STEP_SD / 2))
