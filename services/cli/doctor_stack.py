@@ -17,11 +17,13 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.runtime.nats_config import ADMIN_USER, API, KeysError
+from libs.runtime.plugin import Plugin, PluginRefused, load_plugin
 from libs.runtime.provision import verify
 from libs.runtime.recording_manifest import MANIFEST, RecordingError, is_dataset, read_manifest
 from libs.runtime.redaction import redact
-from libs.runtime.registry import contracts
+from libs.runtime.registry import contracts, plug_in
 from libs.runtime.settings import SettingsError
+from services.cli.admission import CURE
 from services.cli.child import ChildSpec
 from services.cli.child_settings import VENUE, load_child
 from services.cli.doctor import Finding, existing
@@ -29,14 +31,14 @@ from services.cli.doctor_health import examine_health
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place
-from services.cli.stack import RUNNING, Ports, StackError, StackSettings, check_ports, service_specs, sim_spec
+from services.cli.stack import Ports, StackError, StackSettings, check_ports, running, service_specs, sim_spec
 
 SQL_S_MAX = 3
 
 
 def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> list[Finding]:
     """Every check of the stack's settings, and of the stack itself if it runs."""
-    findings = [check_stack_ports(settings, place)]
+    findings = [*check_agents(settings), check_stack_ports(settings, place)]
     loaded, complaints = load_all(settings, os.environ)
     findings += complaints or [Finding("settings", "OK", f"of {len(loaded)} processes")]
     data = data or getattr(loaded.get(VENUE), "sim_data", None)
@@ -47,7 +49,23 @@ def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> l
     return findings
 
 
-# --- ports and data -----------------------------------------------------------------------------------------------
+# --- agents, ports and data -----------------------------------------------------------------------------------------------
+
+
+def check_agents(settings: StackSettings) -> list[Finding]:
+    """A finding for each agent of the user's; those that may run are plugged in. Their trial is `up`'s."""
+    found: dict[str, Plugin] = {}
+    findings = []
+    for item in settings.agents_extra:
+        try:
+            plugin = load_plugin(item)
+        except PluginRefused as error:
+            findings.append(Finding("agents", "FAIL", str(error), CURE))
+            continue
+        found[plugin.service] = plugin
+        findings.append(Finding("agents", "OK", f"{plugin.service} is {item}"))
+    plug_in(*found.values())
+    return findings
 
 
 def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
@@ -57,11 +75,11 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
         return Finding("ports", "OK", f"in use by this stack (supervisor pid {place.supervisor_pid})")
     wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor, VENUE: ports.sim}
     try:
-        check_ports(wanted | {name: ports.service(name) for name in RUNNING})
+        check_ports(wanted | {name: ports.service(name) for name in running()})
     except StackError as error:
         text, _, cure = str(error).partition("; ")
         return Finding("ports", "FAIL", text, cure or "end who uses them, or set BULKHEAD_PORT_BASE")
-    return Finding("ports", "OK", f"{ports.base} to {ports.service(RUNNING[-1])} are free")
+    return Finding("ports", "OK", f"{ports.base} to {ports.service(running()[-1])} are free")
 
 
 def check_data(folder: Path) -> Finding:

@@ -12,7 +12,7 @@ from pydantic_settings import BaseSettings
 
 from services.cli.child_settings import VENUE, settings_class
 from services.cli.exit_codes import CONFIG, Failure
-from services.cli.stack import RUNNING, StackSettings
+from services.cli.stack import StackSettings, running
 
 PREFIX = "BULKHEAD_"
 NOT_SETTINGS = ("BULKHEAD_DATA_DIR",)
@@ -51,7 +51,7 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
 
 def known_variables() -> set[str]:
     """Every variable that a process of the stack reads."""
-    kinds = [StackSettings, *(settings_class(name) for name in (VENUE, *RUNNING))]
+    kinds = [StackSettings, *(settings_class(name) for name in (VENUE, *running()))]
     return {variable for kind in kinds for variable in _variables_of(kind)} | set(NOT_SETTINGS)
 
 
