@@ -133,6 +133,16 @@ def load_plugin(item: str) -> Plugin:
     return Plugin(agent_id, path, contract, machine_class, code_version(module.__name__))
 
 
+def imported_anew(plugin: Plugin) -> type[Machine]:
+    """The machine of the same file in a module that nothing has lived in; the plug-in's own module stays the known one."""
+    name = plugin.machine_class.__module__
+    known = sys.modules[name]
+    try:
+        return load_plugin(str(plugin.path)).machine_class
+    finally:
+        sys.modules[name] = known
+
+
 # --- the text -----------------------------------------------------------------------------------------------------
 
 

@@ -20,7 +20,7 @@ from libs.common.timeframe import TIMEFRAMES
 from libs.runtime.code_version import code_version
 from libs.runtime.lookahead import Leak, clock_of, look_ahead, unlike
 from libs.runtime.machine import Effect, Publish, Reject
-from libs.runtime.plugin import Plugin, PluginRefused, load_plugin
+from libs.runtime.plugin import Plugin, PluginRefused, imported_anew, load_plugin
 from libs.runtime.plugin_settings import settings_class_of
 from libs.runtime.rehearsal import INSTRUMENTS, rehearsal
 from libs.runtime.settings import SettingsError, load_settings
@@ -106,7 +106,7 @@ def rehearsed(plugin: Plugin, settings: Any, bars: int, seed: int) -> Verdict:
 def _haunted(plugin: Plugin, settings: Any, each: Rehearsal) -> Leak | None:
     """Whether the module remembers: in another market, one that is imported anew against the one that has lived in this. A cache that
     is filled once and for all looks the same to everybody who comes after the first."""
-    anew = load_plugin(str(plugin.path)).machine_class
+    anew = imported_anew(plugin)
     same = msgspec.convert(msgspec.to_builtins(settings), anew.Settings)
     elsewhere = _events(plugin, msgspec.structs.replace(each, seed=each.seed + 1))
     return unlike(anew(same), plugin.machine_class(settings), elsewhere)

@@ -121,8 +121,9 @@ def settings_of(service: str) -> type[ServiceSettings]:
 
 def parts() -> tuple[Part, ...]:
     """Everything a replay derives again: every machine, with the version of its code at hand."""
-    return tuple(
+    ours = [
         Part(contract_of(service), machine_of(service), code_version(machine_of(service).__module__))
-        for service in (*SERVICES, *_plugged)
+        for service in SERVICES
         if has_machine(service)
-    )
+    ]
+    return (*ours, *(Part(each.contract, each.machine_class, each.version) for each in plugged_in()))

@@ -61,11 +61,11 @@ def recall(home: Path, items: tuple[str, ...]) -> list[str]:
     missing = []
     for item in (*items, *(str(path) for path in sorted((home / FOLDER).glob("*.py")))):
         try:
-            plugin = load_plugin(item)
+            agent_id = judged(find_file(item))
+            if agent_id not in found:
+                found[agent_id] = load_plugin(item)
         except PluginRefused as error:
             missing.append(f"what this agent said is taken as input, not proved: {error}")
-            continue
-        found.setdefault(plugin.service, plugin)
     plug_in(*found.values())
     return missing
 

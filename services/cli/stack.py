@@ -245,7 +245,8 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
         }
         env = {**common, **special.get(name, {})}
         command = (PLUGIN_PROCESS, str(files[name])) if name in files else (module_of(name),)
-        specs.append(_spec(name, command, ports.service(name), env, environment))
+        spec = _spec(name, command, ports.service(name), env, environment)
+        specs.append(msgspec.structs.replace(spec, is_essential=name not in files))
     return specs
 
 
