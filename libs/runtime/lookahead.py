@@ -21,13 +21,15 @@ at the moment they were said. It takes events squared steps.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from itertools import accumulate
 from random import Random
 from typing import Any, Literal
 
 import msgspec
 
-from libs.common.messages import AgentSignals, Bar, FeedBars, FeedHistory, FeedMarks, Message
+from libs.common.messages import AgentSignals, Bar, FeedBars, FeedHistory, FeedMarks, Message, Signal
+from libs.common.timeframe import SECOND
 from libs.runtime.machine import Effect, Publish
 
 TAIL = 3
@@ -58,9 +60,10 @@ class Leak(msgspec.Struct, frozen=True):
     was: str
 
     def __str__(self) -> str:
+        at = f"{datetime.fromtimestamp(self.instant // SECOND, UTC):%Y-%m-%d %H:%M:%S} UTC"
         return (
-            f"{WHY[self.kind]}.\nat event {self.event} ({self.heard}, instant {self.instant}) it told\n  {self.told}"
-            f"\nand it was\n  {self.was}"
+            f"{WHY[self.kind]}.\nat event {self.event} ({self.heard}), instant {self.instant} ({at}), it told"
+            f"\n  {self.told}\nand it was\n  {self.was}"
         )
 
 
@@ -152,7 +155,9 @@ def _unfrozen(
         try:
             machine.state = msgspec.json.decode(frozen, type=type(machine).State)
         except msgspec.ValidationError as error:
-            return Leak("snapshot", number, _heard(event), now, f"its state, as JSON: {_cut(frozen)}", f"none: {error}")
+            return Leak(
+                "snapshot", number, _heard(event), now, f"its state, as JSON: {_cut(frozen.decode())}", f"none: {error}"
+            )
         found.append(_row(machine.handle(event, now)))
     return _unlike("snapshot", events, whole, found)
 
@@ -162,13 +167,15 @@ def _rewritten(events: Sequence[Message], clock: list[int], effects: list[list[E
     for number, (event, now) in enumerate(zip(events, clock, strict=True)):
         newest = max(newest, event.end_ts if isinstance(event, FeedBars) else 0)
         for message in _said(effects[number], Message):
-            told, end_ts = _cut(msgspec.json.encode(message)), getattr(message, "end_ts", newest)
+            told, end_ts = _cut(_text(message)), getattr(message, "end_ts", newest)
             if end_ts > now:
                 return Leak("ahead", number, _heard(event), end_ts, told, f"{now} when it said so")
             rows = _opinions(message)
             before = next((said[row] for row in rows if said.get(row, rows[row]) != rows[row]), "")
             if end_ts < newest or before:
-                return Leak("rewritten", number, _heard(event), end_ts, told, before or "silent about it until then")
+                return Leak(
+                    "rewritten", number, _heard(event), end_ts, told, _cut(before) or "silent about it until then"
+                )
             said |= rows
     return None
 
@@ -178,7 +185,7 @@ def _unlike(kind: Any, events: Sequence[Message], whole: list[Row], found: list[
         if told != was:
             event = events[number]
             instant = event.end_ts if isinstance(event, FeedBars) else event.ts_init
-            return Leak(kind, number, _heard(event), instant, _shown(told), _shown(was))
+            return Leak(kind, number, _heard(event), instant, *_shown(told, was))
     return None
 
 
@@ -201,9 +208,7 @@ def _opinions(message: Message) -> dict[tuple[int, str, str], str]:
     """What is said of each instrument at the instant."""
     if not isinstance(message, AgentSignals):
         return {}
-    return {
-        (message.end_ts, each.instrument, each.timeframe): _cut(msgspec.json.encode(each)) for each in message.signals
-    }
+    return {(message.end_ts, each.instrument, each.timeframe): _text(each) for each in message.signals}
 
 
 def _latest(event: Message) -> int:
@@ -256,10 +261,18 @@ def _heard(event: Message) -> str:
     return f"{type(event).__name__} told at {event.ts_init}"
 
 
-def _shown(row: Row) -> str:
-    return _cut(b"; ".join(row)) or "silence"
+def _shown(told: Row, was: Row) -> tuple[str, str]:
+    """Both in words, from a little before they part."""
+    texts = [b"; ".join(row).decode() or "silence" for row in (told, was)]
+    parts = next((place for place, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), 0)
+    begins = max(0, parts - SHOWN_CHARS_MAX // 2)
+    first, second = (("…" if begins else "") + _cut(text[begins:]) for text in texts)
+    return first, second
 
 
-def _cut(raw: bytes) -> str:
-    text = raw.decode()
+def _text(told: Message | Signal) -> str:
+    return msgspec.json.encode(told).decode()
+
+
+def _cut(text: str) -> str:
     return text if len(text) <= SHOWN_CHARS_MAX else text[:SHOWN_CHARS_MAX] + "…"
