@@ -67,6 +67,8 @@ _IMPORTS = frozenset(
     }
 )
 _REFLECTION = frozenset({"getattr", "setattr", "delattr", "globals", "locals", "vars", "exit", "quit"})
+_ASKS = frozenset({"now", "utcnow", "today", "samples"})
+"""Methods of what may be imported that know the time or draw lots, whatever their owner is called here."""
 _DUNDERS = frozenset({"__init__", "__post_init__", "__name__", "__doc__"})
 
 
@@ -167,7 +169,7 @@ def judged(path: Path, text: str | None = None) -> str:
 
 def _read(path: Path) -> str:
     try:
-        return path.read_text()
+        return path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise PluginRefused(f"{path}: cannot be read: {error}") from None
 
@@ -181,6 +183,8 @@ def _liberties(tree: ast.Module) -> set[tuple[int, str]]:
                 found |= {(node.lineno, f"imports {each.name}") for each in names if not _may_import(each.name)}
             case ast.ImportFrom(module=module, level=level) if level or not _may_import(module or ""):
                 found.add((node.lineno, f"imports {'.' * level}{module or ''}"))
+            case ast.Call(func=ast.Attribute(attr=name)) if name in _ASKS:
+                found.add((node.lineno, f"calls .{name}()"))
             case ast.Name(id=name) if name in _REFLECTION or (name.startswith("__") and name not in _DUNDERS):
                 found.add((node.lineno, f"uses {name}"))
             case ast.Attribute(attr=name) if name.startswith("__") and name not in _DUNDERS:

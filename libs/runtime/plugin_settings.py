@@ -5,14 +5,25 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import msgspec
+from msgspec import inspect
 from pydantic import AfterValidator, Field, create_model, model_validator
 
-from libs.runtime.plugin import Plugin
+from libs.runtime.plugin import Plugin, PluginRefused
 from libs.runtime.settings import ServiceSettings
+
+_HELD = (
+    *(inspect.StrType, inspect.IntType, inspect.FloatType, inspect.BoolType, inspect.DecimalType),
+    *(inspect.LiteralType, inspect.NoneType),
+)
+"""What stands in one variable."""
 
 
 def settings_class_of(plugin: Plugin) -> type[ServiceSettings]:
-    """The settings of the service that `plugin` becomes."""
+    """The settings of the service that `plugin` becomes.
+
+    Raises:
+        PluginRefused: a setting is of a kind that no variable can hold.
+    """
     params = plugin.machine_class.Settings
     fields = msgspec.structs.fields(params)
     names = {field.name: f"agent_{plugin.agent_id}_{field.name}" for field in fields}
@@ -37,6 +48,12 @@ def settings_class_of(plugin: Plugin) -> type[ServiceSettings]:
 
 
 def _field(plugin: Plugin, field: msgspec.structs.FieldInfo) -> tuple[Any, Any]:
+    kinds = getattr(info := inspect.type_info(field.type), "types", (info,))
+    if strange := [type(kind).__name__ for kind in kinds if not isinstance(kind, _HELD)]:
+        raise PluginRefused(
+            f"{plugin.path}: Settings.{field.name}: numbers, texts and choices only, no {strange[0].removesuffix('Type')}"
+        )
+
     def checked(value: Any) -> Any:
         return msgspec.convert(value, field.type)
 

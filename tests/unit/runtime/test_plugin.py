@@ -94,6 +94,13 @@ def test_a_name_of_ours_is_refused(tmp_path: Path, name: str) -> None:
     )
 
 
+def test_no_name_of_ours_is_forgotten() -> None:
+    """An agent that joins us later takes its name from the users'."""
+    ours = [service for service in SERVICES if contract_of(service).writer.startswith("agent.")]
+    assert {service.removeprefix("agent-") for service in ours} <= set(TAKEN)
+    assert len(ours) >= 4
+
+
 @pytest.mark.parametrize("told", ['"Break-Out"', '"a.b"', '"9x"', '""', '"x" * 3', "7", f'"{"a" * 25}"'])
 def test_a_name_that_is_no_subject_is_refused(tmp_path: Path, told: str) -> None:
     """It would stand in subjects, accounts and file names."""
@@ -111,6 +118,8 @@ IMPURE = {
     "from . import neighbour": "imports .",
     "from typing import TYPE_CHECKING\nif not TYPE_CHECKING:\n    import socket": "imports socket",
     "from datetime import datetime\nx = datetime.now()": "reads the clock by datetime.now()",
+    "from datetime import datetime as d\nx = d.now()": "calls .now()",
+    "from statistics import NormalDist\nx = NormalDist().samples(1)": "calls .samples()",
     "x = open('keys')": "calls open()",
     "x = __import__('os')": "calls __import__()",
     "x = getattr(int, 'real')": "uses getattr",
@@ -219,6 +228,14 @@ def test_an_agent_is_set_like_every_service(monkeypatch: pytest.MonkeyPatch) -> 
         load_settings(kind)
     assert "BULKHEAD_AGENT_BREAKOUT_CHANNEL_BARS: got 'many'" in str(caught.value)
     assert "BULKHEAD_AGENT_BREAKOUT_TIMEFRAME: got '5m'" in str(caught.value)
+
+
+def test_a_setting_that_no_variable_can_hold_is_refused(tmp_path: Path) -> None:
+    """In words, and not by a library's traceback."""
+    path = plugin_file(tmp_path, changed(("    atr_n: int = 14\n", "    atr_n: int = 14\n    inner: Bounds | None = None\n"),
+        ("class Settings(", "class Bounds(msgspec.Struct):\n    top: float = 1.0\n\n\nclass Settings(")))  # fmt: skip
+    with pytest.raises(PluginRefused, match=r"Settings\.inner: numbers, texts and choices only, no Struct"):
+        settings_class_of(load_plugin(str(path)))
 
 
 def test_the_limits_of_a_setting_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
