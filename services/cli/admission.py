@@ -11,7 +11,8 @@ import hashlib
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import msgspec
@@ -19,8 +20,8 @@ import msgspec
 from libs.runtime.plugin import Plugin, PluginRefused, find_file, judged, load_plugin, service_of
 from libs.runtime.plugin_trial import BARS, SEED, Verdict, trial_version
 from libs.runtime.registry import plug_in, settings_of
-from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
-from services.cli.stack import HomeError, StackSettings, passed_on, writing_into
+from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
+from services.cli.stack import HomeError, StackError, StackSettings, home_lock, passed_on, writing_into
 
 FOLDER = "agents"
 TRIAL_S_MAX = 60.0
@@ -42,13 +43,15 @@ def admit(settings: StackSettings, environment: Mapping[str, str], say: Callable
         Failure: one may not run; the text says which and why. Or the state folder cannot be written.
     """
     try:
-        with writing_into(settings.home):
+        with _alone_in(settings):
             found = [_admitted(item, settings.home, environment, say) for item in settings.agents_extra]
         plug_in(*found)
     except PluginRefused as error:
         raise Failure(CONFIG, f"an agent is refused:\n{error}", CURE) from error
     except HomeError as error:
         raise Failure(CANNOT_WRITE, str(error), error.cure) from error
+    except StackError as error:
+        raise Failure(UNAVAILABLE, str(error), "stop that stack, or give this one a state folder of its own") from error
     if found:
         say(heard(tuple(plugin.agent_id for plugin in found), environment))
     return tuple(found)
@@ -78,6 +81,16 @@ def heard(agent_ids: tuple[str, ...], environment: Mapping[str, str]) -> str:
         wish = ",".join([*ears, *deaf])
         return f"the portfolio does not hear {', '.join(deaf)}; BULKHEAD_PORTFOLIO_AGENTS={wish} lets it"
     return f"the portfolio hears {', '.join(ears)}: it enters when all of them are ready and LONG"
+
+
+@contextmanager
+def _alone_in(settings: StackSettings) -> Iterator[None]:
+    """A stack that runs restarts its agents from the copies: nobody else may replace them meanwhile."""
+    if not settings.agents_extra:
+        yield
+        return
+    with writing_into(settings.home), home_lock(settings.home):
+        yield
 
 
 # --- one agent ----------------------------------------------------------------------------------------------------

@@ -18,8 +18,8 @@ from services.cli.admission import admit, heard, recall
 from services.cli.app import app
 from services.cli.doctor_stack import check_agents
 from services.cli.environment import unknown_settings
-from services.cli.exit_codes import CANNOT_WRITE, CONFIG, FINDING, OK, USAGE, Failure
-from services.cli.stack import AGENTS_EXTRA_MAX, RUNNING, Ports, StackSettings, running, service_specs
+from services.cli.exit_codes import CANNOT_WRITE, CONFIG, FINDING, OK, UNAVAILABLE, USAGE, Failure
+from services.cli.stack import AGENTS_EXTRA_MAX, RUNNING, Ports, StackSettings, home_lock, running, service_specs
 from tests.plugins import NOT_CLOSED, NOT_ONCE, TEMPLATE, changed, plugin_file
 
 LEAKING = changed(NOT_CLOSED, NOT_ONCE)
@@ -119,7 +119,7 @@ def test_up_refuses_an_agent_that_looks_ahead_before_anything_starts(
         "strategy check",
     ):
         assert words in result.stderr
-    assert [path.name for path in Path("home").iterdir()] == ["agents"]
+    assert {path.name for path in Path("home").iterdir()} == {"agents", "supervisor.lock"}
     assert list(Path("home/agents").glob("*.*")) == []
 
 
@@ -157,6 +157,16 @@ def test_a_verdict_is_about_one_text_and_one_setting(
     monkeypatch.setattr(admission, "trial_version", lambda: "another")
     admitted(home, path, BULKHEAD_AGENT_BREAKOUT_CHANNEL_BARS="5")
     assert len(trials) == 4
+
+
+def test_the_copies_of_a_running_stack_are_left_alone(tmp_path: Path, trials: list[str]) -> None:
+    """It starts its agents from them again after a crash."""
+    home, path = tmp_path / "home", plugin_file(tmp_path, TEMPLATE.read_text())
+    with home_lock(home), pytest.raises(Failure, match="in use by another supervisor") as caught:
+        admitted(home, path)
+    assert caught.value.code == UNAVAILABLE
+    assert trials == []
+    assert not (home / "agents").exists()
 
 
 ENDLESS = {
