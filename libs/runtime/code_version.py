@@ -1,7 +1,7 @@
 """Which code a machine is: the modules of this project it can reach, and a digest of their text.
 
 Only `libs` and `services` count: a library's version is pinned by the lock file, and an indicator or a rule that changes an
-output is ours.
+output is ours. A plug-in's one file counts, under the name it is imported by.
 """
 
 from __future__ import annotations
@@ -11,14 +11,16 @@ import hashlib
 import importlib.util
 from pathlib import Path
 
-OURS = ("libs", "services")
+PLUGINS = "bulkhead_agents"
+"""What plug-ins are imported under."""
+OURS = ("libs", "services", PLUGINS)
 ALWAYS = ("libs.runtime.core", "libs.common.codec")
 
 
-def reachable_modules(module: str) -> dict[str, Path]:
-    """Every module of this project that `module` imports, directly or not, itself included, with its file."""
+def reachable_modules(*modules: str) -> dict[str, Path]:
+    """Every module of this project that `modules` import, directly or not, themselves included, with its file."""
     found: dict[str, Path] = {}
-    waiting = [module]
+    waiting = list(modules)
     while waiting:
         name = waiting.pop()
         if name in found or name.split(".")[0] not in OURS:
@@ -33,9 +35,7 @@ def reachable_modules(module: str) -> dict[str, Path]:
 
 def code_version(module: str) -> str:
     """A digest of the source of everything reachable from `module` and from the core that drives it."""
-    files: dict[str, Path] = {}
-    for name in (module, *ALWAYS):
-        files |= reachable_modules(name)
+    files = reachable_modules(module, *ALWAYS)
     digest = hashlib.blake2b(digest_size=8)
     for name, path in sorted(files.items()):
         digest.update(f"{name}\n".encode())

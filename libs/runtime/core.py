@@ -25,8 +25,8 @@ from libs.common.messages import (
 from libs.common.subjects import subject_of
 from libs.runtime.machine import CancelTimer, Effect, Machine, Perform, Publish, Reject, Request, SetTimer
 
-UNTRUSTED_CLOCKS = ("agent.llm",)
-"""Writers whose `ts_init` never advances `now`: a model agent must not be able to move time."""
+AGENTS_WITH_A_CLOCK = ("agent.trend", "agent.macro", "agent.levels")
+"""Of the agents only these are ours and rules: the `ts_init` of a model agent or a plug-in never advances `now`, or it could move time."""
 
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
 
@@ -95,7 +95,7 @@ class Core:
         if seq <= self.memory.in_seq:
             raise ContractBroken(f"{self.writer}: seq {seq} after {self.memory.in_seq}")
         self.memory.in_seq = seq
-        if message.producer not in UNTRUSTED_CLOCKS:
+        if message.producer in AGENTS_WITH_A_CLOCK or not message.producer.startswith("agent."):
             self.memory.now = max(self.memory.now, message.ts_init)
         if message.producer == self.writer and isinstance(message, ServiceStarted):
             flaw = self._configure(message)

@@ -6,7 +6,7 @@ It is written down so that a service can refuse a misspelt line of any other wit
 NAMES = """
 [] profile home nats_url log_stream instance egress http_host http_port clock_url log_level otlp_endpoint instruments
 venue_url
-[up] port_base book mode restart_loop_crashes restart_loop_pause_s
+[up] port_base book mode restart_loop_crashes restart_loop_pause_s agents_extra
 [feed] venues venue_url reader history_bars history_weeks grace_ms mark_interval_ms mark_gap_ms mark_heartbeat_ms
 mark_jump_bps alive_window_ms staleness_ms_max ping_ms trade_silence_ms_max down_ms_max leave_ms return_ms
 left_behind_ms poll_ms notional_min spread_max
@@ -24,7 +24,8 @@ cluster_fraction_max cluster_correlation_min correlated_fraction_max correlation
 correlation_assumed spread_bps_max spread_multiple_max positions_max stop_distance_min stop_distance_max
 loss_fraction_max duplicate_window_ms orders_per_second_max orders_per_minute_max drawdown_half_risk
 drawdown_entry_max drawdown_halt drawdown_flatten daily_loss_max cooldown_ms losses_in_a_row_max losses_pause_ms
-approval_ttl_ms intent_memory_hours macro levels
+approval_ttl_ms intent_memory_hours macro levels blackouts bars bar_timeframe stop_atr_min stop_atr_max
+day_volume_share_max slippage_max signals signal_age_share_max
 [exec] gate_public_key venue api_key_file api_secret_file api_passphrase_file venue_url deadline_ms recv_window_ms
 finality_margin_ms notional_max price_band_bps mark_age_ms_max protect_ttl_ms ask_ttl_ms reconcile_interval_ms
 lookup_delays_ms retry_delays_ms base_tolerance quote_tolerance pairs cover_ms_max soft_stop_ms stop_limit_slack_bps

@@ -7,7 +7,7 @@ nothing: the memory starts again cold with the bar behind it, and whoever keeps 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 from libs.common.messages import Bar
@@ -44,6 +44,11 @@ def fold(track: T | None, bar: Bar, gap_bars_max: int, cold: Callable[[], T]) ->
         track = cold()
     track.update(bar)
     return Folded(track, hole_ns)
+
+
+def closed_by(now: int, bars: Iterable[Bar]) -> list[Bar]:
+    """The bars that have closed by `now` (ns), in the order of time: an open bar, as venues put at the end of a history, is the future."""
+    return sorted((bar for bar in bars if bar.ts_close <= now), key=lambda bar: bar.ts_close)
 
 
 def hole_before(until: int, ts_close_last: int, timeframe: str, gap_bars_max: int) -> int:

@@ -22,7 +22,8 @@ from rich.text import Text
 from libs.runtime import logs
 from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
-from services.cli import agents_app, command, doctor, market_app, proof, risk_app, trace
+from services.cli import agents_app, command, doctor, market_app, proof, risk_app, strategy_app, trace
+from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import examine_stack
 from services.cli.environment import read_dotenv, unknown_settings
@@ -56,6 +57,7 @@ log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_arg
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
+app.add_typer(strategy_app.app, name="strategy")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 
@@ -116,6 +118,7 @@ def up(
         config = read_config(os.environ)
         if config.path is not None:
             screen.say(f"settings were read from {config.path}; the profile is {settings.profile}", "dim")
+        admit(settings, os.environ, screen.say)
         for line in unknown_settings(os.environ):
             screen.say(line)
         if settings.mode == "live":
@@ -248,6 +251,9 @@ def replay(
 ) -> None:
     """Derive every decision again from the log, with the code at hand, and compare byte for byte."""
     with answering(as_json):
+        settings = stack_settings(home or ctx.obj)
+        for line in recall(settings.home, settings.agents_extra):
+            print(line, file=sys.stderr)
         report = proof.prove_dump(from_file) if from_file else proof.prove_live(find_place(home or ctx.obj))
     show(proof.proof_json(report) if as_json else proof.proof_text(report), as_json)
     code = proof.exit_code_of(report, verify=verify)

@@ -31,12 +31,16 @@ _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 class ChildSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What to run: a command, its environment, and the port it answers on once it is up (0: not waited for)."""
+    """What to run: a command, its environment, and the port it answers on once it is up (0: not waited for).
+
+    `is_essential`: when it refuses its settings (exit code 78), nothing else goes on without it.
+    """
 
     name: str
     command: tuple[str, ...]
     env: dict[str, str] = {}
     port: int = 0
+    is_essential: bool = True
 
 
 class ChildRefused(Exception):
@@ -87,7 +91,7 @@ class Child:
                 code = await self._run_once()
                 if self._stopping.is_set():
                     return
-                if code == EX_CONFIG:
+                if code == EX_CONFIG and self.spec.is_essential:
                     raise ChildRefused(self.last_words or f"{self.spec.name} refuses its settings")
                 await self._pause(code, started_at)
         finally:

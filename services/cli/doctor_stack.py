@@ -18,11 +18,13 @@ from typing import Any
 import msgspec
 
 from libs.runtime.nats_config import ADMIN_USER, API, KeysError
+from libs.runtime.plugin import Plugin, PluginRefused, load_plugin
 from libs.runtime.provision import verify
 from libs.runtime.recording_manifest import MANIFEST, RecordingError, is_dataset, read_manifest
-from libs.runtime.registry import contracts
+from libs.runtime.registry import contracts, plug_in
 from libs.runtime.setting_rules import Verdict
 from libs.runtime.settings import SettingsError
+from services.cli.admission import CURE
 from services.cli.child import ChildSpec
 from services.cli.child_settings import VENUE, judged_together, load_child
 from services.cli.doctor import Finding, Level
@@ -35,12 +37,11 @@ from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place
 from services.cli.stack import (
-    RUNNING,
     Ports,
     StackError,
     StackSettings,
     check_ports,
-    passed_on,
+    running,
     service_specs,
     sim_spec,
 )
@@ -52,7 +53,7 @@ MS_NS = 1_000_000
 
 def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> list[Finding]:
     """Every check of the stack's settings, and of the stack itself if it runs."""
-    findings = [check_stack_ports(settings, place)]
+    findings = [*check_agents(settings), check_stack_ports(settings, place)]
     loaded, complaints = load_all(settings, os.environ)
     verdicts = judged_together(loaded.values()) if not complaints else []
     findings += complaints or [_settings_finding(each) for each in verdicts]
@@ -74,7 +75,8 @@ async def _examine_world(settings: StackSettings, place: Place, loaded: Mapping[
     found += await examine_venue(loaded["order-executor"], live=live) if "order-executor" in loaded else []
     found += [await check_warm_up(loaded)] if "market-feed" in loaded else []
     found += [await check_people(loaded["notifier"])] if "notifier" in loaded else []
-    return [*found, await check_model_of(os.environ)]
+    found += [await check_model(loaded[MODEL_AGENT])] if MODEL_AGENT in loaded else []
+    return found
 
 
 def _settings_finding(verdict: Verdict) -> Finding:
@@ -83,16 +85,23 @@ def _settings_finding(verdict: Verdict) -> Finding:
     return Finding("settings", level, verdict.text, f"{cure}; docs/limits.md has every rule")
 
 
-async def check_model_of(environment: Mapping[str, str]) -> Finding:
-    """The model's server, by the settings that the model agent would have; it is not one of the stack's processes yet."""
-    spec = ChildSpec(name=MODEL_AGENT, command=(), env=passed_on(MODEL_AGENT, environment))
-    try:
-        return await check_model(load_child(spec))
-    except SettingsError as error:
-        return Finding("model", "FAIL", str(error), "correct the variable named")
+# --- agents, ports and data -----------------------------------------------------------------------------------------------
 
 
-# --- ports and data -----------------------------------------------------------------------------------------------
+def check_agents(settings: StackSettings) -> list[Finding]:
+    """A finding for each agent of the user's; those that may run are plugged in. Their trial is `up`'s."""
+    found: dict[str, Plugin] = {}
+    findings = []
+    for item in settings.agents_extra:
+        try:
+            plugin = load_plugin(item)
+        except PluginRefused as error:
+            findings.append(Finding("agents", "FAIL", str(error), CURE))
+            continue
+        found[plugin.service] = plugin
+        findings.append(Finding("agents", "OK", f"{plugin.service} is {item}"))
+    plug_in(*found.values())
+    return findings
 
 
 def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
@@ -102,11 +111,11 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
         return Finding("ports", "OK", f"in use by this stack (supervisor pid {place.supervisor_pid})")
     wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor, VENUE: ports.sim}
     try:
-        check_ports(wanted | {name: ports.service(name) for name in RUNNING})
+        check_ports(wanted | {name: ports.service(name) for name in running()})
     except StackError as error:
         text, _, cure = str(error).partition("; ")
         return Finding("ports", "FAIL", text, cure or "end who uses them, or set BULKHEAD_PORT_BASE")
-    return Finding("ports", "OK", f"{ports.base} to {ports.service(RUNNING[-1])} are free")
+    return Finding("ports", "OK", f"{ports.base} to {ports.service(running()[-1])} are free")
 
 
 def check_data(folder: Path) -> Finding:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 import msgspec
 
+from libs.runtime.plugin import service_of
 from libs.runtime.registry import module_of
 from libs.runtime.settings import ServiceSettings, load_settings
 from services.cli.exit_codes import UNAVAILABLE, Failure
-from services.cli.stack import RUNNING, Ports, StackSettings
+from services.cli.stack import PLUGIN_PROCESS, RUNNING, Ports, StackSettings
 
 MAP_FILE = "stack.json"
 _LISTEN = re.compile(r'^listen: "[^"]*:(\d{1,5})"', re.MULTILINE)
@@ -132,8 +133,10 @@ def processes_of(place: Place) -> dict[str, int]:
         words = command.split()
         if any(word.endswith("nats-server") for word in words[:1]):
             found["nats"] = pid
-        elif "-m" in words[:-1] and words[words.index("-m") + 1] in modules:
-            found[modules[words[words.index("-m") + 1]]] = pid
+        elif "-m" in words[:-1]:
+            module = words[words.index("-m") + 1]
+            name = service_of(Path(words[-1]).stem) if module == PLUGIN_PROCESS else modules.get(module)
+            found |= {name: pid} if name else {}
     return found
 
 

@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -26,12 +26,13 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 from pydantic import Field
+from pydantic_settings import NoDecode
 
 from libs.runtime.config_file import CONFIG_VARIABLE, read_config
 from libs.runtime.nats_config import check_private, write_secret
 from libs.runtime.profiles import said_by
-from libs.runtime.registry import module_of
-from libs.runtime.settings import ConfiguredSettings
+from libs.runtime.registry import module_of, plugged_in
+from libs.runtime.settings import ConfiguredSettings, Listed
 from services.cli.child import ChildSpec
 from services.cli.restart_policy import RestartLimits
 
@@ -51,7 +52,15 @@ RUNNING = (
 The cli is not one: it is us."""
 
 _NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
-PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING)
+PLUGIN_PROCESS = "libs.runtime.plugin_process"
+"""What runs an agent of the user's; the file comes after it."""
+AGENTS_EXTRA_MAX = 8
+PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING) + AGENTS_EXTRA_MAX
+
+
+def running() -> tuple[str, ...]:
+    """The services of the native stack, and then the agents that were plugged in."""
+    return (*RUNNING, *(plugin.service for plugin in plugged_in()))
 
 
 class StackError(Exception):
@@ -95,6 +104,12 @@ class StackSettings(ConfiguredSettings):
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
+    agents_extra: Annotated[tuple[str, ...], NoDecode, Listed] = Field(
+        default=(),
+        max_length=AGENTS_EXTRA_MAX,
+        description="agents of your own, comma-separated: paths of Python files, or names of entry points in bulkhead.agents",
+    )
+
     @property
     def restart_limits(self) -> RestartLimits:
         """The restart policy of every child."""
@@ -123,7 +138,7 @@ class Ports(msgspec.Struct, frozen=True):
 
     def service(self, name: str) -> int:
         """Health and metrics of one service."""
-        return self.base + _FIRST_SERVICE + RUNNING.index(name)
+        return self.base + _FIRST_SERVICE + running().index(name)
 
     @property
     def nats_url(self) -> str:
@@ -212,7 +227,7 @@ def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSp
         "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
         "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
     }
-    return _spec("exchange-sim", "services.exchange_sim", ports.sim, special, environment)
+    return _spec("exchange-sim", ("services.exchange_sim",), ports.sim, special, environment)
 
 
 def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> list[ChildSpec]:
@@ -220,7 +235,8 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
     ports = Ports(settings.port_base)
     special = _special(ports, ensure_secrets(settings.home))
     specs = []
-    for name in RUNNING:
+    files = {plugin.service: plugin.path for plugin in plugged_in()}
+    for name in running():
         common = {
             "BULKHEAD_HOME": str(settings.home.resolve()),
             "BULKHEAD_NATS_URL": ports.nats_url,
@@ -229,7 +245,9 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
             "BULKHEAD_CLOCK_URL": ports.clock_url,
         }
         env = {**common, **special.get(name, {})}
-        specs.append(_spec(name, module_of(name), ports.service(name), env, environment))
+        command = (PLUGIN_PROCESS, str(files[name])) if name in files else (module_of(name),)
+        spec = _spec(name, command, ports.service(name), env, environment)
+        specs.append(msgspec.structs.replace(spec, is_essential=name not in files))
     return specs
 
 
@@ -276,14 +294,16 @@ def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
     }
 
 
-def _spec(name: str, module: str, port: int, env: dict[str, str], environment: Mapping[str, str]) -> ChildSpec:
+def _spec(
+    name: str, command: tuple[str, ...], port: int, env: dict[str, str], environment: Mapping[str, str]
+) -> ChildSpec:
     config = read_config(environment)
     said = said_by(config, environment)
     ours = {variable: value for variable, value in _DEV_DEFAULTS.get(name, {}).items() if variable not in said}
     seen = {**ours, **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
     if config.path is not None:
         seen[CONFIG_VARIABLE] = str(config.path.resolve())
-    return ChildSpec(name=name, command=(sys.executable, "-m", module), env=seen, port=port)
+    return ChildSpec(name=name, command=(sys.executable, "-m", *command), env=seen, port=port)
 
 
 # --- claiming the place -------------------------------------------------------------------------------------------

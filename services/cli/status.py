@@ -20,7 +20,7 @@ from libs.common.messages import TradingState
 from libs.runtime.adapter import LogEntry
 from libs.runtime.code_version import code_version
 from libs.runtime.readiness import Readiness
-from libs.runtime.registry import contract_of
+from libs.runtime.registry import writer_of
 from libs.runtime.snapshots import SnapshotFolder
 from services.cli.exit_codes import UNAVAILABLE, Failure, failing_clearly
 from services.cli.observer import LogSize, Observer, observing
@@ -170,7 +170,7 @@ def watermark(place: Place) -> int:
 def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, ServiceLine]) -> Status:
     facts, pids = view.facts, processes_of(place)
     for name, line in lines.items():
-        line.starts = facts.starts.get(contract_of(name).writer, 0)
+        line.starts = facts.starts.get(writer_of(name), 0)
         line.pid = pids.get(name, 0)
     return Status(
         home=str(place.home),

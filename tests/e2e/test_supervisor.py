@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import io
 import json
 import os
@@ -32,7 +31,7 @@ from services.cli.genesis import GenesisError, declare_genesis
 from services.cli.restart_policy import RestartLimits
 from services.cli.stack import PORTS_TAKEN, Ports, StackSettings, home_lock
 from services.cli.supervisor import EX_UNAVAILABLE, Plan, observer_command, run_up, up
-from tests.nats_stack import NatsStack
+from tests.nats_stack import NatsStack, free_block
 
 OBEDIENT = """
 import signal, socket, sys, time
@@ -82,15 +81,7 @@ def spec(name: str, code: str, *args: object, port: int = 0) -> ChildSpec:
 
 def free_base() -> int:
     """The first of a block of free ports."""
-    for base in range(20_000 + os.getpid() % 5000, 60_000, PORTS_TAKEN):
-        with contextlib.ExitStack() as held:
-            try:
-                for port in range(base, base + PORTS_TAKEN):
-                    held.enter_context(socket.socket()).bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return base
-    raise RuntimeError("no free ports")
+    return free_block(PORTS_TAKEN)
 
 
 class Running:
@@ -215,6 +206,16 @@ async def test_a_service_that_refuses_its_settings_ends_the_stack_with_its_words
     assert await stack.stopped() == 78
     assert "BULKHEAD_X: got 7; want 8" in stack.screen.getvalue()
     assert stack.log_of("bad").count("refuses") == 1
+
+
+async def test_an_agent_of_the_users_cannot_end_the_stack(run: Callable[..., Running]) -> None:
+    """Whatever it exits with: it is started again like after any crash, and the others do not notice."""
+    guest = msgspec.structs.replace(spec("guest", REFUSING), is_essential=False)
+    stack = run(guest, spec("good", OBEDIENT))
+    await stack.until(lambda: "CRASH LOOP: guest ended with code 78" in stack.screen.getvalue())
+    assert stack.log_of("good") == "ready\n"
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
 
 
 async def test_a_service_that_will_not_end_is_killed(

@@ -6,7 +6,7 @@ import ast
 
 import pytest
 
-from tests.style.purity import impurities
+from libs.runtime.purity import impurities
 from tests.style.tree import module_of, modules, python_files, reachable, tree_of
 
 MACHINES = [module_of(path) for path in python_files("services") if path.name == "machine.py"]

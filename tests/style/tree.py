@@ -9,6 +9,8 @@ import tokenize
 from functools import cache
 from pathlib import Path
 
+from libs.runtime.purity import imports_of
+
 ROOT = Path(__file__).parents[2]
 OURS = ("libs", "services")
 
@@ -63,21 +65,6 @@ def modules() -> dict[str, Path]:
     return {module_of(path): path for path in python_files(*OURS)}
 
 
-def imports_of(tree: ast.Module, module: str, is_package: bool = False) -> dict[str, int]:
-    """The dotted names a module imports when it runs, with the line: `from a import b` gives `a` and `a.b`."""
-    found: dict[str, int] = {}
-    for node in _running_nodes(tree):
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                found.setdefault(alias.name, node.lineno)
-        elif isinstance(node, ast.ImportFrom):
-            base = _absolute(node, module, is_package)
-            found.setdefault(base, node.lineno)
-            for alias in node.names:
-                found.setdefault(f"{base}.{alias.name}", node.lineno)
-    return found
-
-
 def module_imports(module: str) -> dict[str, int]:
     """`imports_of` for one of our modules."""
     path = modules()[module]
@@ -108,25 +95,3 @@ def comment_lines(path: Path) -> set[int]:
 def _packages_around(module: str) -> list[str]:
     parts = module.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts))]
-
-
-def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
-    if not node.level:
-        return node.module or ""
-    around = module.split(".")
-    around = around[: len(around) - node.level + (1 if is_package else 0)]
-    return ".".join([*around, *([node.module] if node.module else [])])
-
-
-def _running_nodes(tree: ast.AST) -> list[ast.AST]:
-    """Every node except those under `if TYPE_CHECKING:`, which never run."""
-    found: list[ast.AST] = []
-    waiting: list[ast.AST] = [tree]
-    while waiting:
-        node = waiting.pop()
-        found.append(node)
-        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
-            waiting.extend(node.orelse)
-        else:
-            waiting.extend(ast.iter_child_nodes(node))
-    return found

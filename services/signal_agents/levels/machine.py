@@ -23,7 +23,7 @@ from libs.common.messages import AlertRaised, Bar, FeedBars, FeedHistory, FeedSt
 from libs.common.timeframe import STEP
 from libs.runtime.machine import Effect, Publish, Reject
 from libs.trading.bar_faults import fault_of, foreign_bar, misplaced
-from libs.trading.bar_runs import Folded, fold
+from libs.trading.bar_runs import Folded, closed_by, fold
 from services.signal_agents.levels.track import Shape, Track
 
 AGENT_ID = "levels"
@@ -61,19 +61,19 @@ class LevelsMachine:
             case FeedBars():
                 return self._map(event)
             case FeedHistory():
-                return self._fill(event)
+                return self._fill(event, now)
             case FeedStatus():
                 self.state.px_ticks.update({spec.instrument: float(spec.px_tick) for spec in event.specs})
         return []
 
-    def _fill(self, history: FeedHistory) -> list[Effect]:
+    def _fill(self, history: FeedHistory, now: int) -> list[Effect]:
         if history.timeframe != self.settings.shape.timeframe:
             return []
         if foreign := foreign_bar(history):
             return [Reject("BARS_CONTRADICT", foreign)]
         if faults := [fault for bar in history.bars if (fault := fault_of(bar))]:
             return [Reject("BAD_BAR", faults[0])]
-        for bar in sorted(history.bars, key=lambda bar: bar.ts_close):
+        for bar in closed_by(now, history.bars):
             self._fold(bar)
         return []
 

@@ -31,7 +31,7 @@ from libs.common.messages import AgentSignals, AlertRaised, Bar, FeedBars, FeedH
 from libs.common.timeframe import STEP, bar_open
 from libs.runtime.machine import Effect, Publish, Reject
 from libs.trading.bar_faults import fault_of, foreign_bar, misplaced
-from libs.trading.bar_runs import fold, hole_before
+from libs.trading.bar_runs import closed_by, fold, hole_before
 from services.signal_agents.trend.opinion import opinion_of
 from services.signal_agents.trend.track import Bounds, Shape, Track
 
@@ -88,17 +88,17 @@ class TrendMachine:
             case FeedBars():
                 return self._signal(event)
             case FeedHistory():
-                return self._warm(event)
+                return self._warm(event, now)
         return []
 
-    def _warm(self, history: FeedHistory) -> list[Effect]:
+    def _warm(self, history: FeedHistory, now: int) -> list[Effect]:
         if history.timeframe not in self._shapes:
             return []
         if foreign := foreign_bar(history):
             return [Reject("BARS_CONTRADICT", foreign)]
         if faults := [fault for bar in history.bars if (fault := fault_of(bar))]:
             return [Reject("BAD_BAR", faults[0])]
-        for bar in sorted(history.bars, key=lambda bar: bar.ts_close):
+        for bar in closed_by(now, history.bars):
             self._fold(bar)
         return []
 

@@ -60,7 +60,7 @@ def _bar(place: int, instrument: str = "BTC-USDT", timeframe: Timeframe = "1h", 
 
 def _history(first: int, end: int, instrument: str = "BTC-USDT") -> FeedHistory:
     bars = tuple(_bar(place, instrument) for place in range(first, end))
-    return FeedHistory(instrument=instrument, timeframe="1h", bars=bars)
+    return FeedHistory(instrument=instrument, timeframe="1h", bars=bars, ts_init=bars[-1].ts_close)
 
 
 def _batch(*bars: Bar) -> FeedBars:
@@ -279,7 +279,8 @@ def test_memory_and_messages_are_bounded() -> None:
     """However long it lives it keeps a thousand bars an instrument; a message for a hundred instruments fits the log."""
     machine = LevelsMachine(SETTINGS)
     for first in range(0, 3000, 500):
-        machine.handle(_history(first, first + 500), START)
+        history = _history(first, first + 500)
+        machine.handle(history, history.ts_init)
     price_map = machine.state.tracks["BTC-USDT"].price_map
     assert len(price_map.bars) == 1000
     assert len(msgspec.json.encode(machine.state)) < 150_000

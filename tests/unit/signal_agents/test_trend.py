@@ -67,7 +67,9 @@ def _bar(
 
 def _history(closes: list[float], first: int = 0, instrument: str = "BTC-USDT") -> FeedHistory:
     bars = tuple(_bar(first + place, close, instrument) for place, close in enumerate(closes))
-    return FeedHistory(instrument=instrument, timeframe="15m", bars=bars)
+    return FeedHistory(
+        instrument=instrument, timeframe="15m", bars=bars, ts_init=START + (first + len(bars)) * STEP_15M
+    )
 
 
 def _batch(*bars: Bar) -> FeedBars:
@@ -163,7 +165,14 @@ def test_one_answer_for_a_batch_sorted_by_instrument() -> None:
     )
     assert [each.instrument for each in agent.only(AgentSignals).signals] == ["BTC-USDT", "ETH-USDT", "SOL-USDT"]
     agent.tell(_batch(_bar(61, 100.0, timeframe="1m"))).expect()
-    agent.tell(FeedHistory(instrument="BTC-USDT", timeframe="1h", bars=(_bar(9, 1.0, timeframe="1h"),))).expect()
+    agent.tell(
+        FeedHistory(
+            instrument="BTC-USDT",
+            timeframe="1h",
+            bars=(_bar(9, 1.0, timeframe="1h"),),
+            ts_init=START + 9 * STEP_15M * 4,
+        )
+    ).expect()
     assert _track(agent).ema_slow.age == 1
     assert set(agent.machine.state.tracks["BTC-USDT"]) == {"15m", "1h"}
     hour = _bar(2, 103.0, timeframe="1h")

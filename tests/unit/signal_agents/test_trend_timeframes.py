@@ -62,7 +62,7 @@ def _history(timeframe: Any, slope: float, until: int = START, count: int = TOLD
     bars = tuple(
         _bar(last - (count - 1 - place) * step, _close(place, slope), timeframe, instrument) for place in range(count)
     )
-    return FeedHistory(instrument=instrument, timeframe=timeframe, bars=bars)
+    return FeedHistory(instrument=instrument, timeframe=timeframe, bars=bars, ts_init=bars[-1].ts_close)
 
 
 def _batch(*bars: Bar) -> FeedBars:
@@ -115,7 +115,7 @@ def test_a_longer_timeframe_that_stands_still_confirms_nothing(px: float) -> Non
         agent = Playbook(TrendMachine(SETTINGS), writer="agent.trend")
         agent.tell(_history("15m", slope)).tell(_history("1h", slope))
         flat = [msgspec.structs.replace(bar, open=px, high=px, low=px, close=px) for bar in _history("4h", slope).bars]
-        agent.tell(FeedHistory(instrument=BTC, timeframe="4h", bars=tuple(flat)))
+        agent.tell(FeedHistory(instrument=BTC, timeframe="4h", bars=tuple(flat), ts_init=flat[-1].ts_close))
         signal = _next(agent, slope)
         assert (signal.ready, signal.stance) == (True, "FLAT")
 

@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.messages import Bar
 from libs.common.timeframe import STEP, TIMEFRAMES
-from libs.trading.bar_runs import Folded, fold, hole_before
+from libs.trading.bar_runs import Folded, closed_by, fold, hole_before
 
 BEGIN = 1_736_121_600_000_000_000
 """2025-01-06 00:00 UTC, a Monday: a bar of every timeframe opens."""
@@ -90,3 +90,10 @@ def test_a_hole_shows_before_the_bar_that_ends_it() -> None:
         4 * STEP["1h"],
         5 * STEP["1h"],
     ]
+
+
+def test_an_open_bar_at_the_end_of_a_history_is_the_future() -> None:
+    """Venues put one there; what has closed by now comes in the order of time."""
+    bars = [_bar(number) for number in (3, 1, 2)]
+    now = _bar(2).ts_close
+    assert closed_by(now, bars) == [_bar(1), _bar(2)]

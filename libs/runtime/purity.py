@@ -3,14 +3,14 @@
 Works on syntax alone, so it can look at code that is only planted. Whether an expression is a set is decided from what is
 visible: literals, `set(...)`, set operations, names assigned or annotated as sets in the same module. A set may be asked (`in`,
 `len`, `sorted`, `any`, `all`, `min`, `max` without key); whatever depends on its order is reported.
+
+It is a rule for people who forgot, not a wall against people who do not want to: walls are processes and accounts of the bus.
 """
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-
-from tests.style.tree import imports_of
 
 FORBIDDEN_IMPORTS = frozenset(
     {
@@ -196,3 +196,43 @@ def _unordered_call(node: ast.Call, sets: _SetNames) -> list[str]:
     if method == "pop" and not node.args and isinstance(node.func, ast.Attribute) and sets.is_set(node.func.value):
         return ["takes whichever element of a set comes first"]
     return []
+
+
+# --- imports ------------------------------------------------------------------------------------------------------
+
+
+def imports_of(tree: ast.Module, module: str, is_package: bool = False) -> dict[str, int]:
+    """The dotted names a module imports when it runs, with the line: `from a import b` gives `a` and `a.b`."""
+    found: dict[str, int] = {}
+    for node in _running_nodes(tree):
+        if isinstance(node, ast.Import):
+            for alias in node.names:
+                found.setdefault(alias.name, node.lineno)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(node, module, is_package)
+            found.setdefault(base, node.lineno)
+            for alias in node.names:
+                found.setdefault(f"{base}.{alias.name}", node.lineno)
+    return found
+
+
+def _absolute(node: ast.ImportFrom, module: str, is_package: bool) -> str:
+    if not node.level:
+        return node.module or ""
+    around = module.split(".")
+    around = around[: len(around) - node.level + (1 if is_package else 0)]
+    return ".".join([*around, *([node.module] if node.module else [])])
+
+
+def _running_nodes(tree: ast.AST) -> list[ast.AST]:
+    """Every node except those under `if TYPE_CHECKING:`, which never run."""
+    found: list[ast.AST] = []
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        found.append(node)
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            waiting.extend(node.orelse)
+        else:
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
