@@ -107,7 +107,8 @@ def _(message: DecisionsMade, instruments: tuple[str, ...]) -> tuple[str, Detail
 
 def _decision(decision: Decision) -> list[str]:
     by = "driven by the model" if decision.driver == "MODEL" else f"by the rules ({decision.fallback})"
-    head = f"{decision.instrument} {decision.action} at {decision.size_factor:.0%}: {decision.reason}, score"
+    share = "" if decision.regime_share == 1.0 else f" of {decision.regime_share:.0%} (the week's)"
+    head = f"{decision.instrument} {decision.action} at {decision.size_factor:.0%}{share}: {decision.reason}, score"
     return [f"{head} {decision.score:+.2f}, {by}", *(_ballot(each) for each in decision.ballots)]
 
 

@@ -261,6 +261,7 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "15000",
         "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "20000",
         "BULKHEAD_PORTFOLIO_LEVELS": "false",
+        "BULKHEAD_PORTFOLIO_REGIMES": "false",
         "BULKHEAD_PORTFOLIO_MODEL_WAIT_MS": "10000",
     },
     "risk-gate": {

@@ -77,7 +77,9 @@ class Ballot(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What was decided about one instrument: to ENTER at `size_factor` of the full risk, or to HOLD (0), and why.
+    """What was decided about one instrument: to ENTER at `size_factor` of the risk, or to HOLD (0), and why.
+
+    The risk is the full one times `regime_share`: 1 in a weekly trend, less without one or against it.
 
     `score` in [-1, 1] is the weighted share of the rules that say LONG less those that say SHORT. `driver` is MODEL where a model's judgement
     was in time and counted; otherwise `fallback` says why not ("off", "timeout", "silent", ...).
@@ -88,6 +90,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     action: Literal["ENTER", "HOLD"]
     reason: str
     size_factor: float
+    regime_share: float
     score: float
     ballots: tuple[Ballot, ...]
     driver: Literal["RULES", "MODEL"]

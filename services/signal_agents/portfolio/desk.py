@@ -20,12 +20,15 @@ from services.signal_agents.portfolio.sizing import Limits, is_tradable
 INTENT_TIMER = "intent."
 JUDGE_TIMER = "judge."
 HOUR = 3_600_000_000_000
+FULL, NEUTRAL_SHARE, OVERRIDE_SHARE = Decimal(1), Decimal("0.5"), Decimal("0.25")
+"""The gate's limits shrink by the same shares; a wish that did not would be denied."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Everything that can change a wish. Durations are ns; 0 switches `exit_flat_bars`, `hold_max` and `decay` off.
 
-    `quorum` 0 wants an opinion of every agent that is named. `uses_levels`: stops and targets by zones, where some are known.
+    `quorum` 0 wants an opinion of every agent that is named. `uses_levels`: stops and targets by zones, where some are known;
+    `uses_regimes`: less risk where the week says so.
     """
 
     agents: tuple[str, ...]
@@ -41,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     hold_max: int = 0
     decay: int = 0
     uses_levels: bool = False
+    uses_regimes: bool = False
     levels_age_max: int = 2 * HOUR
     grip: Grip = msgspec.field(default_factory=Grip)
 
@@ -58,7 +62,8 @@ class Coverage(msgspec.Struct, kw_only=True):
 class State(msgspec.Struct, kw_only=True):
     """Money as the ledger last told it, the venue's rules, a book per instrument, and why everything is to be sold ("": it is not).
 
-    `zones` and `regimes` are what the levels and macro agents said last, `scores` what opinions were worth.
+    `zones` and `regimes` are what the levels and macro agents said last, `overrides` until when (ns) the gate lets an operator's override
+    of an instrument's regime be in force, `scores` what opinions were worth.
     """
 
     equity: Decimal | None = None
@@ -68,6 +73,7 @@ class State(msgspec.Struct, kw_only=True):
     flatten_reason: str = ""
     zones: dict[str, Zones] = {}
     regimes: dict[str, Regime] = {}
+    overrides: dict[str, int] = {}
     scores: Scorebook = msgspec.field(default_factory=Scorebook)
     coverage: Coverage = msgspec.field(default_factory=Coverage)
 
@@ -117,6 +123,18 @@ class Desk(msgspec.Struct, frozen=True):
         """The zones around the price, unless they are old or not wanted."""
         zones = self.state.zones.get(instrument) if self.settings.uses_levels else None
         return zones if zones is not None and self.now - zones.end_ts <= self.settings.levels_age_max else None
+
+    def regime_share(self, instrument: str) -> Decimal:
+        """What the weekly regime leaves of the risk of a long entry: half without a trend, a quarter against it under an override.
+
+        Whether to enter against it at all is the gate's to say; so is everything while the regime is not known.
+        """
+        regime = self.state.regimes.get(instrument) if self.settings.uses_regimes else None
+        if regime is None:
+            return FULL
+        if regime.state == "BEAR" and self.now < self.state.overrides.get(instrument, 0):
+            return OVERRIDE_SHARE
+        return NEUTRAL_SHARE if regime.state == "NEUTRAL" else FULL
 
     def holds(self, instrument: str) -> bool:
         """Whether something can be sold there, or may yet come of a wish that is under way."""

@@ -204,6 +204,7 @@ def _decision(
         action="ENTER" if enters else "HOLD",
         reason="vetoed" if is_vetoed else joint.reason,
         size_factor=size,
+        regime_share=float(desk.regime_share(instrument)),
         score=joint.score,
         ballots=ballots,
         driver="RULES" if verdict.judged is None else "MODEL",
@@ -310,7 +311,7 @@ def _sized(desk: Desk, instrument: str, factor: float) -> Entry | None:
         state.specs[instrument],
         zones=desk.zones(instrument),
         spread=to_decimal(quote.ask_px) - to_decimal(quote.bid_px) if quote is not None else ZERO,
-        factor=to_decimal(factor),
+        factor=to_decimal(factor) * desk.regime_share(instrument),
     )
 
 

@@ -34,6 +34,7 @@ from libs.common.messages import (
     FeedStatus,
     FlattenOrdered,
     LevelsMapped,
+    MacroOverrideChanged,
     MacroRegimes,
     Message,
     OrderApproved,
@@ -81,7 +82,7 @@ class PortfolioMachine:
                 return self._mark(event, now)
             case FeedStatus():
                 return self._learn_rules(event)
-            case LevelsMapped() | MacroRegimes():
+            case LevelsMapped() | MacroRegimes() | MacroOverrideChanged():
                 return self._look_around(event)
             case EntryJudged():
                 return self._judged(event, now)
@@ -124,8 +125,12 @@ class PortfolioMachine:
             book.cash_spent = ZERO
         return []
 
-    def _look_around(self, said: LevelsMapped | MacroRegimes) -> list[Effect]:
+    def _look_around(self, said: LevelsMapped | MacroRegimes | MacroOverrideChanged) -> list[Effect]:
         """Remember where the zones are and what the weeks say; an instrument nobody trades is not remembered."""
+        if isinstance(said, MacroOverrideChanged):
+            if said.side == "BUY" and said.instrument in self.state.specs:
+                self.state.overrides[said.instrument] = said.valid_until if said.state == "IN_FORCE" else 0
+            return []
         if isinstance(said, MacroRegimes):
             self.state.regimes |= {
                 each.instrument: each for each in said.regimes if each.instrument in self.state.specs

@@ -80,6 +80,9 @@ class Settings(ServiceSettings):
         default=True,
         description="stops beyond the zones of the levels agent, targets before them, where some are known",
     )
+    portfolio_regimes: bool = Field(
+        default=True, description="half the risk without a weekly trend, a quarter against it under an override"
+    )
     portfolio_model: ModelMode = Field(
         default="confirm",
         description="off, shadow (scored, never heard), confirm (may veto or shrink) or tilt (if earned)",
@@ -136,6 +139,7 @@ class Settings(ServiceSettings):
             hold_max=self.portfolio_hold_ms_max * MILLISECOND,
             decay=self.portfolio_decay_ms * MILLISECOND,
             uses_levels=self.portfolio_levels,
+            uses_regimes=self.portfolio_regimes,
             grip=Grip(
                 mode=self.portfolio_model,
                 veto_p=self.portfolio_model_veto_p,

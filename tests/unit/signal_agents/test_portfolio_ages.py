@@ -7,7 +7,15 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.messages import LevelMap, LevelsMapped, OrderIntent, PriceZone
+from libs.common.messages import (
+    LevelMap,
+    LevelsMapped,
+    MacroOverrideChanged,
+    MacroRegimes,
+    OrderIntent,
+    PriceZone,
+    Regime,
+)
 from libs.common.timeframe import HOUR, MINUTE, SECOND
 from tests.playbook import START, Playbook
 from tests.unit.signal_agents.portfolio_story import (
@@ -133,6 +141,50 @@ def test_a_map_that_turns_cold_is_forgotten() -> None:
     book = a_portfolio(LEVELLED).tell(mapped(zone(59_000.0, 59_200.0)))
     book.tell(mapped(end_ts=START + MINUTE, ready=False, atr=None))
     assert book.tell(said(1)).only(OrderIntent).stop_px == D("58800")
+
+
+@pytest.mark.parametrize(
+    ("state", "override", "qty"),
+    [
+        ("BULL", 0, "0.077"),
+        ("NEUTRAL", 0, "0.038"),
+        ("BEAR", 0, "0.077"),  # the gate denies it
+        ("BEAR", HOUR, "0.019"),
+        ("BEAR", BAR, "0.077"),  # over at the very instant
+        ("NEUTRAL", HOUR, "0.038"),
+        ("UNKNOWN", HOUR, "0.077"),  # never lifted: the gate denies it
+    ],
+)
+def test_the_week_takes_its_share_of_the_risk(state: str, override: int, qty: str) -> None:
+    """Half without a trend, a quarter against it while an operator's override is in force."""
+    regime = Regime(instrument=BTC, state=state, provisional=False, weeks=80, since_ts=1, evidence={})  # type: ignore[arg-type]
+    book = a_portfolio(msgspec.structs.replace(SETTINGS, uses_regimes=True))
+    book.tell(MacroRegimes(agent_id="macro", end_ts=START, regimes=(regime,)))
+    if override:
+        book.tell(overridden(START + override))
+    assert book.tell(said(1)).only(OrderIntent).order_qty == D(qty)
+
+
+def test_a_revoked_override_leaves_no_share() -> None:
+    """What the gate has ended is over, whatever its time was."""
+    regime = Regime(instrument=BTC, state="BEAR", provisional=False, weeks=80, since_ts=1, evidence={})
+    book = a_portfolio(msgspec.structs.replace(SETTINGS, uses_regimes=True))
+    book.tell(MacroRegimes(agent_id="macro", end_ts=START, regimes=(regime,)))
+    book.tell(overridden(START + HOUR)).tell(overridden(START + HOUR, "REVOKED"))
+    assert book.tell(said(1)).only(OrderIntent).order_qty == D("0.077")
+
+
+def overridden(until: int, state: str = "IN_FORCE") -> MacroOverrideChanged:
+    return MacroOverrideChanged(
+        override_id="o1",
+        state=state,  # type: ignore[arg-type]
+        instrument=BTC,
+        side="BUY",
+        valid_until=until,
+        reason="a view",
+        author="ada",
+        uses=0,
+    )
 
 
 def test_the_risk_is_that_of_the_stop_that_is_set() -> None:
