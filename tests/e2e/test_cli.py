@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import os
 import signal
@@ -17,14 +18,17 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from typer.testing import CliRunner, Result
 
-from libs.common.codec import encode
+from libs.common.codec import decode_from, encode
 from libs.common.messages import (
+    AgentsScored,
+    DecisionsMade,
     EquityChanged,
     ExecutionReport,
     Message,
     OrderApproved,
     OrderIntent,
     PositionChanged,
+    TextHeard,
     TradingStateChanged,
 )
 from libs.common.subjects import writer_filter
@@ -475,3 +479,64 @@ async def test_an_operator_accepts_the_balances(stack: NatsStack) -> None:
     assert said.exit_code == NOT_YET
     assert (json.loads(said.stdout)["answered"], json.loads(said.stdout)["clean"]) == (False, False)
     assert "bulkhead status" in said.stderr
+
+
+# --- agents -------------------------------------------------------------------------------------------------------
+
+
+async def test_what_agents_were_worth_is_told(stack: NatsStack) -> None:
+    """The record that the portfolio said last, and how many decisions a model drove: the same in `status`."""
+    found, status = await answer_of(stack.home, "agents", "scores"), await answer_of(stack.home, "status")
+    scored, made = last(AgentsScored), last(DecisionsMade)
+    assert found["end_ts"] == scored.end_ts
+    assert [each["agent_id"] for each in found["scores"]] == [each.agent_id for each in scored.scores]
+    coverage = (made.mode, made.model_driven, made.model_asked)
+    assert (found["model"]["mode"], found["model"]["driven"], found["model"]["asked"]) == coverage
+    assert (status["model"]["mode"], status["model"]["driven"], status["model"]["asked"]) == coverage
+    shown = (await bulkhead(stack.home, "agents", "scores")).stdout
+    assert f"{made.model_driven} of {made.model_asked} decisions model-driven" in shown
+
+
+async def test_no_record_yet_is_said_so(nats: NatsStack) -> None:
+    """A young book: exit code 1, and when there will be one."""
+    write_map(nats.home, nats.url)
+    refused = await bulkhead(nats.home, "agents", "scores")
+    assert refused.exit_code == FINDING
+    assert "no vote has been resolved yet" in refused.stderr
+
+
+async def test_a_text_reaches_the_log_as_it_is(stack: NatsStack) -> None:
+    """From standard input or an option, whatever it holds; what is no character becomes one that can be read."""
+    words = "ETF approved \x1b[31m \u202e drow"
+    found = await answer_of(
+        stack.home, "agents", "tell", "BTC-USDT", "--source", "wire", "--text", words, "--author", "me"
+    )
+    entry = (await stack.connect("admin")).ask(f"$JS.API.STREAM.MSG.GET.{TRADING}", {"seq": found["seq"]})
+    message = decode_from("ops.cli.text", base64.b64decode((await entry)["message"]["data"]))
+    assert isinstance(message, TextHeard)
+    assert (message.instrument, message.source, message.text, message.author) == ("BTC-USDT", "wire", words, "me")
+    raw = await asyncio.to_thread(
+        CliRunner().invoke,
+        app,
+        ["--home", str(stack.home), "agents", "tell", "--source", "wire"],
+        input=b"half \xf0\x9f",
+    )
+    assert raw.exit_code == OK, raw.output
+
+
+@pytest.mark.parametrize(
+    ("words", "wish"),
+    [
+        (("--source", "a b", "--text", "x"), "a short name"),
+        (("--source", "wire", "--text", " "), "nothing to read"),
+        (("--source", "wire", "--text", "x" * 4001), "at most 4000"),
+        (("BTC USDT", "--source", "wire", "--text", "x"), "like BTC-USDT"),
+    ],
+)
+async def test_a_text_that_cannot_be_told_is_refused_with_the_reason(
+    tmp_path: Path, words: tuple[str, ...], wish: str
+) -> None:
+    """Before anybody is asked: the option, and what it wants."""
+    refused = await bulkhead(tmp_path, "agents", "tell", *words)
+    assert refused.exit_code == 2
+    assert wish in " ".join(refused.stderr.split())
