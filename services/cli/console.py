@@ -55,10 +55,13 @@ _SEVERITY_STYLE = {"page": "bold white on red", "ticket": "yellow", "note": "dim
 def line_of(message: Message) -> Text | None:
     """What to print for `message`, None for what a person need not see go by."""
     said = _said(message)
-    if said is None:
-        return None
+    return None if said is None else _headed(message).append_text(said)
+
+
+def _headed(message: Message) -> Text:
+    """When, and who says it."""
     at = datetime.fromtimestamp(message.ts_init // SECOND_NS, UTC).strftime("%m-%d %H:%M:%S")
-    return Text.assemble((at, "dim"), " ", (f"{message.producer:<12}", "cyan"), " ", said)
+    return Text.assemble((at, "dim"), " ", (f"{message.producer:<12}", "cyan"), " ")
 
 
 async def follow(home: Path, nats_url: str, show: Callable[[Text], None], from_seq: int = 0) -> None:
@@ -82,6 +85,7 @@ class Narrator:
     def __init__(self) -> None:
         self._stances: dict[tuple[str, str, str], str] = {}
         self._regimes: dict[str, RegimeState] = {}
+        self._fallback = ""
 
     def line_at(self, subject: str, payload: bytes) -> Text | None:
         """What to print for the message on `subject`."""
@@ -94,7 +98,17 @@ class Narrator:
                 return line_of(self._news(message))
             case MacroRegimes():
                 return line_of(self._moved(message))
+            case DecisionsMade():
+                return _with_coverage(message, line_of(message)) if self._is_news(message) else line_of(message)
         return line_of(message)
+
+    def _is_news(self, message: DecisionsMade) -> bool:
+        """Whether the model drives decisions again, or the reason why it does not is another."""
+        if message.mode == "off":
+            return False
+        now = next((each.fallback for each in message.decisions if each.fallback != "rules"), self._fallback)
+        was, self._fallback = self._fallback, now
+        return now != was
 
     def _moved(self, message: MacroRegimes) -> MacroRegimes:
         changed = tuple(each for each in message.regimes if self._regimes.get(each.instrument) != each.state)
@@ -109,6 +123,16 @@ class Narrator:
                 self._stances[key] = signal.stance
                 changed.append(signal)
         return msgspec.structs.replace(message, signals=tuple(changed))
+
+
+def _with_coverage(message: DecisionsMade, line: Text | None) -> Text:
+    """The line, or one of its own, with how many decisions a model drove and why not the last."""
+    fallback = next((each.fallback for each in message.decisions if each.fallback not in ("", "rules")), "")
+    why = f", the rules decide alone: {fallback}" if fallback else ""
+    covered = f"{message.model_driven} of {message.model_asked} decisions model-driven{why}"
+    if line is not None:
+        return line.append(f"  ({covered})")
+    return _headed(message).append(covered)
 
 
 # --- what each kind says --------------------------------------------------------------------------------------------

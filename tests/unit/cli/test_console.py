@@ -13,6 +13,8 @@ from libs.common.messages import (
     AlertRaised,
     Balance,
     Check,
+    Decision,
+    DecisionsMade,
     EquityChanged,
     EventRejected,
     ExecutionReport,
@@ -309,3 +311,45 @@ def test_a_regime_is_told_when_it_changes() -> None:
     assert told("BULL", 3, provisional=True).endswith("sees BTC-USDT BULL (provisional)")
     assert told("BULL", 4) == ""
     assert told("BEAR", 5).endswith("sees BTC-USDT BEAR")
+
+
+def decided(fallback: str, driven: int, asked: int, mode: str = "confirm") -> bytes:
+    """One entry decided, by the model where `fallback` is empty."""
+    decision = Decision(
+        instrument="BTC-USDT",
+        action="ENTER",
+        reason="long",
+        size_factor=1.0,
+        regime_share=1.0,
+        score=1.0,
+        ballots=(),
+        driver="RULES" if fallback else "MODEL",
+        fallback=fallback,
+        intent_id="i",
+    )
+    made = DecisionsMade(
+        end_ts=1,
+        mode=mode,  # type: ignore[arg-type]
+        decisions=(decision,),
+        model_driven=driven,
+        model_asked=asked,
+        id="d",
+        producer="portfolio",
+    )
+    return encode(made)
+
+
+def test_who_decides_is_told_when_it_changes() -> None:
+    """An outage of the model must not look like a quiet market; nor fill the screen."""
+    narrator = Narrator()
+    told = [
+        narrator.line_at("portfolio.decisions", payload)
+        for payload in (decided("", 1, 1), decided("timeout", 1, 2), decided("timeout", 1, 3), decided("", 2, 4))
+    ]
+    assert told[0] is None
+    assert told[1] is not None
+    assert "1 of 2 decisions model-driven, the rules decide alone: timeout" in told[1].plain
+    assert told[2] is None
+    assert told[3] is not None
+    assert told[3].plain.endswith("2 of 4 decisions model-driven")
+    assert Narrator().line_at("portfolio.decisions", decided("off", 0, 0, "off")) is None
