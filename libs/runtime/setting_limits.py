@@ -21,8 +21,11 @@ def always(values: Values) -> bool:
 
 
 def on_wall_time(values: Values) -> bool:
-    """Where time is real. A simulated venue's runs faster than its own processes do, so ages there are wider."""
-    return values.get("BULKHEAD_CLOCK_URL", "") == ""
+    """Where time is real. A simulated venue's runs faster than its own processes do, so ages there are wider.
+
+    Who is not told what clock others follow (`bulkhead up` tells them itself) does not guess.
+    """
+    return values.get("BULKHEAD_CLOCK_URL") == ""
 
 
 def with_a_model(values: Values) -> bool:

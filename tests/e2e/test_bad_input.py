@@ -27,6 +27,7 @@ from libs.common.messages import (
     OrderApproved,
     OrderIntent,
     ServiceStarted,
+    TextHeard,
 )
 from libs.common.subjects import subject_matches, subject_of
 from libs.common.timeframe import MINUTE
@@ -40,7 +41,8 @@ from tests.unit.common.sampling import sample_of
 from tests.unit.order_executor.desk import BTC, STRANGER, approval, policy
 
 WITH_A_MACHINE = tuple(name for name in SERVICES if name != "cli")
-READERS = tuple(name for name in WITH_A_MACHINE if name != "market-feed")
+READERS = tuple(name for name in WITH_A_MACHINE if name not in ("market-feed", "agent-llm"))
+"""Who reads what the feed says; the model agent hears the portfolio and people, and has its own test."""
 
 
 @pytest.fixture
@@ -211,6 +213,27 @@ async def test_every_service_refuses_what_it_cannot_believe_and_lives_on(nats: N
     report = await log.proof(map(kind_of, READERS))
     assert report.mismatches == []
     assert (report.undecodable, report.unpublished) == (len(planted), 0)
+
+
+async def test_the_model_agent_refuses_what_it_cannot_believe_and_lives_on(nats: NatsStack) -> None:
+    """Junk where people bring texts: refused once each, copied to DEAD, and the text behind it is heard."""
+    log, cli = await Log.of(nats), await Pen.of(nats, "cli")
+    agent = await Life(nats, "agent-llm").live()
+    text = TextHeard(instrument=BTC, source="wire", published_at=NOW, text="a word", author="me")
+    payload = encode(cli.filled_in(text))
+    fields = msgspec.json.decode(payload)
+    junk = {
+        "MALFORMED": (b"", b"nonsense", payload[:-9], msgspec.json.encode({**fields, "and_more": 1})),
+        "UNKNOWN_TYPE": (msgspec.json.encode({**fields, "type": "of_the_future.v1"}),),
+        "NOT_CANONICAL": (msgspec.json.format(payload, indent=1),),
+        "WRONG_WRITER": (encode(msgspec.structs.replace(cli.filled_in(text), producer="feed")),),
+    }
+    planted = {await cli.write("ops.cli.text", each): reason for reason, some in junk.items() for each in some}
+    await agent.done(await cli.say(text))
+    assert {seq: reason for seq, (reason, _) in (await refused(log, "agent.llm")).items()} == planted
+    assert (await log.dead()).keys() == planted.keys()
+    assert [each.text for each in agent.state.texts[BTC]] == ["a word"]
+    assert await agent.stop() is None
 
 
 def mark(ts: int) -> Mark:

@@ -98,7 +98,7 @@ class Stand:
 
     async def agent(self, **changes: Any) -> Life:
         """A life of the model agent whose client is imported: the deadlines below are shorter than that takes."""
-        told: dict[str, Any] = {"llm_url": self.server.url, "llm_model": "sim", "llm_deadline_ms": 1_000}
+        told: dict[str, Any] = {"llm_url": self.server.url, "llm_model": "sim", "llm_deadline_ms": 3_000}
         life = await Life(self.nats, "agent-llm", **(told | changes)).live()
         adapter: Any = life.shell._adapter
         await until(lambda: adapter._opened.is_set())
@@ -174,7 +174,7 @@ async def test_every_way_to_fail_ends_in_a_decision(nats: NatsStack, server: Mod
     expected = {}
     for place, (deed, failure) in enumerate(MATRIX.items()):
         failing, *good = names[3 * place : 3 * place + 3]
-        server.script.play([Behaviour(do=deed, every_s=0.3)])  # type: ignore[arg-type]
+        server.script.play([Behaviour(do=deed, every_s=1.0)])  # type: ignore[arg-type]
         await stand.signal(failing)
         await stand.decisions(3 * place + 1)
         server.script.play([Behaviour(voice="agrees")])

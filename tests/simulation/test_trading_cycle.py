@@ -7,14 +7,18 @@ from typing import TypeVar
 
 from libs.common.messages import (
     AgentSignals,
+    EntriesProposed,
+    EntryJudged,
     EquityChanged,
     ExecutionReport,
     FeedBars,
     Message,
+    ModelAnswered,
     OrderApproved,
     OrderIntent,
     OrderSubmitting,
     PositionChanged,
+    TimerFired,
 )
 from tests.recorded_log import messages_of, recorded_log
 
@@ -52,9 +56,12 @@ def causes_of(message: Message) -> list[type[Message]]:
 
 
 def test_an_entry_follows_from_a_bar_link_by_link() -> None:
-    """Bar, opinion, wish, verdict: each names the one before it as its cause, and all tell the same story."""
+    """Bar, opinion, proposal, the model's judgement, wish, verdict: each names the one before it as its cause, and all tell the same story."""
     approved = first_entry()
-    assert causes_of(approved)[:3] == [OrderIntent, AgentSignals, FeedBars]
+    links = [kind for kind in causes_of(approved) if kind not in (ModelAnswered, TimerFired)]
+    assert links[:1] == [OrderIntent]
+    assert links[-2:] == [AgentSignals, FeedBars]
+    assert set(links[1:-2]) <= {EntryJudged, EntriesProposed}
     intent = by_id()[approved.causation_id]
     assert isinstance(intent, OrderIntent)
     assert (intent.intent_id, intent.order_qty) == (approved.intent_id, approved.order_qty)

@@ -18,6 +18,7 @@ from services.signal_agents.portfolio.settings import Settings as PortfolioSetti
 from services.signal_agents.trend.settings import Settings as TrendSettings
 
 D = Decimal
+WALL_TIME = {"BULKHEAD_CLOCK_URL": ""}
 MODEL = {"BULKHEAD_LLM_URL": "http://127.0.0.1:1/v1"}
 
 
@@ -35,11 +36,11 @@ def level(values: dict[str, Any]) -> str:
 def test_a_number_may_meet_its_limit_and_not_pass_it(rule: Ceiling) -> None:
     """Nothing at the first limit, a question above it; a question at the second, a danger above that."""
     assert rule.asked_above is not None
-    assert level({rule.variable: rule.asked_above}) == ""
-    assert level({rule.variable: more(rule.asked_above)}) == "question"
+    assert level({rule.variable: rule.asked_above} | WALL_TIME) == ""
+    assert level({rule.variable: more(rule.asked_above)} | WALL_TIME) == "question"
     if rule.refused_above is not None:
-        assert level({rule.variable: rule.refused_above}) == "question"
-        assert level({rule.variable: more(rule.refused_above)}) == "danger"
+        assert level({rule.variable: rule.refused_above} | WALL_TIME) == "question"
+        assert level({rule.variable: more(rule.refused_above)} | WALL_TIME) == "danger"
 
 
 @pytest.mark.parametrize("rule", ORDERS, ids=lambda rule: f"{rule.low}-{rule.high}")
@@ -80,10 +81,11 @@ def test_words_that_must_agree(values: dict[str, Any], expected: str) -> None:
 
 
 def test_ages_may_be_wide_where_time_is_simulated() -> None:
-    """Venue time runs faster than our processes do."""
+    """Venue time runs faster than our processes do; who does not know which time others follow, as `bulkhead up`, says nothing."""
     old = {"BULKHEAD_RISK_PRICE_AGE_MS_MAX": D(600_000)}
-    assert level(old) == "danger"
+    assert level(old | WALL_TIME) == "danger"
     assert level(old | {"BULKHEAD_CLOCK_URL": "ws://sim/clock"}) == ""
+    assert level(old) == ""
 
 
 def test_nothing_is_said_of_a_model_that_nobody_asks() -> None:
