@@ -93,7 +93,7 @@ def heard(desk: Desk, judged: EntryJudged, cause: Cause) -> list[Effect]:
     if judged.outcome == "JUDGED" and judged.expects != "none":
         side = 1 if judged.expects == "up" else -1
         vote = Vote(agent_id=MODEL_ID, is_model=True, side=side, p=judged.p)
-        desk.state.scores.vote(bars_of(judged.instrument, pending.timeframe), pending.end_ts, vote)
+        desk.state.scores.vote(bars_of(judged.instrument, pending.timeframe), pending.end_ts, vote, desk.now)
     desk.state.coverage.silent = 0
     book.pending = None
     if not pending.waits:

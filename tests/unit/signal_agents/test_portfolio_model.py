@@ -34,6 +34,7 @@ from tests.unit.signal_agents.portfolio_story import (
     TIMER,
     D,
     a_portfolio,
+    closed,
     marked,
     opinion,
     said,
@@ -155,7 +156,7 @@ def test_a_model_whose_record_is_worse_than_a_coins_is_not_heard_any_more() -> N
     book = a_portfolio(hearing(denial_cooldown=0, intent_valid=SECOND))
     codes, px, heard = [], 60_000.0, []
     for bar in range(1, 260):
-        book.tell(said(bar, opinion(close_px=px)))
+        book.tell(closed(bar, px)).tell(said(bar, opinion(close_px=px)))
         codes += [alert.code for alert in book.published(AlertRaised)]
         (proposal,) = book.only(EntriesProposed).proposals
         book.tell(judgement(proposal, "down", 0.55))
@@ -169,11 +170,12 @@ def test_a_model_whose_record_is_worse_than_a_coins_is_not_heard_any_more() -> N
 
 def test_in_shadow_nobody_waits_and_every_vote_is_kept() -> None:
     """The entry is made at once; what the model says later is scored."""
-    book, proposal = proposed("shadow")
+    book = a_portfolio(hearing("shadow")).tell(closed(1, 60_000.0)).tell(said(1))
+    (proposal,) = book.only(EntriesProposed).proposals
     assert decision_of(book) == ("ENTER", "long", 1.0, "RULES", "shadow")
     assert book.only(OrderIntent).order_qty == D("0.077")
     book.tell(judgement(proposal, "down", 0.9)).expect()
-    book.tell(said(2, opinion(close_px=59_000.0)))
+    book.tell(closed(2, 59_000.0)).tell(said(2))
     (score,) = [each for each in book.only(AgentsScored).scores if each.kind == "MODEL"]
     assert (score.agent_id, score.votes, score.hits) == ("llm", 1, 1)
 
@@ -262,6 +264,6 @@ def test_scores_are_said_once_an_hour() -> None:
     book = a_portfolio(hearing("off"))
     told = []
     for bar in range(1, 13):
-        book.tell(said(bar, opinion("FLAT" if bar == 1 else "LONG", close_px=60_000.0 + bar)))
+        book.tell(closed(bar, 60_000.0 + bar)).tell(said(bar, opinion("FLAT" if bar == 1 else "LONG")))
         told += [scored.end_ts for scored in book.published(AgentsScored)]
     assert [end_ts // HOUR - START // HOUR for end_ts in told] == [0, 1, 2, 3]
