@@ -49,7 +49,7 @@ from libs.runtime.machine import Effect, Publish
 from services.risk_gate.case import Case
 from services.risk_gate.checks import evaluate
 from services.risk_gate.limits import Limits
-from services.risk_gate.overrides import used
+from services.risk_gate.overrides import AUTHOR_CHARS_MAX, TEXT_CHARS_MAX, used
 from services.risk_gate.view import ARITHMETIC, View
 
 AUTHOR = "risk-gate"
@@ -97,7 +97,7 @@ class RiskMachine:
             case FeedBars() | FeedHistory():
                 self.state.on_bars(event.bars, self.settings)
             case AgentSignals():
-                self.state.opinions.on_signals(event)
+                self.state.opinions.on_signals(event, self.settings.instruments)
             case CapitalMoved():
                 self.state.on_capital(event)
             case FeedStatus():
@@ -163,11 +163,11 @@ class RiskMachine:
         return [*self._move_to("HALTED", reason, AUTHOR), *flatten, alert]
 
     def _on_command(self, event: OperatorCommanded) -> list[Effect]:
-        author = event.author or event.producer
+        author = (event.author or event.producer)[:AUTHOR_CHARS_MAX]
         if event.command == "RESUME" and not event.reason.strip():
             text = f"RESUME by {author} is refused: say why with a reason; trading stays {self.state.trading_state}"
             return [Publish(AlertRaised(code="RESUME_WITHOUT_REASON", severity="ticket", text=text))]
-        moved = self._move_to(STATE_AFTER[event.command], event.reason, author)
+        moved = self._move_to(STATE_AFTER[event.command], event.reason[:TEXT_CHARS_MAX], author)
         if moved:
             return moved
         text = f"{event.command} by {author} changes nothing: trading is {self.state.trading_state} already"

@@ -29,9 +29,13 @@ class Opinions(msgspec.Struct):
 
     heard: dict[str, list[OpinionHeard]] = {}
 
-    def on_signals(self, event: AgentSignals) -> None:
-        """Remember of when they are; a timeframe that is none says nothing."""
-        timeframes = {each.instrument: each.timeframe for each in event.signals if each.timeframe in STEP}
+    def on_signals(self, event: AgentSignals, instruments: tuple[str, ...]) -> None:
+        """Remember of when they are, and of what may be ordered; a timeframe that is none says nothing."""
+        timeframes = {
+            each.instrument: each.timeframe
+            for each in event.signals
+            if each.timeframe in STEP and each.instrument in instruments
+        }
         mine = self.heard.setdefault(event.producer, [])
         mine.append(OpinionHeard(event.id, event.correlation_id or event.id, event.end_ts, timeframes))
         del mine[:-KEPT]

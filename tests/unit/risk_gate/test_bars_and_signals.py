@@ -159,6 +159,14 @@ def test_nobody_talks_an_opinion_out_of_the_gates_memory() -> None:
     assert {writer: len(said) for writer, said in seen.opinions.heard.items()} == {"agent.trend": 1, "agent.llm": 32}
 
 
+def test_nobody_writes_a_book_into_the_gates_memory() -> None:
+    """Opinions of what may not be ordered are not remembered, however many an agent has."""
+    said = signals(agent="mine")
+    many = [msgspec.structs.replace(said.signals[0], instrument=f"COIN{number}-USDT") for number in range(1_000)]
+    seen = heard(msgspec.structs.replace(said, signals=(*many, *said.signals)))
+    assert [list(each.timeframes) for each in seen.opinions.heard["agent.mine"]] == [[BTC]]
+
+
 def test_an_opinion_of_a_bar_that_has_not_closed_is_none() -> None:
     """It would stay young for ever."""
     late = 225_000 * MILLISECOND
