@@ -113,13 +113,15 @@ def waited(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
     return _settled(desk, instrument, pending, None, "timeout", cause)
 
 
-def give_up(desk: Desk, instrument: str) -> list[Effect]:
-    """An entry that waits for a model is not made any more, whatever it says."""
+def give_up(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
+    """An entry that waits for a model is not made any more, whatever it says; that is a decision, and said."""
     book = desk.book(instrument)
-    if book.pending is None or not book.pending.waits:
+    pending = book.pending
+    if pending is None or not pending.waits:
         return []
-    book.pending = msgspec.structs.replace(book.pending, waits=False)
-    return [CancelTimer(JUDGE_TIMER + instrument)]
+    book.pending = msgspec.structs.replace(pending, waits=False)
+    said = _settled(desk, instrument, pending, None, "flatten", cause)
+    return [CancelTimer(JUDGE_TIMER + instrument), *said]
 
 
 def told(desk: Desk, results: Sequence[Result], end_ts: int, story: str) -> list[Effect]:
@@ -157,7 +159,9 @@ def _settled(
     counted = judged if judged is not None and judged.outcome == "JUDGED" else None
     if counted is not None and desk.state.scores.is_disproved(MODEL_ID):
         counted, failure = None, "disproved"
-    desk.state.coverage.asked += 1
+    if counted is not None and not joint.enters:  # there was nothing left for a model to decide
+        counted, failure = None, "rules"
+    desk.state.coverage.asked += joint.enters
     desk.state.coverage.driven += counted is not None
     factor = size_factor(counted, desk.settings.grip, _standing(desk), voices, desk.terms.ttl) if joint.enters else 0.0
     fallback = "" if counted is not None else failure or "failed"

@@ -265,7 +265,7 @@ class PortfolioMachine:
         cause, desk = Cause(order.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in sorted(self.state.books):
-            effects += give_up(desk, instrument)
+            effects += give_up(desk, instrument, cause)
             effects += leave(desk, instrument, cause)
         rest_if_flat(desk)
         return effects

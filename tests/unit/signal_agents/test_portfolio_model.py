@@ -37,6 +37,7 @@ from tests.unit.signal_agents.portfolio_story import (
     closed,
     marked,
     opinion,
+    posted,
     said,
 )
 
@@ -190,11 +191,21 @@ def test_switched_off_nobody_is_asked() -> None:
 def test_what_changed_while_waiting_counts() -> None:
     """A flatten order, or an opinion that has died, while the model was thinking: no entry, whatever it says."""
     book, proposal = proposed()
-    book.tell(FlattenOrdered(reason="DRAWDOWN", author="gate")).tell(judgement(proposal))
-    assert book.published(OrderIntent) == []
+    book.tell(FlattenOrdered(reason="DRAWDOWN", author="gate"))
+    assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "flatten")
+    book.tell(judgement(proposal)).expect()
     book, proposal = proposed(signal_age_max=20 * SECOND)
     book.fire(JUDGE)
     assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "timeout")
+
+
+def test_a_model_drives_what_it_could_have_changed_and_nothing_else() -> None:
+    """While it was thinking the instrument was bought by hand: it says yes, nothing is entered, and the count does not flatter it."""
+    book, proposal = proposed()
+    book.tell(posted("0.1")).tell(judgement(proposal, "up", 0.9))
+    assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "rules")
+    made = book.only(DecisionsMade)
+    assert (made.model_driven, made.model_asked) == (0, 0)
 
 
 def test_the_price_is_that_of_the_moment_after_the_wait() -> None:
