@@ -46,6 +46,7 @@ from libs.common.messages import (
 )
 from libs.common.timeframe import MILLISECOND
 from libs.runtime.machine import Effect, Publish
+from libs.trading.bar_runs import closed_by
 from services.risk_gate.case import Case
 from services.risk_gate.checks import evaluate
 from services.risk_gate.limits import Limits
@@ -94,8 +95,10 @@ class RiskMachine:
         match event:
             case FeedMarks():
                 self.state.on_marks(event)
-            case FeedBars() | FeedHistory():
+            case FeedBars():
                 self.state.on_bars(event.bars, self.settings)
+            case FeedHistory():  # venues put the open bar at its end: a part of a bar is none
+                self.state.on_bars(closed_by(now, event.bars), self.settings)
             case AgentSignals():
                 self.state.opinions.on_signals(event, self.settings.instruments)
             case CapitalMoved():

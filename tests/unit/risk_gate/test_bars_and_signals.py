@@ -90,6 +90,20 @@ def test_an_absurd_bar_says_nothing(absurd: dict[str, float]) -> None:
     assert (known.ts, known.hours, known.atr.age) == (0, [], 0)
 
 
+def test_an_open_bar_at_the_end_of_a_history_is_not_believed() -> None:
+    """It would stand for the whole one, and be the last word until bars have closed behind it."""
+    history = day()
+    whole = bar(NOW + 15 * MINUTE, volume=0.5)
+    part = bar(NOW + 15 * MINUTE, high=60_000.0, low=60_000.0, volume=0.0)
+    seen = heard(
+        msgspec.structs.replace(history, bars=(*history.bars, part, bar(NOW + 300 * DAY))),
+        FeedBars(end_ts=whole.ts_close, bars=(whole,), ts_init=whole.ts_close),
+    )
+    assert seen.activities.of[BTC].ts == whole.ts_close
+    assert seen.activities.of[BTC].hours[-1].volume == 0.5
+    assert seen.activities.atr(BTC) == D(600)
+
+
 def test_bars_of_another_length_are_another_market() -> None:
     """Only the timeframe that is set counts, and with another one everything is learnt anew."""
     known = Activities()
