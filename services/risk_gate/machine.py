@@ -21,6 +21,7 @@ from libs.common.messages import (
     BreakerChanged,
     CapitalMoved,
     Check,
+    DecisionsMade,
     EquityChanged,
     ExecutionReport,
     FeedBars,
@@ -101,6 +102,8 @@ class RiskMachine:
                 self.state.on_bars(closed_by(now, event.bars), self.settings)
             case AgentSignals():
                 self.state.opinions.on_signals(event, self.settings.instruments)
+            case DecisionsMade():
+                self.state.opinions.on_decisions(event)
             case CapitalMoved():
                 self.state.on_capital(event)
             case FeedStatus():

@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.messages import FeedBars, OrderApproved, OrderDenied
+from libs.common.messages import Ballot, Decision, DecisionsMade, FeedBars, OrderApproved, OrderDenied
 from libs.common.timeframe import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK
 from services.risk_gate.activity import Activities, Activity
 from services.risk_gate.blackouts import parse_blackout
 from services.risk_gate.contract import CONTRACT
+from services.risk_gate.opinions import DECISIONS_KEPT
 from services.risk_gate.view import View
 from tests.unit.risk_gate.book import BTC, ETH, NOW, D, exit_, failed, judged, opened, position, tightened
 from tests.unit.risk_gate.informed import LISTENING, bar, day, informed, signals, wish
@@ -163,6 +164,41 @@ def test_no_further_voice_makes_an_old_opinion_young() -> None:
     assert failed(wish(), heard(signals(timeframe="soon")), BY_SIGNALS) == ["STALE_SIGNAL"]
     check = judged(wish(), heard(old, *loud[:1]), BY_SIGNALS)["STALE_SIGNAL"]
     assert (check.value, check.limit) == ("226000", "225000")
+
+
+def counting(*agents: str, intent_id: str = "i1") -> DecisionsMade:
+    """The portfolio's word on whose votes an intent rests."""
+    ballot = Ballot(agent_id="", kind="RULE", stance="LONG", p=0.6, weight=1.0, freshness=1.0, size_without=0.0)
+    decision = Decision(
+        instrument=BTC,
+        action="ENTER",
+        reason="long",
+        size_factor=1.0,
+        score=1.0,
+        ballots=tuple(msgspec.structs.replace(ballot, agent_id=agent) for agent in agents),
+        driver="RULES",
+        fallback="off",
+        intent_id=intent_id,
+    )
+    return DecisionsMade(end_ts=NOW, mode="off", decisions=(decision,), model_driven=0, model_asked=0)
+
+
+def test_a_voice_that_was_not_counted_denies_nothing() -> None:
+    """An agent that nobody has named tells every story, of a bar long gone: only those whose votes were counted must be fresh."""
+    ancient = signals(NOW - DAY, agent="loud")
+    assert failed(wish(), heard(signals(), ancient, counting("trend")), BY_SIGNALS) == []
+    assert failed(wish(), heard(signals(), ancient, counting("trend", "loud")), BY_SIGNALS) == ["STALE_SIGNAL"]
+    assert failed(wish(), heard(ancient, counting("trend")), BY_SIGNALS) == ["STALE_SIGNAL"]
+    assert failed(wish(), heard(signals(), ancient, counting("trend", intent_id="other")), BY_SIGNALS) == [
+        "STALE_SIGNAL"
+    ]
+
+
+def test_decisions_are_not_hoarded() -> None:
+    """An intent comes right behind its decision; the last few hundred are enough."""
+    seen = heard(*(counting("trend", intent_id=f"i{number}") for number in range(DECISIONS_KEPT + 5)))
+    assert len(seen.opinions.counted) == DECISIONS_KEPT
+    assert list(seen.opinions.counted)[-1] == f"i{DECISIONS_KEPT + 4}"
 
 
 def test_nobody_talks_an_opinion_out_of_the_gates_memory() -> None:
