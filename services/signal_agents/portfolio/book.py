@@ -55,10 +55,11 @@ class Quote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
-    """What the last entry was wished for: where it is to be sold again, and the story it belongs to."""
+    """What the last entry was wished for: where it is to be sold again, and the story it belongs to; `is_spent` once some was sold."""
 
     target_px: Decimal | None
     story: str
+    is_spent: bool = False
 
 
 class Pending(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,7 +94,8 @@ class Wish(msgspec.Struct, kw_only=True):
 class Book(msgspec.Struct, kw_only=True):
     """One instrument. `unbooked` are fills the ledger has not booked yet; `*_after` (ns) end the pauses after a refusal.
 
-    `plan` is the last entry's and outlives it: a fill may come after a cancel. `cash_spent` is what a finished entry may have
+    `plan` is the last entry's and outlives it: a fill may come after a cancel. It is nothing to what somebody buys by hand after
+    that was sold. `cash_spent` is what a finished entry may have
     cost and the last `EquityChanged` did not yet know of. `held_since` (ns) is when the position was entered, 0 while there is none: what
     dust an earlier one left does not make it older. `backed_at` is when the opinions last were for it, `filled_at` when a fill was heard last.
     """
@@ -144,6 +146,10 @@ class Book(msgspec.Struct, kw_only=True):
             self.held_since = 0
         elif is_entered or not self.held_since:
             self.held_since = self.backed_at = now
+        if self.plan is not None and signed_qty < self.signed_qty:
+            self.plan = msgspec.structs.replace(self.plan, is_spent=True)
+        elif self.plan is not None and self.plan.is_spent and signed_qty > self.signed_qty and not is_entered:
+            self.plan = None
         self.signed_qty = signed_qty
         if exec_id:
             self.unbooked = [known for known in self.unbooked if known != exec_id]

@@ -181,6 +181,8 @@ def _enter(
     entry = _sized(desk, instrument, verdict.size) if decision.action == "ENTER" else None
     if entry is None:
         too_small = decision.action == "ENTER"  # shrunk below what the venue takes, or the money has gone meanwhile
+        if too_small:
+            _score(desk, instrument, end_ts, 0.0, ())
         held = msgspec.structs.replace(decision, action="HOLD", reason="size", size_factor=0.0)
         return Result(decision=held if too_small else decision)
     book = desk.book(instrument)
@@ -200,9 +202,7 @@ def _decision(
     enters = joint.enters and not is_vetoed
     ballots = _ballots(desk, voices, verdict)
     size = verdict.size if enters else 0.0
-    lead = next(iter(desk.binding(desk.book(instrument)).values()), None)
-    if lead is not None:
-        desk.state.scores.decided(bars_of(instrument, lead.timeframe), end_ts, size, ballots)
+    _score(desk, instrument, end_ts, size, ballots)
     return Decision(
         instrument=instrument,
         action="ENTER" if enters else "HOLD",
@@ -214,6 +214,13 @@ def _decision(
         fallback=verdict.fallback,
         intent_id="",
     )
+
+
+def _score(desk: Desk, instrument: str, end_ts: int, size: float, ballots: tuple[Ballot, ...]) -> None:
+    """Hold the decision until it is known what it earned."""
+    lead = next(iter(desk.binding(desk.book(instrument)).values()), None)
+    if lead is not None:
+        desk.state.scores.decided(bars_of(instrument, lead.timeframe), end_ts, size, ballots)
 
 
 def _ballots(desk: Desk, voices: list[Voice], verdict: _Verdict) -> tuple[Ballot, ...]:

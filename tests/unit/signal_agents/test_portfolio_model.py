@@ -39,6 +39,7 @@ from tests.unit.signal_agents.portfolio_story import (
     opinion,
     posted,
     said,
+    worth,
 )
 
 WAIT = 25 * SECOND
@@ -278,3 +279,13 @@ def test_scores_are_said_once_an_hour() -> None:
         book.tell(closed(bar, 60_000.0 + bar)).tell(said(bar, opinion("FLAT" if bar == 1 else "LONG")))
         told += [scored.end_ts for scored in book.published(AgentsScored)]
     assert [end_ts // HOUR - START // HOUR for end_ts in told] == [0, 1, 2, 3]
+
+
+def test_a_decision_that_came_to_nothing_has_no_shares() -> None:
+    """Halved below what the venue takes: held, and nobody earns what was not entered."""
+    book = a_portfolio(hearing()).tell(worth(300, 300)).tell(closed(1, 60_000.0)).tell(said(1))
+    (proposal,) = book.only(EntriesProposed).proposals
+    book.tell(judgement(proposal, "down", 0.55))
+    assert decision_of(book) == ("HOLD", "size", 0.0, "MODEL", "")
+    book.tell(closed(2, 60_600.0))
+    assert {each.agent_id: each.share_bps for each in book.machine.state.scores.scores()} == {"trend": 0.0, "llm": 0.0}
