@@ -79,8 +79,8 @@ def _sizes(way: str) -> Callable[[int, World], float]:
 
     def size(number: int, each: World) -> float:
         book.closed(BARS, number * BAR, prices[-1], BAR)
-        book.vote(BARS, number * BAR, Vote(agent_id="rule", is_model=False, side=each.rule, p=0.57))
-        book.vote(BARS, number * BAR, Vote(agent_id=MODEL_ID, is_model=True, side=each.model, p=0.56))
+        book.vote(BARS, number * BAR, Vote(agent_id="rule", is_model=False, side=each.rule, p=0.57), number * BAR)
+        book.vote(BARS, number * BAR, Vote(agent_id=MODEL_ID, is_model=True, side=each.model, p=0.56), number * BAR)
         prices.append(prices[-1] * (1 + 0.001 * each.move))
         if each.rule < 0:
             return 0.0

@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 
 from services.cli.exit_codes import INTERRUPTED, Failure, failing_clearly
+from services.cli.screen import Terminal, visible
 
 PLAIN_WIDTH = 200
 """How wide tables may be where nobody's terminal says it."""
@@ -34,7 +35,7 @@ def answering(as_json: bool) -> Iterator[None]:
 
 def tell_failure(text: str, cure: str) -> None:
     """What is wrong and what to do, on standard error."""
-    print(f"bulkhead: {text}\nwhat to do: {cure}", file=sys.stderr)
+    print(visible(f"bulkhead: {text}\nwhat to do: {cure}"), file=sys.stderr)
 
 
 def show(answer: Any, as_json: bool) -> None:
@@ -47,4 +48,4 @@ def show(answer: Any, as_json: bool) -> None:
 
 def terminal() -> Console:
     """Standard output for people."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)
+    return Terminal(highlight=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH)

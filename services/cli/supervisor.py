@@ -48,7 +48,7 @@ from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, declare_genesis
 from services.cli.health_watch import end_silent, tell_when_ready
 from services.cli.lost_log import refuse_lost_log
-from services.cli.screen import Screen
+from services.cli.screen import Screen, Terminal
 from services.cli.stack import (
     HomeError,
     Ports,
@@ -111,7 +111,7 @@ async def up(
     0: stopped when asked. 69: it could not be brought up (the text says why). 73: the state folder cannot be written. 78: bad settings or
     keys.
     """
-    screen = Screen(out or Console())
+    screen = Screen(out or Terminal())
     stop = asyncio.Event()
     with _stopping_on_signals(stop):
         try:

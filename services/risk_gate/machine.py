@@ -21,6 +21,7 @@ from libs.common.messages import (
     BreakerChanged,
     CapitalMoved,
     Check,
+    DecisionsMade,
     EquityChanged,
     ExecutionReport,
     FeedBars,
@@ -46,10 +47,11 @@ from libs.common.messages import (
 )
 from libs.common.timeframe import MILLISECOND
 from libs.runtime.machine import Effect, Publish
+from libs.trading.bar_runs import closed_by
 from services.risk_gate.case import Case
 from services.risk_gate.checks import evaluate
 from services.risk_gate.limits import Limits
-from services.risk_gate.overrides import used
+from services.risk_gate.overrides import AUTHOR_CHARS_MAX, TEXT_CHARS_MAX, used
 from services.risk_gate.view import ARITHMETIC, View
 
 AUTHOR = "risk-gate"
@@ -94,10 +96,14 @@ class RiskMachine:
         match event:
             case FeedMarks():
                 self.state.on_marks(event)
-            case FeedBars() | FeedHistory():
+            case FeedBars():
                 self.state.on_bars(event.bars, self.settings)
+            case FeedHistory():  # venues put the open bar at its end: a part of a bar is none
+                self.state.on_bars(closed_by(now, event.bars), self.settings)
             case AgentSignals():
-                self.state.opinions.on_signals(event)
+                self.state.opinions.on_signals(event, self.settings.instruments)
+            case DecisionsMade():
+                self.state.opinions.on_decisions(event)
             case CapitalMoved():
                 self.state.on_capital(event)
             case FeedStatus():
@@ -163,11 +169,11 @@ class RiskMachine:
         return [*self._move_to("HALTED", reason, AUTHOR), *flatten, alert]
 
     def _on_command(self, event: OperatorCommanded) -> list[Effect]:
-        author = event.author or event.producer
+        author = (event.author or event.producer)[:AUTHOR_CHARS_MAX]
         if event.command == "RESUME" and not event.reason.strip():
             text = f"RESUME by {author} is refused: say why with a reason; trading stays {self.state.trading_state}"
             return [Publish(AlertRaised(code="RESUME_WITHOUT_REASON", severity="ticket", text=text))]
-        moved = self._move_to(STATE_AFTER[event.command], event.reason, author)
+        moved = self._move_to(STATE_AFTER[event.command], event.reason[:TEXT_CHARS_MAX], author)
         if moved:
             return moved
         text = f"{event.command} by {author} changes nothing: trading is {self.state.trading_state} already"

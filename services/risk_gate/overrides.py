@@ -29,6 +29,7 @@ RISK_SHARE = Decimal("0.25")
 VALID_FOR_MAX = 7 * DAY
 TIMER_PREFIX = "override."
 AUTHOR_CHARS_MAX = 64
+"""What people say is repeated in our own words, and must not be so long that these cannot be said."""
 TEXT_CHARS_MAX = 600
 
 
@@ -74,8 +75,8 @@ class Overrides(msgspec.Struct):
             instrument=event.instrument,
             side=event.side,
             valid_until=event.valid_until,
-            reason=event.reason,
-            author=event.author,
+            reason=event.reason[:TEXT_CHARS_MAX],
+            author=event.author[:AUTHOR_CHARS_MAX],
         )
         before, self.known[key] = self.known.get(key), taken
         replaced = f"; it takes the place of {before.id}" if before is not None else ""

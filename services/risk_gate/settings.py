@@ -122,7 +122,8 @@ class Settings(ServiceSettings):
         default=True, description="stops in ATR, the share of a day's volume and slippage are judged by bars"
     )
     risk_bar_timeframe: Timeframe = Field(
-        default="15m", description="of these bars; set it to what the entries are timed by (BULKHEAD_TREND_TIMEFRAME)"
+        default="15m",
+        description="of these bars; set it to what the entries are timed by (the first of BULKHEAD_TREND_TIMEFRAMES)",
     )
     risk_stop_atr_min: Decimal = Field(default=Decimal("0.5"), ge=0, le=50, description="nearest stop, in ATR")
     risk_stop_atr_max: Decimal = Field(default=Decimal(5), gt=0, le=50, description="farthest stop, in ATR")

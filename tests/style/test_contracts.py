@@ -8,7 +8,6 @@ from libs.common.messages import (
     ALL,
     AgentsScored,
     Answer,
-    DecisionsMade,
     EventRejected,
     Message,
     PersonNotified,
@@ -28,7 +27,6 @@ NOT_IN_THE_LOG: dict[type[Message], str] = {
 
 TERMINAL: dict[type[Message], str] = {
     AgentsScored: "how agents have done: for people, reports and the console; the portfolio that says it knows it already",
-    DecisionsMade: "why an entry was made or not, vote by vote: for people, reports and the console",
     EventRejected: "the record of a refusal; people hear of it through the alert beside it",
     PersonNotified: "the record of what people were told; its delivery is heard as MessageSent",
 }

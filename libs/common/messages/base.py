@@ -16,6 +16,8 @@ import msgspec
 
 Instant = Annotated[int, msgspec.Meta(ge=0, lt=2**62)]
 """Nanoseconds UTC, until the year 2116: a time beyond it would stop every clock that follows the highest one seen."""
+Ident = Annotated[str, msgspec.Meta(max_length=128)]
+"""Ids are ours, and 32 characters; whoever makes up longer ones would have them repeated in the words of whoever answers."""
 Count = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 
 
@@ -32,11 +34,11 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", forbi
     suffix: ClassVar[str] = ""
     is_source: ClassVar[bool] = False
 
-    id: str = ""
+    id: Ident = ""
     ts_event: Instant = 0
     ts_init: Instant = 0
-    correlation_id: str = ""
-    causation_id: str = ""
+    correlation_id: Ident = ""
+    causation_id: Ident = ""
     done_in_seq: Count = 0
     done_out_index: Count = 0
     producer: str = ""

@@ -29,13 +29,14 @@ from libs.common.messages import (
     RequestInterrupted,
     TextHeard,
 )
-from libs.runtime.machine import Effect, Perform, Publish
+from libs.common.subjects import TOKEN
+from libs.runtime.machine import Effect, Perform, Publish, Reject
 from services.signal_agents.llm.answer import AnswerRefused, Judgement, judgement_of
 from services.signal_agents.llm.case import FACTS_MAX, Case, Fact, RuleView, case_of
 from services.signal_agents.llm.failures import LASTING
 from services.signal_agents.llm.prompt import Params, Question, question_of
 from services.signal_agents.llm.requests import AskModel
-from services.signal_agents.llm.texts import TEXTS_MAX, RawText, clean_texts
+from services.signal_agents.llm.texts import RAW_CHARS_MAX, TEXTS_MAX, RawText, clean_texts
 
 FAILING_AFTER = 5
 """So many failures in a row, and a person should look."""
@@ -43,7 +44,10 @@ ASKED_AT_MOST = 2
 OPEN_MAX = 200
 """Cases that may wait for their answers; more would mean that nobody answers and everybody asks."""
 TEXT_AGE_MAX = 24 * 3_600_000_000_000
+TEXT_AHEAD_MAX = 3_600_000_000_000
+"""Clocks differ; a text from later than that would stand before every honest one for as long."""
 TEXTS_KEPT = 2 * TEXTS_MAX
+INSTRUMENTS_KEPT = 256
 _UNITS = {"bps": "bps", "atr": "ATR", "pct": "%"}
 
 
@@ -88,7 +92,7 @@ class LlmMachine:
             case EntriesProposed():
                 return [effect for proposal in event.proposals for effect in self._ask(proposal, event.end_ts, now)]
             case TextHeard():
-                self._remember(event, now)
+                return self._remember(event, now)
             case Answer():
                 return self._answered(event, now)
         return []
@@ -98,6 +102,8 @@ class LlmMachine:
     def _ask(self, proposal: Proposal, end_ts: int, now: int) -> list[Effect]:
         if now > proposal.valid_until:
             return [Publish(_failed(proposal, "late"))]
+        if derive_id(proposal.proposal_id, "ask", 1) in self.state.open:
+            return []  # the same once more: the answer to the one is the answer to both
         if len(self.state.open) >= OPEN_MAX:
             return [Publish(_failed(proposal, "crowded"))]
         try:
@@ -125,13 +131,21 @@ class LlmMachine:
         rule = RuleView(agent_id=proposal.agent_id, stance="up", strength=proposal.strength)
         return case_of(proposal.instrument, end_ts, rule, facts, texts)
 
-    def _remember(self, text: TextHeard, now: int) -> None:
-        """Keep a text under the time it was heard at: nobody may date one into the past of a bar."""
+    def _remember(self, text: TextHeard, now: int) -> list[Effect]:
+        """Keep a text under the time it was heard at: nobody may date one into the past of a bar.
+
+        One that no case could show is refused here: later it would cost every case its question.
+        """
+        if flaw := _flaw_of(text):
+            return [Reject("BAD_TEXT", flaw)]
         heard_at = max(text.published_at, text.ts_init)
-        kept = self.state.texts.setdefault(text.instrument, [])
-        kept.append(RawText(source=text.source, ts_event=heard_at, text=text.text))
+        kept = self.state.texts.pop(text.instrument, [])
+        kept.append(RawText(source=text.source, ts_event=heard_at, text=text.text[: RAW_CHARS_MAX + 1]))
         young = sorted((each for each in kept if now - each.ts_event <= TEXT_AGE_MAX), key=lambda each: each.ts_event)
         self.state.texts[text.instrument] = young[-TEXTS_KEPT:]
+        if len(self.state.texts) > INSTRUMENTS_KEPT:
+            del self.state.texts[next(iter(self.state.texts))]
+        return []
 
     # --- answers --------------------------------------------------------------------------------------------------
 
@@ -220,6 +234,15 @@ def _failed(
         key=asked.question.key if asked is not None else "",
         model=model,
     )
+
+
+def _flaw_of(text: TextHeard) -> str:
+    """Why a text can never be shown; empty if it can."""
+    if not TOKEN.fullmatch(text.source) or (text.instrument and not TOKEN.fullmatch(text.instrument)):
+        return "source and instrument are plain tokens"
+    if text.published_at > text.ts_init + TEXT_AHEAD_MAX:
+        return "it is from more than an hour after it was heard"
+    return ""
 
 
 def _unit_of(name: str) -> str:

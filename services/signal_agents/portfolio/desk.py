@@ -50,7 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Coverage(msgspec.Struct, kw_only=True):
-    """How many decisions a model was asked about and how many it drove; `silent` counts the last askings without any answer;
+    """How many decisions of the rules to enter a model was asked about and how many it drove; `silent` counts the last askings without any answer;
     `is_disproved`: people were told that it is worse than no advice."""
 
     asked: int = 0

@@ -93,7 +93,7 @@ def heard(desk: Desk, judged: EntryJudged, cause: Cause) -> list[Effect]:
     if judged.outcome == "JUDGED" and judged.expects != "none":
         side = 1 if judged.expects == "up" else -1
         vote = Vote(agent_id=MODEL_ID, is_model=True, side=side, p=judged.p)
-        desk.state.scores.vote(bars_of(judged.instrument, pending.timeframe), pending.end_ts, vote)
+        desk.state.scores.vote(bars_of(judged.instrument, pending.timeframe), pending.end_ts, vote, desk.now)
     desk.state.coverage.silent = 0
     book.pending = None
     if not pending.waits:
@@ -113,13 +113,15 @@ def waited(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
     return _settled(desk, instrument, pending, None, "timeout", cause)
 
 
-def give_up(desk: Desk, instrument: str) -> list[Effect]:
-    """An entry that waits for a model is not made any more, whatever it says."""
+def give_up(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
+    """An entry that waits for a model is not made any more, whatever it says; that is a decision, and said."""
     book = desk.book(instrument)
-    if book.pending is None or not book.pending.waits:
+    pending = book.pending
+    if pending is None or not pending.waits:
         return []
-    book.pending = msgspec.structs.replace(book.pending, waits=False)
-    return [CancelTimer(JUDGE_TIMER + instrument)]
+    book.pending = msgspec.structs.replace(pending, waits=False)
+    said = _settled(desk, instrument, pending, None, "flatten", cause)
+    return [CancelTimer(JUDGE_TIMER + instrument), *said]
 
 
 def told(desk: Desk, results: Sequence[Result], end_ts: int, story: str) -> list[Effect]:
@@ -157,7 +159,9 @@ def _settled(
     counted = judged if judged is not None and judged.outcome == "JUDGED" else None
     if counted is not None and desk.state.scores.is_disproved(MODEL_ID):
         counted, failure = None, "disproved"
-    desk.state.coverage.asked += 1
+    if counted is not None and not joint.enters:  # there was nothing left for a model to decide
+        counted, failure = None, "rules"
+    desk.state.coverage.asked += joint.enters
     desk.state.coverage.driven += counted is not None
     factor = size_factor(counted, desk.settings.grip, _standing(desk), voices, desk.terms.ttl) if joint.enters else 0.0
     fallback = "" if counted is not None else failure or "failed"
@@ -177,6 +181,8 @@ def _enter(
     entry = _sized(desk, instrument, verdict.size) if decision.action == "ENTER" else None
     if entry is None:
         too_small = decision.action == "ENTER"  # shrunk below what the venue takes, or the money has gone meanwhile
+        if too_small:
+            _score(desk, instrument, end_ts, 0.0, ())
         held = msgspec.structs.replace(decision, action="HOLD", reason="size", size_factor=0.0)
         return Result(decision=held if too_small else decision)
     book = desk.book(instrument)
@@ -196,9 +202,7 @@ def _decision(
     enters = joint.enters and not is_vetoed
     ballots = _ballots(desk, voices, verdict)
     size = verdict.size if enters else 0.0
-    lead = next(iter(desk.binding(desk.book(instrument)).values()), None)
-    if lead is not None:
-        desk.state.scores.decided(bars_of(instrument, lead.timeframe), end_ts, size, ballots)
+    _score(desk, instrument, end_ts, size, ballots)
     return Decision(
         instrument=instrument,
         action="ENTER" if enters else "HOLD",
@@ -211,6 +215,13 @@ def _decision(
         fallback=verdict.fallback,
         intent_id="",
     )
+
+
+def _score(desk: Desk, instrument: str, end_ts: int, size: float, ballots: tuple[Ballot, ...]) -> None:
+    """Hold the decision until it is known what it earned."""
+    lead = next(iter(desk.binding(desk.book(instrument)).values()), None)
+    if lead is not None:
+        desk.state.scores.decided(bars_of(instrument, lead.timeframe), end_ts, size, ballots)
 
 
 def _ballots(desk: Desk, voices: list[Voice], verdict: _Verdict) -> tuple[Ballot, ...]:

@@ -1,6 +1,7 @@
 """Where an entry's stop and target go: beyond the zones that the levels agent has found, or at multiples of ATR where there are none.
 
-`plan_long` places the stop under the nearest zone below. Where it relies on none, the stop stands `stop_atr` away as ever. A zone overhead
+`plan_long` places the stop under the nearest zone below. Where it relies on none, the stop stands `stop_atr` away as ever; so it does where
+the zones' ATR is of so much longer bars than the entry's that their stop is no stop in the entry's own (the gate would deny it, each time). A zone overhead
 caps the target at its near edge, if that leaves room worth the risk; a target closer than that is no target, and the
 multiple of ATR stays: whether to enter there at all is the risk gate's check (NEAR_LEVEL), not ours.
 """
@@ -14,6 +15,9 @@ import msgspec
 from libs.common.messages import InstrumentSpec, PriceZone
 from libs.common.money import ZERO, round_px, to_decimal
 from libs.trading.level_plan import plan_long
+
+OWN_ATR_MIN, OWN_ATR_MAX = Decimal("0.5"), Decimal(4)
+"""A zone's stop in ATR of the entry's own bars: within the gate's default of 0.5 to 5, with room for a price that moves."""
 
 
 class Zones(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,7 +54,7 @@ def exits_of(
     if zones is None or 3 * to_decimal(zones.atr) >= ref_px:  # a plan may need three of them
         return Exits(stop_px, target_px)
     plan = plan_long(ref_px, zones.zones, zones.atr, spec.px_tick, spread)
-    if plan.below is not None:
+    if plan.below is not None and OWN_ATR_MIN * atr <= ref_px - plan.stop_px <= OWN_ATR_MAX * atr:
         stop_px = plan.stop_px
     if plan.target_px is not None and plan.room is not None and plan.room >= plan.room_min:
         target_px = min(target_px, plan.target_px)

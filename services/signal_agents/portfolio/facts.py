@@ -26,6 +26,12 @@ class Surroundings(msgspec.Struct, frozen=True, kw_only=True):
     regime: Regime | None = None
 
 
+def shown_facts(evidence: Mapping[str, float]) -> dict[str, float]:
+    """What of an agent's evidence may be shown to a model, and so need be remembered: whoever wrote it may have written a book."""
+    sound = {name: value for name, value in evidence.items() if _NAME.fullmatch(name) and math.isfinite(value)}
+    return dict(list(sound.items())[:FACTS_MAX])
+
+
 def facts_of(opinions: Mapping[str, Opinion], around: Surroundings) -> dict[str, float]:
     """The facts of these opinions, the first of which leads; at most `FACTS_MAX`, the market's before the rules'.
 
@@ -42,11 +48,10 @@ def facts_of(opinions: Mapping[str, Opinion], around: Surroundings) -> dict[str,
     if around.zones is not None and lead.atr > 0:
         found |= _distances(lead.close_px, lead.atr, around.zones)
     for agent, opinion in opinions.items():
-        found[f"{agent}_strength"] = opinion.strength
-        for name, value in opinion.evidence.items():
-            found[f"{agent}_{name}"] = _relative(name, value, opinion)
-    sound = {name: value for name, value in found.items() if _NAME.fullmatch(name) and math.isfinite(value)}
-    return dict(list(sound.items())[:FACTS_MAX])
+        found.setdefault(f"{agent}_strength", opinion.strength)
+        for name, value in opinion.evidence.items():  # an agent called "spread" does not say what the spread is
+            found.setdefault(f"{agent}_{name}", _relative(name, value, opinion))
+    return shown_facts(found)
 
 
 def _relative(name: str, value: float, opinion: Opinion) -> float:

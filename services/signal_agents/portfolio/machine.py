@@ -3,22 +3,26 @@
 Theory of operation.
 
 * **Joining** (`joining`). Only the agents named in the settings are heard, and only through their own writer. An opinion binds while its bar
-  closed at most `signal_age_max` ago (or ahead: clocks differ), and counts by what it has earned and how fresh it is.
+  closed at most `signal_age_max` ago (or ahead: clocks differ), and counts by what it has earned and how fresh it is. What could bind
+  nobody any more is not heard at all.
 * **Entering** (`entering`) happens when signals arrive: an instrument that is held by nothing but dust and free of wishes gets a BUY with
   stop and target beyond the zones of the levels agent or at multiples of ATR (`exits`), sized by `sizing`. The price is the best ask if
   proven within `quote_age_max`, else the bar's close. Without equity, balance or the venue's rules there is no wish.
 * **The model** (`leash`) is shown what the rules want to enter, and may veto or shrink it; its silence changes nothing.
-* **What votes were worth** (`scorebook`) is counted at the next close, and said once an hour.
+* **What votes were worth** (`scorebook`) is counted at the feed's next close, and said once an hour.
 * **Flattening.** Once the gate orders it, everything is sold as fast as the gate lets it be, nothing is entered, and the order is
   remembered until nothing is left that can be sold.
 * **Leaving** (`leaving`) is looked at when signals and when marks arrive, so that a wish that was denied or got lost is made again.
   The whole position is sold, rounded down to the step; dust stays. The protective stop is the executor's business.
 * **One wish at a time** (`book`): from the intent until the ledger has booked the last fill. A denial or a failed order
   pauses its side; an intent that nobody answers is let go at `valid_until` by a timer; an approval that comes after that,
-  but still in time to become an order, is taken up again. An UNKNOWN order is under way until the venue is heard.
+  but still in time to become an order, is taken up again. An approval that no report follows (the executor could not read its
+  seal) is let go long after it ran out. An UNKNOWN order is under way until the venue is heard.
 """
 
 from __future__ import annotations
+
+import re
 
 import msgspec
 
@@ -30,6 +34,7 @@ from libs.common.messages import (
     EntryJudged,
     EquityChanged,
     ExecutionReport,
+    FeedBars,
     FeedMarks,
     FeedStatus,
     FlattenOrdered,
@@ -45,21 +50,26 @@ from libs.common.messages import (
     TimerFired,
 )
 from libs.common.money import ZERO
-from libs.common.timeframe import STEP
-from libs.runtime.machine import CancelTimer, Effect, Publish, Reject
+from libs.common.timeframe import MINUTE, STEP
+from libs.runtime.machine import CancelTimer, Effect, Publish, Reject, SetTimer
+from libs.trading.bar_faults import fault_of, misplaced
 from services.signal_agents.portfolio import desk as desks
 from services.signal_agents.portfolio.book import Book, Opinion, Plan, Quote, Wish
 from services.signal_agents.portfolio.desk import HOUR, INTENT_TIMER, JUDGE_TIMER, Desk, rest_if_flat
 from services.signal_agents.portfolio.entering import MODEL_ID, Result, consider, give_up, heard, told, waited
 from services.signal_agents.portfolio.exits import Zones
+from services.signal_agents.portfolio.facts import shown_facts
 from services.signal_agents.portfolio.joining import claimed_p, joined
 from services.signal_agents.portfolio.leaving import leave
 from services.signal_agents.portfolio.scorebook import Vote, bars_of
 from services.signal_agents.portfolio.wishes import Cause
 
-PX_MAX = 1e15
-"""No price is this high: a number beyond is a fault of who sent it."""
+PX_MIN, PX_MAX = 1e-12, 1e15
+"""No price is this low or high: a number beyond is a fault of who sent it."""
 
+FAILURE = re.compile(r"[a-z_]{0,40}")
+UNANSWERED_NS = 10 * MINUTE
+"""So long after an approval ran out without a report no order will come of it; the gate waits as long."""
 CLOSED = ("FILLED", "CANCELED", "REJECTED", "EXPIRED")
 
 
@@ -80,6 +90,8 @@ class PortfolioMachine:
                 return self._hear(event, now)
             case FeedMarks():
                 return self._mark(event, now)
+            case FeedBars():
+                return self._close(event)
             case FeedStatus():
                 return self._learn_rules(event)
             case LevelsMapped() | MacroRegimes() | MacroOverrideChanged():
@@ -122,6 +134,7 @@ class PortfolioMachine:
     def _count(self, money: EquityChanged) -> list[Effect]:
         self.state.equity, self.state.balance = money.equity, money.balance
         for book in self.state.books.values():
+            book.passed_by(money.ts_init)
             book.cash_spent = ZERO
         return []
 
@@ -145,26 +158,39 @@ class PortfolioMachine:
                 self.state.zones.pop(each.instrument, None)
         return []
 
+    def _close(self, batch: FeedBars) -> list[Effect]:
+        """Bars have closed: the votes about them are resolved, and votes about the next ones may come."""
+        for bar in batch.bars:
+            flaw = fault_of(bar) or misplaced(bar, batch.end_ts)
+            if flaw or not PX_MIN <= bar.close < PX_MAX:
+                return [Reject("BAD_BAR", flaw or f"{bar.instrument}: no price is {bar.close}")]
+        for bar in batch.bars:
+            if bar.instrument in self.state.specs:
+                self.state.scores.closed(
+                    bars_of(bar.instrument, bar.timeframe), batch.end_ts, bar.close, STEP[bar.timeframe]
+                )
+        return []
+
     # --- what may lead to a wish ------------------------------------------------------------------------------
 
     def _hear(self, said: AgentSignals, now: int) -> list[Effect]:
         if said.producer != f"agent.{said.agent_id}":
             return [Reject("WRONG_AGENT", f"{said.producer} speaks as agent {said.agent_id!r}")]
-        if said.agent_id not in self.settings.agents or said.end_ts - now > self.settings.signal_age_max:
+        if said.agent_id not in self.settings.agents or abs(now - said.end_ts) > self.settings.signal_age_max:
             return []
         if faults := [fault for signal in said.signals if (fault := _fault_of(signal))]:
             return [Reject("BAD_SIGNAL", faults[0])]
         cause, desk = Cause(said.id, now + self.settings.intent_valid), self._desk(now)
         results: list[Result] = []
         for signal in said.signals:
-            if signal.instrument in self.state.specs and self._note(said, signal):
+            if signal.instrument in self.state.specs and self._note(said, signal, now):
                 self._back(desk, signal.instrument)
                 left = leave(desk, signal.instrument, cause)
                 results.append(Result(effects=left) if left else consider(desk, signal.instrument, said.end_ts, cause))
         effects = told(desk, results, said.end_ts, said.correlation_id or said.id)
         return [*effects, *self._scores_due(said.end_ts)]
 
-    def _note(self, said: AgentSignals, signal: Signal) -> bool:
+    def _note(self, said: AgentSignals, signal: Signal, now: int) -> bool:
         """Remember the opinion, and hold it for its outcome; False if the agent has already said as much of this bar or a later one."""
         opinions = self._book(signal.instrument).opinions
         last = opinions.get(said.agent_id)
@@ -181,14 +207,12 @@ class PortfolioMachine:
             story=said.correlation_id or said.id,
             strength=signal.strength,
             timeframe=signal.timeframe,
-            evidence=signal.evidence if self.settings.grip.mode != "off" else {},
+            evidence=shown_facts(signal.evidence) if self.settings.grip.mode != "off" else {},
         )
-        scores, bars = self.state.scores, bars_of(signal.instrument, signal.timeframe)
-        scores.closed(bars, said.end_ts, signal.close_px, STEP[signal.timeframe])
         if signal.ready and signal.stance != "FLAT":
             side = 1 if signal.stance == "LONG" else -1
             vote = Vote(agent_id=said.agent_id, is_model=False, side=side, p=claimed_p(signal.strength))
-            scores.vote(bars, said.end_ts, vote)
+            self.state.scores.vote(bars_of(signal.instrument, signal.timeframe), said.end_ts, vote, now)
         return True
 
     def _back(self, desk: Desk, instrument: str) -> None:
@@ -221,6 +245,8 @@ class PortfolioMachine:
     def _judged(self, judged: EntryJudged, now: int) -> list[Effect]:
         if not 0.5 <= judged.p < 1.0:
             return [Reject("BAD_JUDGEMENT", f"{judged.instrument}: p {judged.p} must be in [0.5, 1)")]
+        if not FAILURE.fullmatch(judged.failure):  # it is repeated in our own decision
+            return [Reject("BAD_JUDGEMENT", f"{judged.instrument}: a failure is named by one word")]
         return heard(self._desk(now), judged, Cause(judged.id, now + self.settings.intent_valid))
 
     def _mark(self, marks: FeedMarks, now: int) -> list[Effect]:
@@ -244,7 +270,7 @@ class PortfolioMachine:
         cause, desk = Cause(order.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in sorted(self.state.books):
-            effects += give_up(desk, instrument)
+            effects += give_up(desk, instrument, cause)
             effects += leave(desk, instrument, cause)
         rest_if_flat(desk)
         return effects
@@ -262,7 +288,10 @@ class PortfolioMachine:
             return []
         if book.wish.stage == "INTENDED":
             book.wish.stage = "APPROVED"
-        return [CancelTimer(_timer_of(order.instrument))]
+        if book.wish.is_reported:
+            return [CancelTimer(_timer_of(order.instrument))]
+        book.wish.unanswered_at = order.valid_until + UNANSWERED_NS
+        return [SetTimer(_timer_of(order.instrument), book.wish.unanswered_at)]
 
     def _denied(self, order: OrderDenied, now: int) -> list[Effect]:
         book = self._book(order.instrument)
@@ -274,18 +303,19 @@ class PortfolioMachine:
 
     def _reported(self, report: ExecutionReport, now: int) -> list[Effect]:
         book = self._book(report.instrument)
-        is_new_fill = report.exec_type == "TRADE" and book.fill(report.exec_id)
+        is_new_fill = report.exec_type == "TRADE" and book.fill(report.exec_id, now)
         is_closed = report.ord_status in CLOSED
         if report.role not in ("ENTRY", "EXIT"):
             return []
         if book.wish is None and not is_closed:  # believed never sent, and yet the venue has it
-            book.wish = Wish(intent_id=report.intent_id, side=report.side, stage="APPROVED")
+            book.wish = Wish(intent_id=report.intent_id, side=report.side, stage="APPROVED", is_reported=True)
         wish = book.wish
         if wish is None or wish.intent_id != report.intent_id:
             return []
         wish.has_filled = wish.has_filled or is_new_fill
+        was_reported, wish.is_reported = wish.is_reported, True
         if not is_closed or wish.stage == "CLOSED":
-            return []
+            return [] if was_reported else [CancelTimer(_timer_of(report.instrument))]
         wish.stage = "CLOSED"
         if report.ord_status != "FILLED":
             book.pause(wish.side, now + self._pause_of(wish.side))
@@ -297,7 +327,8 @@ class PortfolioMachine:
             cause = Cause(timer.id, now + self.settings.intent_valid)
             return waited(self._desk(now), timer.name.removeprefix(JUDGE_TIMER), cause)
         book = self.state.books.get(timer.name.removeprefix(INTENT_TIMER))
-        if book is not None and book.wish is not None and book.wish.stage == "INTENDED":
+        wish = book.wish if book is not None else None
+        if book is not None and wish is not None and not wish.is_reported and timer.due >= wish.unanswered_at:
             book.wish = None
         return []
 

@@ -3,6 +3,9 @@
     vote at the close of bar t ──▶ held ──▶ bar t+1 closes above / below ──▶ tally, weight, share
                                       └── bar t+1 is missing, or closes where it was: dropped, it says nothing
 
+What a bar closed at is the feed's to say, never an agent's: whoever is scored must not hold the ruler. Nor does a vote count that comes
+after the first quarter of the bar it is about, for it may have seen how that bar goes.
+
 All votes about one close are learned together (`stacking`), so that an agent which only repeats another earns nothing. An agent's share is
 what the decision earned over that bar, less what the decision without that agent would have: (size - size without it) x return.
 """
@@ -23,6 +26,8 @@ COIN = 0.5
 BPS = 10_000.0
 HELD_MAX = 4
 """Closes of one instrument that may wait for their outcome; more would mean that bars come and never end."""
+VOTE_SHARE_MAX = 4
+"""A vote comes within one part in so many of the bar it is about: the gate's bound for the opinion behind an entry, too."""
 
 
 def bars_of(instrument: str, timeframe: str) -> str:
@@ -40,9 +45,13 @@ class Vote(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Close(msgspec.Struct, kw_only=True):
-    """A bar's close (`px`), the votes about the next one, which closes at `due` (ns), and what the decision was, if there was one."""
+    """A bar's close (`px`), the votes about the next one, which closes at `due` (ns), and what the decision was, if there was one.
+
+    Votes are held until `votes_until` (ns).
+    """
 
     due: int
+    votes_until: int = 0
     px: float
     votes: list[Vote] = []
     size: float = 0.0
@@ -81,20 +90,25 @@ class Scorebook(msgspec.Struct, kw_only=True):
         return wilson(tally.hits, tally.votes)[1] < COIN
 
     def closed(self, bars: str, end_ts: int, px: float, step: int) -> None:
-        """One of `bars` closed at `px`: what waited for it is resolved, and votes about the next one (`step` ns later) may be held."""
+        """One of `bars` closed at `px`: what waited for it is resolved, and votes about the next one (`step` ns later) may be held.
+
+        A bar that is told again, or after a later one, says nothing: its outcome is known.
+        """
         waiting = self.closes.setdefault(bars, {})
+        if any(bar >= end_ts for bar in waiting):
+            return
         for bar, close in sorted(waiting.items()):
             if close.due == end_ts:
                 self._resolve(close, px)
             if close.due <= end_ts:
                 del waiting[bar]
-        if end_ts not in waiting and len(waiting) < HELD_MAX:
-            waiting[end_ts] = Close(due=end_ts + step, px=px)
+        if len(waiting) < HELD_MAX:
+            waiting[end_ts] = Close(due=end_ts + step, votes_until=end_ts + step // VOTE_SHARE_MAX, px=px)
 
-    def vote(self, bars: str, end_ts: int, vote: Vote) -> None:
-        """Hold a vote about the close at `end_ts`; one that comes after its outcome, or a second one, is not counted."""
+    def vote(self, bars: str, end_ts: int, vote: Vote, now: int) -> None:
+        """Hold a vote about the close at `end_ts`, said at `now` (ns); one that comes late, or a second one, is not counted."""
         close = self.closes.get(bars, {}).get(end_ts)
-        if close is None or any(held.agent_id == vote.agent_id for held in close.votes):
+        if close is None or now > close.votes_until or any(held.agent_id == vote.agent_id for held in close.votes):
             return
         close.votes.append(vote)
 

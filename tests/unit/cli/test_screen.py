@@ -5,13 +5,16 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import subprocess
 import sys
 
 import pytest
 from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
-from services.cli.screen import Screen
+from services.cli.screen import Screen, Terminal
 
 
 class Gone(io.StringIO):
@@ -35,6 +38,22 @@ def test_a_closed_terminal_stops_nobody(code: int) -> None:
     screen.say("stopping")
     screen.say("stopped")
     assert gone.tries == 1
+
+
+EVIL = "gone\x1b[2J \x1b]0;renamed\x07 \x9b2J\r\u202ereversed\x00\ttab"
+"""Clears the screen, renames the window, clears it in other words, overwrites the line, turns it around."""
+
+
+@pytest.mark.parametrize("shown", ["alert", "table", "styled"])
+def test_a_strangers_words_do_not_command_the_terminal(shown: str) -> None:
+    """Agents of another zone raise alerts, and what they say is told: as words, whatever is in them."""
+    out, table = io.StringIO(), Table("said")
+    table.add_row(Text(EVIL))
+    what = {"alert": Text(EVIL), "table": table, "styled": Text(EVIL, style="bold red")}[shown]
+    Terminal(file=out, width=100, force_terminal=True, color_system="standard").print(what)
+    written = re.sub(r"\x1b\[[0-9;]*m", "", out.getvalue())  # the colours are rich's own
+    assert "gone[2J ]0;renamed 2Jreversed" in written
+    assert not [each for each in written if not (each.isprintable() or each == "\n")]
 
 
 def test_a_slow_terminal_is_heard_of_again() -> None:

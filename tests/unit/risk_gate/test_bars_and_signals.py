@@ -8,11 +8,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.common.messages import FeedBars, OrderApproved, OrderDenied
+from libs.common.messages import Ballot, Decision, DecisionsMade, FeedBars, OrderApproved, OrderDenied
 from libs.common.timeframe import DAY, HOUR, MILLISECOND, MINUTE, SECOND, WEEK
 from services.risk_gate.activity import Activities, Activity
 from services.risk_gate.blackouts import parse_blackout
 from services.risk_gate.contract import CONTRACT
+from services.risk_gate.opinions import DECISIONS_KEPT
 from services.risk_gate.view import View
 from tests.unit.risk_gate.book import BTC, ETH, NOW, D, exit_, failed, judged, opened, position, tightened
 from tests.unit.risk_gate.informed import LISTENING, bar, day, informed, signals, wish
@@ -90,6 +91,20 @@ def test_an_absurd_bar_says_nothing(absurd: dict[str, float]) -> None:
     assert (known.ts, known.hours, known.atr.age) == (0, [], 0)
 
 
+def test_an_open_bar_at_the_end_of_a_history_is_not_believed() -> None:
+    """It would stand for the whole one, and be the last word until bars have closed behind it."""
+    history = day()
+    whole = bar(NOW + 15 * MINUTE, volume=0.5)
+    part = bar(NOW + 15 * MINUTE, high=60_000.0, low=60_000.0, volume=0.0)
+    seen = heard(
+        msgspec.structs.replace(history, bars=(*history.bars, part, bar(NOW + 300 * DAY))),
+        FeedBars(end_ts=whole.ts_close, bars=(whole,), ts_init=whole.ts_close),
+    )
+    assert seen.activities.of[BTC].ts == whole.ts_close
+    assert seen.activities.of[BTC].hours[-1].volume == 0.5
+    assert seen.activities.atr(BTC) == D(600)
+
+
 def test_bars_of_another_length_are_another_market() -> None:
     """Only the timeframe that is set counts, and with another one everything is learnt anew."""
     known = Activities()
@@ -151,12 +166,56 @@ def test_no_further_voice_makes_an_old_opinion_young() -> None:
     assert (check.value, check.limit) == ("226000", "225000")
 
 
+def counting(*agents: str, intent_id: str = "i1") -> DecisionsMade:
+    """The portfolio's word on whose votes an intent rests."""
+    ballot = Ballot(agent_id="", kind="RULE", stance="LONG", p=0.6, weight=1.0, freshness=1.0, size_without=0.0)
+    decision = Decision(
+        instrument=BTC,
+        action="ENTER",
+        reason="long",
+        size_factor=1.0,
+        regime_share=1.0,
+        score=1.0,
+        ballots=tuple(msgspec.structs.replace(ballot, agent_id=agent) for agent in agents),
+        driver="RULES",
+        fallback="off",
+        intent_id=intent_id,
+    )
+    return DecisionsMade(end_ts=NOW, mode="off", decisions=(decision,), model_driven=0, model_asked=0)
+
+
+def test_a_voice_that_was_not_counted_denies_nothing() -> None:
+    """An agent that nobody has named tells every story, of a bar long gone: only those whose votes were counted must be fresh."""
+    ancient = signals(NOW - DAY, agent="loud")
+    assert failed(wish(), heard(signals(), ancient, counting("trend")), BY_SIGNALS) == []
+    assert failed(wish(), heard(signals(), ancient, counting("trend", "loud")), BY_SIGNALS) == ["STALE_SIGNAL"]
+    assert failed(wish(), heard(ancient, counting("trend")), BY_SIGNALS) == ["STALE_SIGNAL"]
+    assert failed(wish(), heard(signals(), ancient, counting("trend", intent_id="other")), BY_SIGNALS) == [
+        "STALE_SIGNAL"
+    ]
+
+
+def test_decisions_are_not_hoarded() -> None:
+    """An intent comes right behind its decision; the last few hundred are enough."""
+    seen = heard(*(counting("trend", intent_id=f"i{number}") for number in range(DECISIONS_KEPT + 5)))
+    assert len(seen.opinions.counted) == DECISIONS_KEPT
+    assert list(seen.opinions.counted)[-1] == f"i{DECISIONS_KEPT + 4}"
+
+
 def test_nobody_talks_an_opinion_out_of_the_gates_memory() -> None:
     """Of each writer the last words are kept: an agent that floods the log forgets itself only."""
     flood = [signals(story=f"flood {place}", agent="llm") for place in range(100)]
     seen = heard(signals(), *flood)
     assert failed(wish(), seen, BY_SIGNALS) == []
     assert {writer: len(said) for writer, said in seen.opinions.heard.items()} == {"agent.trend": 1, "agent.llm": 32}
+
+
+def test_nobody_writes_a_book_into_the_gates_memory() -> None:
+    """Opinions of what may not be ordered are not remembered, however many an agent has."""
+    said = signals(agent="mine")
+    many = [msgspec.structs.replace(said.signals[0], instrument=f"COIN{number}-USDT") for number in range(1_000)]
+    seen = heard(msgspec.structs.replace(said, signals=(*many, *said.signals)))
+    assert [list(each.timeframes) for each in seen.opinions.heard["agent.mine"]] == [[BTC]]
 
 
 def test_an_opinion_of_a_bar_that_has_not_closed_is_none() -> None:

@@ -12,8 +12,10 @@ from libs.common.messages import (
     AlertRaised,
     MacroOverrideChanged,
     MacroOverrideCommanded,
+    OperatorCommanded,
     OrderApproved,
     OrderDenied,
+    TradingStateChanged,
 )
 from libs.common.timeframe import DAY, HOUR, SECOND
 from libs.runtime.contract import Zone
@@ -220,6 +222,16 @@ def test_nobody_speaks_in_an_operators_name(writer: str) -> None:
         decode_from(f"{writer}.override", encode(forged))
     with pytest.raises(BadEvent):
         decode_from("ops.cli.override", encode(msgspec.structs.replace(forged, producer=writer)))
+
+
+def test_no_reason_is_so_long_that_the_gate_cannot_repeat_it() -> None:
+    """What it would append must fit into the log, or the gate ends, again at every start, and nothing is bought or sold."""
+    endless = "x" * 470_000
+    told = bear(override(reason=endless, author=endless[:100])).only(MacroOverrideChanged)
+    assert (len(told.reason), len(told.author)) == (600, 64)
+    halted = OperatorCommanded(command="HALT", reason=endless, author="ada" * 1_000, ts_init=NOW, producer="ops.cli")
+    moved = opened().tell(halted).only(TradingStateChanged)
+    assert (len(moved.reason), len(moved.author)) == (600, 64)
 
 
 def test_only_an_operators_zone_may_say_it() -> None:

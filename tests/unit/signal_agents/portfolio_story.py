@@ -10,9 +10,11 @@ import msgspec
 from libs.common.messages import (
     AgentSignals,
     AgentsScored,
+    Bar,
     DecisionsMade,
     EquityChanged,
     ExecutionReport,
+    FeedBars,
     FeedMarks,
     FeedStatus,
     InstrumentSpec,
@@ -77,6 +79,24 @@ def said(bar: int, *signals: Signal, agent: str = "trend", **changes: Any) -> Ag
         agent_id=agent, end_ts=end_ts, signals=signals or (opinion(),), ts_init=end_ts, producer=f"agent.{agent}"
     )
     return msgspec.structs.replace(said, **changes)
+
+
+def closed(bar: int, close_px: float, instrument: str = BTC) -> FeedBars:
+    """The bar that closes `bar` steps after START, as the feed has it."""
+    end_ts = START + bar * BAR
+    told = Bar(
+        instrument=instrument,
+        venue="binance",
+        timeframe="15m",
+        ts_open=end_ts - BAR,
+        ts_close=end_ts,
+        open=close_px,
+        high=close_px,
+        low=close_px,
+        close=close_px,
+        volume=1.0,
+    )
+    return FeedBars(end_ts=end_ts, bars=(told,), ts_init=end_ts, producer="feed")
 
 
 def marked(ts: int, bid: float, ask: float | None = None, instrument: str = BTC) -> FeedMarks:

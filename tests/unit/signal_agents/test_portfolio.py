@@ -191,8 +191,8 @@ def test_one_unresolved_wish_per_instrument() -> None:
     book = a_portfolio()
     entry = book.tell(said(1)).only(OrderIntent)
     book.tell(said(2)).expect()
-    book.tell(approval(entry)).expect(CancelTimer(TIMER))
-    book.tell(reported(entry, "NEW", "NEW")).expect()
+    book.tell(approval(entry)).expect(SetTimer(TIMER, entry.valid_until + 10 * MINUTE))
+    book.tell(reported(entry, "NEW", "NEW")).expect(CancelTimer(TIMER))
     book.tell(reported(entry, "UNKNOWN", "UNKNOWN")).expect()
     book.tell(said(3)).expect()
 
@@ -202,7 +202,7 @@ def test_a_fill_the_ledger_has_not_booked_is_still_under_way() -> None:
     book = a_portfolio()
     entry = book.tell(said(1)).only(OrderIntent)
     book.tell(approval(entry))
-    book.tell(reported(entry, "TRADE", "PARTIALLY_FILLED", "0.030")).expect()
+    book.tell(reported(entry, "TRADE", "PARTIALLY_FILLED", "0.030")).expect(CancelTimer(TIMER))
     book.tell(reported(entry, "TRADE", "FILLED", "0.047")).expect(CancelTimer(TIMER))
     book.tell(approval(entry)).expect(CancelTimer(TIMER))
     book.tell(said(2)).expect()
@@ -253,7 +253,7 @@ def test_an_intent_nobody_answers_is_let_go() -> None:
 
 
 def test_a_timer_does_not_take_away_an_approved_order() -> None:
-    """Once approved an order may exist: only its reports end it. Timers of nothing known end nothing."""
+    """Once approved an order may exist: it has time to be reported, and then only reports end it. Timers of nothing known end nothing."""
     book = a_portfolio()
     entry = book.tell(said(1)).only(OrderIntent)
     book.tell(approval(entry))
@@ -269,7 +269,7 @@ def test_an_approval_in_time_is_taken_up_again() -> None:
     book.fire(TIMER)
     book.tell(approval(entry, valid_until=book.now - 1)).expect()
     assert book.machine.state.books[BTC].is_free
-    book.tell(approval(entry, correlation_id="story")).expect(CancelTimer(TIMER))
+    book.tell(approval(entry, correlation_id="story")).expect(SetTimer(TIMER, entry.valid_until + 10 * MINUTE))
     wish, plan = book.machine.state.books[BTC].wish, book.machine.state.books[BTC].plan
     assert (wish.intent_id, wish.stage, wish.cash) == (entry.intent_id, "APPROVED", D("0.077") * 60_000)
     assert (plan.target_px, plan.story) == (D(61_800), "story")
@@ -293,7 +293,7 @@ def test_a_late_approval_of_an_exit_promises_no_cash() -> None:
     exit_intent = book.tell(said(2, opinion("SHORT"))).only(OrderIntent)
     book.fire(TIMER)
     for _ in range(2):
-        book.tell(approval(exit_intent)).expect(CancelTimer(TIMER))
+        book.tell(approval(exit_intent)).expect(SetTimer(TIMER, exit_intent.valid_until + 10 * MINUTE))
     assert book.machine.state.books[BTC].cash_promised == 0
     assert book.machine.state.books[BTC].plan.target_px == D(61_800)
 

@@ -127,6 +127,21 @@ def test_stop_and_target_follow_the_zones(zones: tuple[PriceZone, ...], stop: st
     assert (intent.stop_px, intent.target_px) == (D(stop), D(target))
 
 
+@pytest.mark.parametrize(
+    ("lo", "own_atr", "stop"),
+    [
+        (57_500.0, 700.0, "57250"),  # 2,750 away: less than 4 ATR
+        (57_500.0, 600.0, "58800"),  # more: two ATR
+        (59_900.0, 1_500.0, "59250"),  # 750 away: half an ATR
+        (59_900.0, 1_600.0, "56800"),  # less: two ATR
+    ],
+)
+def test_a_stop_is_one_in_the_entrys_own_bars(lo: float, own_atr: float, stop: str) -> None:
+    """Zones of hours are measured in an ATR of hours: as a stop of a quarter of an hour theirs may be denied at each signal, as too wide or too tight."""
+    book = a_portfolio(LEVELLED).tell(mapped(zone(lo, lo + 50.0), atr=1_000.0))
+    assert book.tell(said(1, opinion(atr=own_atr))).only(OrderIntent).stop_px == D(stop)
+
+
 @pytest.mark.parametrize("age", [2 * HOUR, 2 * HOUR + 1])
 def test_old_zones_are_not_relied_on(age: int) -> None:
     """A map of long ago says nothing: multiples of ATR."""

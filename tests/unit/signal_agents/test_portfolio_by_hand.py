@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from libs.common.messages import ExecutionReport, OrderIntent
+from libs.common.timeframe import SECOND
 from tests.playbook import START
 from tests.unit.signal_agents.portfolio_story import (
     BAR,
@@ -76,3 +77,18 @@ def test_a_trade_by_hand_while_our_own_exit_is_wished_keeps_our_wish() -> None:
     known = book.machine.state.books[BTC]
     assert known.wish is not None
     assert (known.wish.intent_id, known.signed_qty, known.unbooked) == (own.intent_id, left, [])
+
+
+def test_what_is_bought_by_hand_is_not_sold_at_the_target_of_another_entry() -> None:
+    """The last entry was left; whoever buys far above its target has a plan of his own, and the old one is nothing to it."""
+    book, entry = a_holder()
+    book.tell(posted("0.0004", "stop-fill")).tell(posted("0.0774", "by-hand")).expect()
+    book.tell(marked(book.now + SECOND, 65_000.0)).expect()
+    assert entry.target_px == 61_800
+
+
+def test_a_position_that_was_sold_in_part_keeps_its_target() -> None:
+    """What is left of it is still that entry's."""
+    book, _ = a_holder()
+    book.tell(posted("0.040", "some-of-it")).tell(marked(book.now + SECOND, 61_800.0))
+    assert book.only(OrderIntent).reason == "target"

@@ -34,9 +34,12 @@ from tests.unit.signal_agents.portfolio_story import (
     TIMER,
     D,
     a_portfolio,
+    closed,
     marked,
     opinion,
+    posted,
     said,
+    worth,
 )
 
 WAIT = 25 * SECOND
@@ -155,7 +158,7 @@ def test_a_model_whose_record_is_worse_than_a_coins_is_not_heard_any_more() -> N
     book = a_portfolio(hearing(denial_cooldown=0, intent_valid=SECOND))
     codes, px, heard = [], 60_000.0, []
     for bar in range(1, 260):
-        book.tell(said(bar, opinion(close_px=px)))
+        book.tell(closed(bar, px)).tell(said(bar, opinion(close_px=px)))
         codes += [alert.code for alert in book.published(AlertRaised)]
         (proposal,) = book.only(EntriesProposed).proposals
         book.tell(judgement(proposal, "down", 0.55))
@@ -169,11 +172,12 @@ def test_a_model_whose_record_is_worse_than_a_coins_is_not_heard_any_more() -> N
 
 def test_in_shadow_nobody_waits_and_every_vote_is_kept() -> None:
     """The entry is made at once; what the model says later is scored."""
-    book, proposal = proposed("shadow")
+    book = a_portfolio(hearing("shadow")).tell(closed(1, 60_000.0)).tell(said(1))
+    (proposal,) = book.only(EntriesProposed).proposals
     assert decision_of(book) == ("ENTER", "long", 1.0, "RULES", "shadow")
     assert book.only(OrderIntent).order_qty == D("0.077")
     book.tell(judgement(proposal, "down", 0.9)).expect()
-    book.tell(said(2, opinion(close_px=59_000.0)))
+    book.tell(closed(2, 59_000.0)).tell(said(2))
     (score,) = [each for each in book.only(AgentsScored).scores if each.kind == "MODEL"]
     assert (score.agent_id, score.votes, score.hits) == ("llm", 1, 1)
 
@@ -188,11 +192,21 @@ def test_switched_off_nobody_is_asked() -> None:
 def test_what_changed_while_waiting_counts() -> None:
     """A flatten order, or an opinion that has died, while the model was thinking: no entry, whatever it says."""
     book, proposal = proposed()
-    book.tell(FlattenOrdered(reason="DRAWDOWN", author="gate")).tell(judgement(proposal))
-    assert book.published(OrderIntent) == []
+    book.tell(FlattenOrdered(reason="DRAWDOWN", author="gate"))
+    assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "flatten")
+    book.tell(judgement(proposal)).expect()
     book, proposal = proposed(signal_age_max=20 * SECOND)
     book.fire(JUDGE)
     assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "timeout")
+
+
+def test_a_model_drives_what_it_could_have_changed_and_nothing_else() -> None:
+    """While it was thinking the instrument was bought by hand: it says yes, nothing is entered, and the count does not flatter it."""
+    book, proposal = proposed()
+    book.tell(posted("0.1")).tell(judgement(proposal, "up", 0.9))
+    assert decision_of(book) == ("HOLD", "obstacle", 0.0, "RULES", "rules")
+    made = book.only(DecisionsMade)
+    assert (made.model_driven, made.model_asked) == (0, 0)
 
 
 def test_the_price_is_that_of_the_moment_after_the_wait() -> None:
@@ -262,6 +276,16 @@ def test_scores_are_said_once_an_hour() -> None:
     book = a_portfolio(hearing("off"))
     told = []
     for bar in range(1, 13):
-        book.tell(said(bar, opinion("FLAT" if bar == 1 else "LONG", close_px=60_000.0 + bar)))
+        book.tell(closed(bar, 60_000.0 + bar)).tell(said(bar, opinion("FLAT" if bar == 1 else "LONG")))
         told += [scored.end_ts for scored in book.published(AgentsScored)]
     assert [end_ts // HOUR - START // HOUR for end_ts in told] == [0, 1, 2, 3]
+
+
+def test_a_decision_that_came_to_nothing_has_no_shares() -> None:
+    """Halved below what the venue takes: held, and nobody earns what was not entered."""
+    book = a_portfolio(hearing()).tell(worth(300, 300)).tell(closed(1, 60_000.0)).tell(said(1))
+    (proposal,) = book.only(EntriesProposed).proposals
+    book.tell(judgement(proposal, "down", 0.55))
+    assert decision_of(book) == ("HOLD", "size", 0.0, "MODEL", "")
+    book.tell(closed(2, 60_600.0))
+    assert {each.agent_id: each.share_bps for each in book.machine.state.scores.scores()} == {"trend": 0.0, "llm": 0.0}

@@ -19,11 +19,12 @@ from libs.common.messages import (
     TextHeard,
 )
 from libs.common.timeframe import HOUR, SECOND
-from libs.runtime.machine import Perform
+from libs.runtime.machine import Perform, Reject
 from services.signal_agents.llm.failures import LASTING
-from services.signal_agents.llm.machine import FAILING_AFTER, TEXTS_KEPT, LlmMachine, Manner
+from services.signal_agents.llm.machine import FAILING_AFTER, INSTRUMENTS_KEPT, TEXTS_KEPT, LlmMachine, Manner
 from services.signal_agents.llm.prompt import Params
 from services.signal_agents.llm.requests import AskModel
+from services.signal_agents.llm.texts import RAW_CHARS_MAX
 from tests.playbook import START, Playbook, like
 from tests.unit.signal_agents.llm.cases import answer_to
 
@@ -200,6 +201,36 @@ def test_texts_are_not_hoarded() -> None:
         book.tell(text(f"number {number}", at=START + number * SECOND))
     assert len(book.machine.state.texts[BTC]) == TEXTS_KEPT
     assert texts_shown(book)[-1] == f"number {3 * TEXTS_KEPT - 1}"
+
+
+@pytest.mark.parametrize(
+    "flaw",
+    [{"source": "two words"}, {"source": ""}, {"instrument": "BTC USDT"}, {"published_at": 2**62}],
+)
+def test_a_text_that_could_never_be_shown_is_refused(flaw: dict[str, Any]) -> None:
+    """Not remembered: it would take the place of honest ones, or cost every later case its question."""
+    book = an_agent().tell(text("honest"))
+    book.tell(text("odd", **({"instrument": ""} | flaw)))
+    assert [effect.reason for effect in book.effects if isinstance(effect, Reject)] == ["BAD_TEXT"]
+    assert texts_shown(book) == ["honest"]
+
+
+def test_texts_about_ever_new_instruments_are_not_hoarded() -> None:
+    """Of each so much is kept as could be shown, and of the instruments those that were spoken of last."""
+    book = an_agent()
+    for number in range(INSTRUMENTS_KEPT + 5):
+        book.machine.handle(text("x" * 100_000, f"COIN{number}-USDT"), START)
+    assert list(book.machine.state.texts)[-1] == f"COIN{INSTRUMENTS_KEPT + 4}-USDT"
+    assert len(book.machine.state.texts) == INSTRUMENTS_KEPT
+    assert {len(each.text) for kept in book.machine.state.texts.values() for each in kept} == {RAW_CHARS_MAX + 1}
+
+
+def test_the_same_proposal_twice_is_one_question() -> None:
+    """Its id follows from a foreign message's, which may come again: a second question under the first one's name is none."""
+    book = an_agent().tell(told())
+    request_id, request = asked(book)
+    book.tell(told()).expect()
+    book.tell(answered(request_id, answer_to(request.case))).expect(like(EntryJudged, outcome="JUDGED"))
 
 
 def failing(book: Playbook, failure: str, number: int) -> Playbook:
