@@ -53,7 +53,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 def read_config(environment: Mapping[str, str]) -> ConfigFile:
     """The file that `environment` names, or the one in the working directory, if there is one."""
     named = environment.get(CONFIG_VARIABLE, "")
-    path = Path(named) if named else FILE
+    path = _as_seen_from_here(Path(named)) if named else FILE
     try:
         with path.open("rb") as file:
             raw = file.read(CONFIG_BYTES_MAX + 1)
@@ -70,6 +70,12 @@ def read_config(environment: Mapping[str, str]) -> ConfigFile:
         # a decoder's text quotes nothing but single characters
         return ConfigFile(path=path, problems=(redact(f"{path}: is not TOML: {error}"),))
     return _understood(path, said)
+
+
+def _as_seen_from_here(path: Path) -> Path:
+    """Children are told the full path: what is wrong in one file is told once, in the words of who started them."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 def _understood(path: Path, said: Mapping[str, Any]) -> ConfigFile:

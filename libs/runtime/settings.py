@@ -215,7 +215,7 @@ def _complaint(kind: type[BaseSettings], item: Any, config: ConfigFile) -> str:
     value, where = _value_of(variable), variable
     if not value and variable in config.entries:
         value, where = config.entries[variable].value, f"{config.shown(variable)} ({variable})"
-    message = str(item["msg"])
+    message = str(item["msg"]).removeprefix("Value error, ").removeprefix(f"{variable}: ")
     if _is_secret(variable, value or ""):
         shown = "nothing" if value is None else "(not shown)"
         message = message.replace(value, "(not shown)") if value else message

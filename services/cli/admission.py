@@ -17,6 +17,7 @@ from pathlib import Path
 
 import msgspec
 
+from libs.runtime.config_file import read_config
 from libs.runtime.plugin import Plugin, PluginRefused, find_file, judged, load_plugin, service_of
 from libs.runtime.plugin_trial import BARS, SEED, Verdict, trial_version
 from libs.runtime.registry import plug_in, settings_of
@@ -26,6 +27,7 @@ from services.cli.stack import HomeError, StackError, StackSettings, home_lock, 
 FOLDER = "agents"
 TRIAL_S_MAX = 60.0
 VARIABLE = "BULKHEAD_AGENTS_EXTRA"
+EARS = "BULKHEAD_PORTFOLIO_AGENTS"
 CURE = f"correct the file, or take it out of {VARIABLE}; `bulkhead strategy check FILE` tells the same"
 
 
@@ -76,11 +78,12 @@ def recall(home: Path, items: tuple[str, ...]) -> list[str]:
 def heard(agent_ids: tuple[str, ...], environment: Mapping[str, str]) -> str:
     """Whether the portfolio listens to them, in words."""
     default = str(settings_of("portfolio").model_fields["portfolio_agents"].default)
-    ears = (environment.get("BULKHEAD_PORTFOLIO_AGENTS") or default).split(",")
+    written = read_config(environment).entries.get(EARS)
+    ears = (environment.get(EARS) or (written.value if written else "") or default).split(",")
     if deaf := [each for each in agent_ids if each not in ears]:
         wish = ",".join([*ears, *deaf])
-        return f"the portfolio does not hear {', '.join(deaf)}; BULKHEAD_PORTFOLIO_AGENTS={wish} lets it"
-    return f"the portfolio hears {', '.join(ears)}: it enters when all of them are ready and LONG"
+        return f"the portfolio does not hear {', '.join(deaf)}; {EARS}={wish} lets it"
+    return f"the portfolio hears {', '.join(ears)}: it enters when all of them are ready and enough of them LONG"
 
 
 @contextmanager

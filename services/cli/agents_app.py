@@ -57,16 +57,18 @@ def scores(ctx: typer.Context, home: Home = None, as_json: Json = False) -> None
 def tell(
     ctx: typer.Context,
     source: Annotated[str, typer.Option(help="Where the text is from: letters, digits, - and _.")],
-    instrument: Annotated[str, typer.Argument(help="What it is about; nothing: all instruments.")] = "",
+    instrument: Annotated[
+        str, typer.Argument(metavar="INSTRUMENT", help="What it is about; nothing: all instruments.")
+    ] = "",
     text: Annotated[str, typer.Option(help="The text; without it standard input is read.")] = "",
-    author: Annotated[str, typer.Option(help="Who brings it; you.", show_default=False)] = "",
+    author: Annotated[str, typer.Option(help="Who brings it (default: this user).", show_default=False)] = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
     """Give the model agent a text to read: it goes into the log, and is cleaned, fenced and flagged before a model sees it."""
     if not TOKEN.fullmatch(source):
         raise typer.BadParameter("a short name of letters, digits, - and _", param_hint="--source")
-    if instrument and not TOKEN.fullmatch(instrument):
+    if instrument and not command.is_instrument(instrument):
         raise typer.BadParameter("an instrument is written like BTC-USDT", param_hint="INSTRUMENT")
     found = _readable(text.encode(errors="surrogateescape") if text else sys.stdin.buffer.read(4 * TEXT_CHARS_MAX + 4))
     if not found.strip():

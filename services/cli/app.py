@@ -25,7 +25,7 @@ from libs.runtime.settings import SettingsError
 from services.cli import agents_app, command, doctor, market_app, proof, risk_app, strategy_app, trace
 from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
-from services.cli.doctor_stack import examine_stack
+from services.cli.doctor_stack import every_complaint, examine_stack
 from services.cli.environment import read_dotenv, unknown_settings
 from services.cli.exit_codes import (
     CONFIG,
@@ -40,6 +40,7 @@ from services.cli.exit_codes import (
 from services.cli.place import find_place, stack_settings
 from services.cli.preflight import marked, what_stands_against_it
 from services.cli.screen import Screen
+from services.cli.stack import StackSettings
 from services.cli.status import WithoutLog, gather
 from services.cli.status_text import services_text, status_text
 from services.cli.story_text import story_text
@@ -114,7 +115,7 @@ def up(
         _tell_children("BULKHEAD_SIM_DATA", data.resolve() if data else None)
         _tell_children("BULKHEAD_SIM_SPEED", speed)
         _tell_children("BULKHEAD_SIM_SEED", seed)
-        settings = stack_settings(home or ctx.obj)
+        settings = _settings_to_start(home or ctx.obj)
         config = read_config(os.environ)
         if config.path is not None:
             screen.say(f"settings were read from {config.path}; the profile is {settings.profile}", "dim")
@@ -165,6 +166,14 @@ def examine(
     raise typer.Exit(worst)
 
 
+def _settings_to_start(home: Path | None) -> StackSettings:
+    """The stack's settings. Where they are refused, what is wrong with anybody's settings is told at once."""
+    try:
+        return stack_settings(home)
+    except SettingsError as error:
+        raise every_complaint(error, home, os.environ) from None
+
+
 def _refuse_live(findings: list[doctor.Finding]) -> NoReturn:
     """Live mode: the pre-flight first, and then the lock of this stack, which knows no other venue than exchange_sim."""
     terminal().print(_findings_table(findings))
@@ -181,8 +190,9 @@ def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:
         settings = stack_settings(home)
         place = find_place(home)
     except SettingsError as error:
-        bad = doctor.Finding("settings of the stack", "FAIL", str(error), "correct the variable named")
-        return marked([*doctor.examine_machine(home or Path(".bulkhead")), bad])
+        told = str(every_complaint(error, home, os.environ))
+        bad = doctor.Finding("settings of the stack", "FAIL", told, "correct what is named")
+        return marked([*doctor.examine_machine(home or Path(os.environ.get("BULKHEAD_HOME") or ".bulkhead")), bad])
     return marked([*doctor.examine_machine(settings.home), *examine_stack(settings, place, data)])
 
 

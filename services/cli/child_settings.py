@@ -10,11 +10,13 @@ from typing import Any
 
 from pydantic_settings import BaseSettings
 
-from libs.runtime.registry import settings_of
+from libs.common.messages import AgentSignals
+from libs.runtime.registry import contract_of, settings_of
 from libs.runtime.setting_rules import Verdict, dangers_in, judged, questions_in
 from libs.runtime.settings import SettingsError, load_settings
 from libs.runtime.visible_settings import own_values
 from services.cli.child import ChildRefused, ChildSpec
+from services.cli.stack import running
 
 VENUE = "exchange-sim"
 
@@ -55,7 +57,21 @@ def refuse_bad_settings(specs: Iterable[ChildSpec]) -> list[str]:
         complaints = dict.fromkeys(each.text for each in dangers_in(verdicts))
     if complaints:
         raise ChildRefused("\n".join(["bulkhead refuses to start, bad settings:", *complaints]))
-    return [each.text for each in questions_in(verdicts)]
+    return [*(each.text for each in questions_in(verdicts)), *nobody_there(loaded)]
+
+
+def nobody_there(loaded: Iterable[BaseSettings]) -> list[str]:
+    """A line if the portfolio is told to hear somebody who does not run: by default an entry needs all that are named."""
+    running_agents = {name: contract_of(name) for name in running() if name.startswith("agent-")}
+    speakers = [each.writer.removeprefix("agent.") for each in running_agents.values() if AgentSignals in each.produces]
+    named = [name for each in loaded for name in str(getattr(each, "portfolio_agents", "")).split(",") if name]
+    if not (missing := [name for name in named if name not in speakers]):
+        return []
+    told, there = ",".join(named), ", ".join(speakers)
+    return [
+        f"BULKHEAD_PORTFOLIO_AGENTS: got '{told}'; no {', '.join(missing)} with an opinion runs here (there is {there}):"
+        " nothing is bought while one that is waited for says nothing"
+    ]
 
 
 def judged_together(loaded: Iterable[BaseSettings]) -> list[Verdict]:

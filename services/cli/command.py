@@ -27,7 +27,7 @@ from libs.common.messages import (
     TradingState,
     TradingStateChanged,
 )
-from libs.common.subjects import subject_of, writer_filter
+from libs.common.subjects import TOKEN, subject_of, writer_filter
 from libs.runtime.bus import AppendUnknown, Bus, Fenced
 from libs.runtime.clock import open_clock
 from libs.runtime.engine import Append
@@ -108,6 +108,12 @@ async def speaking(place: Place) -> AsyncIterator[tuple[Bus, int]]:
         finally:
             await clock.close()
         yield bus, now
+
+
+def is_instrument(text: str) -> bool:
+    """Whether this is written as instruments are: BTC-USDT."""
+    base, _, quote = text.partition("-")
+    return bool(base and quote and TOKEN.fullmatch(text))
 
 
 def operator_name() -> str:

@@ -26,16 +26,17 @@ from libs.runtime.setting_rules import Verdict
 from libs.runtime.settings import SettingsError
 from services.cli.admission import CURE
 from services.cli.child import ChildSpec
-from services.cli.child_settings import VENUE, judged_together, load_child
+from services.cli.child_settings import VENUE, judged_together, load_child, nobody_there
 from services.cli.doctor import Finding, Level
 from services.cli.doctor_database import check_database
 from services.cli.doctor_edges import check_model, check_people
 from services.cli.doctor_health import examine_health
 from services.cli.doctor_venue import clock_finding, examine_venue
 from services.cli.doctor_warm_up import check_warm_up
+from services.cli.environment import unknown_settings
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
-from services.cli.place import Place
+from services.cli.place import Place, stack_settings
 from services.cli.stack import (
     Ports,
     StackError,
@@ -57,9 +58,14 @@ def examine_stack(settings: StackSettings, place: Place, data: Path | None) -> l
     loaded, complaints = load_all(settings, os.environ)
     verdicts = judged_together(loaded.values()) if not complaints else []
     findings += complaints or [_settings_finding(each) for each in verdicts]
+    cure = "correct it, or name the agent's file in BULKHEAD_AGENTS_EXTRA"
+    findings += [Finding("settings", "WARN", line, cure) for line in nobody_there(loaded.values())]
     if all(each.level == "OK" for each in findings[1:]):
         findings += [Finding("settings", "OK", f"of {len(loaded)} processes, each by itself and together")]
     data = data or getattr(loaded.get(VENUE), "sim_data", None)
+    findings += [
+        Finding("settings", "WARN", line, "correct its name, or remove it") for line in unknown_settings(os.environ)
+    ]
     findings += [check_data(data)] if data is not None else []
     findings += asyncio.run(_examine_world(settings, place, loaded))
     return findings
@@ -159,8 +165,19 @@ def load_all(settings: StackSettings, environment: Mapping[str, str]) -> tuple[d
             try:
                 loaded[spec.name] = load_child(spec)
             except SettingsError as error:
-                complaints.append(Finding(f"settings of {spec.name}", "FAIL", str(error), "correct the variable named"))
+                complaints.append(Finding(f"settings of {spec.name}", "FAIL", str(error), "correct what is named"))
     return loaded, complaints
+
+
+def every_complaint(error: SettingsError, home: Path | None, environment: Mapping[str, str]) -> SettingsError:
+    """`error` of the stack's own settings, and after it what every process would say of its own: one correction, not one a start."""
+    try:
+        settings = stack_settings(home, strict=False)
+    except SettingsError:  # where the stack would be is not known
+        return error
+    _, found = load_all(settings, environment)
+    lines = [line for text in (str(error), *(each.text for each in found)) for line in text.splitlines()]
+    return SettingsError("\n".join(dict.fromkeys(lines)))
 
 
 def _specs(settings: StackSettings, environment: Mapping[str, str], spare: Path) -> list[ChildSpec]:

@@ -75,7 +75,7 @@ def failing_clearly() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        raise Failure(CONFIG, f"bad settings:\n{error}", "correct the variable named above, then try again") from error
+        raise Failure(CONFIG, f"bad settings:\n{error}", "correct what is named above, then try again") from error
     except KeysError as error:
         raise Failure(
             CONFIG, str(error), "run it on the machine and as the user that started the stack, or name it with --home"

@@ -18,11 +18,21 @@ from libs.runtime.adapter import LogEntry
 from services.cli import override as overriding
 from services.cli import trace
 from services.cli.answering import answering, show, tell_failure
-from services.cli.command import operator_name
+from services.cli.command import is_instrument, operator_name
 from services.cli.exit_codes import FINDING, NOT_YET, POINTER, Failure
 from services.cli.place import find_place
 from services.cli.saying import day_and_time_of
-from services.cli.verdicts import EXEMPT, Verdict, headroom_of, newest_verdicts, verdict_json, verdicts_on
+from services.cli.verdicts import (
+    EXEMPT,
+    Verdict,
+    headroom_of,
+    measured,
+    newest_verdicts,
+    room_in_words,
+    share_left,
+    verdict_json,
+    verdicts_on,
+)
 
 app = typer.Typer(help="What the risk gate decided, and why.", epilog=POINTER, no_args_is_help=True)
 
@@ -75,7 +85,7 @@ def headroom(ctx: typer.Context, home: Home = None, from_file: Dump = None, as_j
 @app.command(epilog=POINTER)
 def override(
     ctx: typer.Context,
-    instrument: Annotated[str, typer.Argument(metavar="[INSTRUMENT]", help="Like BTC-USDT.")] = "",
+    instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Like BTC-USDT.", show_default=False)] = "",
     side: Annotated[str, typer.Option(metavar="BUY|SELL", help="The side of the entries.")] = "BUY",
     hours: Annotated[float, typer.Option(min=0.01, max=HOURS_MAX, help="For how long; a week at most.")] = 24.0,
     reason: Annotated[str, typer.Option(help="Why; it stands in the log for ever.", show_default=False)] = "",
@@ -95,6 +105,8 @@ def override(
         return
     if not instrument or not reason.strip():
         raise typer.BadParameter("name an instrument and say why (--reason), or ask with --list")
+    if not is_instrument(instrument):
+        raise typer.BadParameter("an instrument is written like BTC-USDT", param_hint="INSTRUMENT")
     if side not in ("BUY", "SELL"):
         raise typer.BadParameter("want BUY or SELL", param_hint="--side")
     wish = overriding.Wish(instrument, _side(side), 0.0 if revoke else hours, reason, author or operator_name())
@@ -146,10 +158,10 @@ def _table(verdict: Verdict, *, numbers_only: bool = False) -> RenderableType:
     table = Table("check", "", "value", "limit", "headroom", box=None, pad_edge=False)
     checks = [check for check in verdict.said.checks if not numbers_only or headroom_of(check) is not None]
     if numbers_only:
-        checks.sort(key=lambda check: (check.passed, check.code))
+        checks.sort(key=lambda check: (check.passed, share_left(check), check.code))
     for check in checks:
-        room = headroom_of(check)
         outcome = "exempt" if check.limit == EXEMPT else "passed" if check.passed else "FAILED"
         style = {"FAILED": "bold red", "exempt": "dim"}.get(outcome, "")
-        table.add_row(check.code, outcome, check.value, check.limit, "" if room is None else f"{room:f}", style=style)
+        value, limit = measured(check.code, check.value), measured(check.code, check.limit)
+        table.add_row(check.code, outcome, value, limit, room_in_words(check), style=style)
     return table

@@ -264,6 +264,7 @@ _DEV_DEFAULTS: dict[str, dict[str, str]] = {
         "BULKHEAD_PORTFOLIO_REGIMES": "false",
         "BULKHEAD_PORTFOLIO_MODEL_WAIT_MS": "10000",
     },
+    "agent-llm": {"BULKHEAD_LLM_DEADLINE_MS": "10000"},
     "risk-gate": {
         "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000",
         "BULKHEAD_RISK_COOLDOWN_MS": "300000",

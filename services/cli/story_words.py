@@ -53,6 +53,7 @@ from libs.common.messages import (
 )
 from services.cli import agent_words  # noqa: F401  its words are said by the same function
 from services.cli.saying import Details, day_and_time_of, said, time_of
+from services.cli.verdicts import measured
 
 
 @said.register
@@ -112,21 +113,8 @@ def _(message: OrderDenied, instruments: tuple[str, ...]) -> tuple[str, Details]
 
 def _check(check: Check) -> Text:
     mark = ("passed  ", "green") if check.passed else ("FAILED  ", "bold red")
-    value, limit = _measured(check.code, check.value), _measured(check.code, check.limit)
+    value, limit = measured(check.code, check.value), measured(check.code, check.limit)
     return Text.assemble(mark, f"{check.code:<26} {value}  limit {limit}")
-
-
-def _measured(code: str, text: str) -> str:
-    """A check's number with its unit: moments are written in ns, ages in ms."""
-    if not text.replace(".", "", 1).isdigit():
-        return text
-    match code:
-        case "STALE_INTENT":
-            return time_of(int(text)) if text.isdigit() else text
-        case "STALE_PRICE" | "STALE_SIGNAL":
-            return f"{text} ms"
-        case _:
-            return text
 
 
 @said.register

@@ -118,7 +118,7 @@ async def up(
             with writing_into(settings.home), home_lock(settings.home):
                 return await Supervisor(settings, plan, screen, stop).run(show_log=show_log)
         except ChildRefused as refusal:
-            screen.say(str(refusal), "bold red")
+            screen.say(f"{refusal}\nwhat to do: correct what is named above, then try again", "bold red")
             return CONFIG
         except KeysError as error:
             screen.say(f"bulkhead up: {error}", "bold red")

@@ -12,6 +12,7 @@ import msgspec
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import Check, OrderApproved, OrderDenied
 from libs.runtime.adapter import LogEntry
+from services.cli.saying import time_of
 from services.cli.story_target import LATEST, PREFIX_CHARS_MIN
 
 Judged = OrderApproved | OrderDenied
@@ -59,6 +60,44 @@ def headroom_of(check: Check) -> Decimal | None:
         return None
     room = Decimal(limit.group(2)) - Decimal(value.group(1))
     return -room if limit.group(1) == "at least" else room
+
+
+def share_left(check: Check) -> float:
+    """What part of the way to its limit a check has left, to sort by: 0 at the limit, below 0 beyond it, 1 as far away as can be."""
+    value, limit, room = _VALUE.match(check.value), _LIMIT.match(check.limit), headroom_of(check)
+    if value is None or limit is None or room is None:
+        return 1.0
+    whole = Decimal((value if limit.group(1) == "at least" else limit).groups()[-1])
+    return float(room / whole) if whole else 1.0 if room >= 0 else -1.0
+
+
+def measured(code: str, text: str) -> str:
+    """A check's number as people read it: moments are written in ns, ages in ms, and nobody reads more than six decimals."""
+    if not re.fullmatch(r"-?\d+(\.\d+)?", text):
+        return text
+    match code:
+        case "STALE_INTENT":
+            return time_of(int(text)) if text.isdigit() else text
+        case "STALE_PRICE" | "STALE_SIGNAL" | "RECONCILED_AGE":
+            return f"{plain(Decimal(text))} ms"
+        case _:
+            return plain(Decimal(text))
+
+
+def room_in_words(check: Check) -> str:
+    """The room that a check leaves, with its unit; empty where it is no number."""
+    room = headroom_of(check)
+    if room is None:
+        return ""
+    if check.code == "STALE_INTENT":
+        return f"{plain(room / 1_000_000)} ms"
+    return measured(check.code, f"{room:f}")
+
+
+def plain(number: Decimal) -> str:
+    """Without an exponent, with six decimals at most, and with none that say nothing."""
+    shown = f"{round(number, 6):f}" if number.as_tuple().exponent < -6 else f"{number:f}"  # type: ignore[operator]
+    return (shown.rstrip("0").rstrip(".") if "." in shown else shown) or "0"
 
 
 def verdict_json(verdict: Verdict) -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """`python -m services.model_sim`"""
 
+import sys
+
 from services.model_sim.run import main
 
-main()
+main(sys.argv[1:])

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 import msgspec
 
@@ -113,4 +113,5 @@ def script_of(body: bytes) -> list[Behaviour]:
     try:
         return msgspec.json.decode(body, type=_Posted).script
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ScriptRefused(f'wanted {{"script": [{{"do": "ok"}}, ...]}}: {error}') from None
+        words = f"do: {', '.join(get_args(Deed))}; voice: {', '.join(get_args(Voice))}"
+        raise ScriptRefused(f'wanted {{"script": [{{"do": "ok"}}, ...]}}: {error}; {words}') from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 import sys
+from collections.abc import Sequence
 
 import structlog
 import uvloop
@@ -14,11 +15,17 @@ from libs.runtime.settings import EX_CONFIG, settings_or_exit
 from services.model_sim.server import ModelServer
 from services.model_sim.settings import Settings
 
+EX_USAGE = 2
+VARIABLES = "BULKHEAD_MODEL_SIM_PORT, BULKHEAD_MODEL_SIM_VOICE and BULKHEAD_HOME"
+
 _log = structlog.get_logger(__name__)
 
 
-def main() -> None:
-    """Run until SIGTERM or SIGINT; exit code 78 with a clear line when it cannot listen."""
+def main(words: Sequence[str] = ()) -> None:
+    """Run until SIGTERM or SIGINT; exit code 78 with a clear line when it cannot listen, 2 for `words` on its command line."""
+    if words:
+        print(f"model_sim takes no arguments, got {' '.join(words)}; it is told by {VARIABLES}", file=sys.stderr)
+        raise SystemExit(EX_USAGE)
     settings = settings_or_exit(Settings)
     configure("model-sim", settings.log_level)
     try:

@@ -100,12 +100,41 @@ def test_bad_settings_are_named(monkeypatch: pytest.MonkeyPatch, words: tuple[st
     assert last_line(result).startswith("what to do: ")
 
 
+def test_what_is_wrong_with_anybodys_settings_is_told_at_once(tmp_path: Path) -> None:
+    """A misspelt line, a wrong number and a dangerous one: corrected together, or found one start after the other. Each is told once."""
+    file = tmp_path / "bulkhead.toml"
+    file.write_text(
+        '[risk]\ncooldown_msx = 1\ndrawdown_halt = 0.4\n[trend]\nfast = "abc"\n[feed]\nstaleness_ms_max = "soon"\n'
+    )
+    for told in (bulkhead("up").stderr, bulkhead("doctor", "--json").stdout):
+        for line in ("[risk] cooldown_msx", "RISK_DRAWDOWN_HALT: got '0.4'", "got 'soon'"):
+            assert told.count(line) == 1, told
+    assert not (tmp_path / ".bulkhead").exists()
+
+
+def test_doctor_looks_into_the_folder_that_is_named_though_a_setting_is_bad(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And not into another one."""
+    monkeypatch.setenv("BULKHEAD_HOME", "elsewhere")
+    monkeypatch.setenv("BULKHEAD_PORT_BASE", "seven")
+    assert "elsewhere will be made by" in bulkhead("doctor").stdout
+
+
+def test_doctor_tells_of_a_variable_that_nobody_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As `up` would."""
+    monkeypatch.setenv("BULKHEAD_RISK_DAILY_LOS_MAX", "0.01")
+    checks = json.loads(bulkhead("doctor", "--json").stdout)["checks"]
+    (found,) = (each for each in checks if "DAILY_LOS_MAX" in each["text"])
+    assert (found["check"], found["level"]) == ("settings", "WARN")
+
+
 @pytest.mark.parametrize(
     "words",
     [
         ("trace",),
         ("halt",),
         ("resume", "--reason", "  "),
+        ("risk", "override", "btcusdt", "--reason", "x"),
+        ("agents", "tell", "btcusdt", "--source", "wire", "--text", "x"),
         ("accept-balances",),
         ("accept-balances", "--reason", "  "),
         ("fly",),

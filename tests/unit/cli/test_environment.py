@@ -82,10 +82,19 @@ def test_a_stack_whose_settings_are_dangerous_together_is_refused(tmp_path: Path
     assert "BULKHEAD_RISK_DAILY_LOSS_MAX: got '0.06'; more than 0.05 is much" in question
 
 
+def test_an_agent_that_is_heard_and_does_not_run_is_a_question(tmp_path: Path) -> None:
+    """By default an entry waits for everybody who is named, so a misspelt name is a stack that never buys."""
+    settings, told = StackSettings(home=tmp_path), {"BULKHEAD_PORTFOLIO_AGENTS": "trend,trnd,levels"}
+    (question,) = refuse_bad_settings([sim_spec(settings, told), *service_specs(settings, told)])
+    assert question.startswith("BULKHEAD_PORTFOLIO_AGENTS: got 'trend,trnd,levels'; no trnd, levels with an opinion")
+
+
 def test_what_is_ours_by_default_is_in_no_question(tmp_path: Path) -> None:
     """A newcomer's first line is no warning."""
     settings = StackSettings(home=tmp_path)
     assert refuse_bad_settings([sim_spec(settings, {}), *service_specs(settings, {})]) == []
+    with_model = {"BULKHEAD_LLM_URL": "http://127.0.0.1:1/v1", "BULKHEAD_LLM_MODEL": "sim"}
+    assert refuse_bad_settings([sim_spec(settings, with_model), *service_specs(settings, with_model)]) == []
     careful = {"BULKHEAD_PROFILE": "conservative"}
     assert refuse_bad_settings([sim_spec(settings, careful), *service_specs(settings, careful)]) == []
 

@@ -234,7 +234,17 @@ def test_the_portfolio_hears_only_whom_it_is_told_to_hear() -> None:
     assert heard(("a", "b"), {}) == "the portfolio does not hear a, b; BULKHEAD_PORTFOLIO_AGENTS=trend,a,b lets it"
     told = {"BULKHEAD_PORTFOLIO_AGENTS": "trend,a"}
     assert heard(("a", "b"), told) == "the portfolio does not hear b; BULKHEAD_PORTFOLIO_AGENTS=trend,a,b lets it"
-    assert heard(("a",), told) == "the portfolio hears trend, a: it enters when all of them are ready and LONG"
+    assert (
+        heard(("a",), told)
+        == "the portfolio hears trend, a: it enters when all of them are ready and enough of them LONG"
+    )
+
+
+def test_the_portfolio_is_told_by_the_file_whom_to_hear(tmp_path: Path) -> None:
+    """Where the environment says nothing."""
+    file = tmp_path / "bulkhead.toml"
+    file.write_text('[portfolio]\nagents = "trend,mine"\n')
+    assert heard(("mine",), {"BULKHEAD_CONFIG": str(file)}).startswith("the portfolio hears trend, mine:")
 
 
 def test_a_log_is_proved_with_the_agents_that_wrote_it(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from libs.common.messages import Check, OrderApproved, OrderDenied
 from services.cli.app import app
 from services.cli.log_dump import line_of
-from services.cli.verdicts import headroom_of, newest_verdicts, verdicts_on
+from services.cli.verdicts import headroom_of, measured, newest_verdicts, room_in_words, share_left, verdicts_on
 from tests.recorded_log import messages_of, recorded_log
 
 LOG = recorded_log(2)
@@ -60,6 +60,60 @@ def test_a_verdict_is_found_by_its_intent() -> None:
     assert verdicts_on(LOG, wanted[:8])[0].said.intent_id[:8] == wanted[:8]
     assert verdicts_on(LOG, wanted[:4]) == []
     assert verdicts_on(LOG, "latest") == newest_verdicts(LOG)[:1]
+
+
+@pytest.mark.parametrize(
+    ("value", "limit", "share"),
+    [
+        ("75", "100", 0.25),
+        ("125 ms", "at least 100 ms", 0.2),
+        ("0", "less than 0.06", 1),
+        ("12", "10", -0.2),
+        ("0", "0", 1),
+        ("1", "0", -1),
+        ("fine", "100", 1),
+    ],
+)
+def test_the_tightest_limit_has_the_smallest_share_left(value: str, limit: str, share: float) -> None:
+    """A limit of nothing that is met is not tight: there is nothing to come nearer with."""
+    assert share_left(Check(code="X", passed=True, value=value, limit=limit)) == pytest.approx(share)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "shown"),
+    [
+        ("STALE_INTENT", "1767571440952453240", "00:04:00.952"),
+        ("STALE_PRICE", "0", "0 ms"),
+        ("RECONCILED_AGE", "39639.62404", "39639.62404 ms"),
+        ("SPREAD", "0.5070672497935427", "0.507067"),
+        ("MAX_ORDER_VALUE", "2500", "2500"),
+        ("STOP_DISTANCE", "1.57774..631.096", "1.57774..631.096"),
+    ],
+)
+def test_a_number_is_shown_as_people_read_it(code: str, text: str, shown: str) -> None:
+    """Moments as times, ages with their unit, nothing rounded that counts."""
+    assert measured(code, text) == shown
+
+
+def test_the_room_before_an_intent_is_too_old_is_a_time(dump: Path) -> None:
+    """Nobody reads nanoseconds."""
+    check = Check(code="STALE_INTENT", passed=True, value="1767571440952453240", limit="1767571500952453240")
+    assert room_in_words(check) == "60000 ms"
+    shown = CliRunner().invoke(app, ["risk", "explain", "latest", "--from-file", str(dump)]).output
+    (line,) = (line for line in shown.splitlines() if line.startswith("STALE_INTENT"))
+    assert ":" in line.split()[2]
+    assert line.rstrip().endswith(" ms")
+
+
+def test_headroom_is_told_with_the_tightest_limit_first(dump: Path) -> None:
+    """As its help says."""
+    lines = CliRunner().invoke(app, ["risk", "headroom", "--from-file", str(dump)]).output.splitlines()
+    checks = {check.code: check for check in newest_verdicts(LOG)[0].said.checks}
+    codes = [line.split()[0] for line in lines if line.split()[0] in checks][: len(checks)]
+    first = codes[: len(set(codes))]
+    shares = [share_left(checks[code]) for code in first]
+    assert shares == sorted(shares)
+    assert len(set(shares)) > 3
 
 
 def test_headroom_is_about_the_newest_entry_of_each_instrument() -> None:

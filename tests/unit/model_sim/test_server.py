@@ -131,3 +131,20 @@ def test_a_port_that_is_not_its_own_stops_it(home: Path, monkeypatch: pytest.Mon
     with pytest.raises(SystemExit) as ended:
         run.main()
     assert ended.value.code == 78
+
+
+def test_it_takes_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    """Who asks for help gets it, and not a server that says nothing."""
+    with pytest.raises(SystemExit) as ended:
+        run.main(["--help"])
+    assert ended.value.code == 2
+    assert "BULKHEAD_MODEL_SIM_VOICE" in capsys.readouterr().err
+
+
+async def test_a_script_that_is_misspelt_is_answered_with_all_words_there_are(server: ModelServer) -> None:
+    """Where else would a newcomer look?"""
+    url = server.url.removesuffix("/v1") + "/sim/script"
+    status, answer = await post(url, {"script": [{"do": "hnag"}]})
+    assert status == 400
+    assert "hang" in answer["error"]
+    assert "obedient" in answer["error"]
