@@ -224,6 +224,7 @@ def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSp
     special = {
         "BULKHEAD_HOME": str(settings.home.resolve()),
         "BULKHEAD_SIM_PORT": str(ports.sim),
+        "BULKHEAD_CLOCK_URL": ports.clock_url,  # its own: what ages mean where it runs
         "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
         "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
     }

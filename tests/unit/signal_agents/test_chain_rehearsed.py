@@ -36,6 +36,8 @@ from services.signal_agents.trend.track import Bounds, Shape
 from tests.simulation.edges import no_model
 from tests.unit.signal_agents.portfolio_story import SETTINGS, worth
 
+BARS, HISTORY = 14, 160
+"""Every instant of each is tried against four others: more would show the same, for minutes."""
 WRITERS = ("agent.trend", "agent.levels", "agent.llm", "portfolio")
 SHAPE = Shape(timeframe="15m", ema_fast_span=3, ema_slow_span=6, wilder_n=3)
 
@@ -107,7 +109,9 @@ class Chain:
 
 def test_decisions_rest_on_what_has_closed() -> None:
     """Open bars in histories, hours told early: entries, sizes, stops, votes and scores stay what they are; the future changes none."""
-    events = [each for each in rehearsal("15m", 40, 200, 3) if isinstance(each, FeedBars | FeedHistory | FeedStatus)]
+    events = [
+        each for each in rehearsal("15m", BARS, HISTORY, 3) if isinstance(each, FeedBars | FeedHistory | FeedStatus)
+    ]
     lived = [
         effect.message
         for chain in [Chain()]
@@ -124,7 +128,9 @@ def test_decisions_rest_on_what_has_closed() -> None:
 def test_levels_speak_in_this_market() -> None:
     """Otherwise their part in the chain would show nothing."""
     machine = Chain().machines[1]
-    events = [each for each in rehearsal("15m", 40, 200, 3) if isinstance(each, FeedBars | FeedHistory | FeedStatus)]
+    events = [
+        each for each in rehearsal("15m", BARS, HISTORY, 3) if isinstance(each, FeedBars | FeedHistory | FeedStatus)
+    ]
     said = [
         effect.message
         for each in events

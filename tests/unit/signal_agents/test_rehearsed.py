@@ -13,7 +13,7 @@ from libs.runtime.registry import contract_of, machine_of, settings_of
 from libs.runtime.rehearsal import rehearsal
 
 AGENTS: dict[str, tuple[Timeframe, int, dict[str, Any]]] = {
-    "agent-trend": ("15m", 260, {}),
+    "agent-trend": ("15m", 70, {"trend_ema_fast_span": 5, "trend_ema_slow_span": 12, "trend_wilder_n": 5}),
     "agent-macro": ("1d", 60, {}),
     "agent-levels": ("15m", 80, {"levels_timeframe": "15m", "levels_bars_max": 150}),
 }
