@@ -50,7 +50,8 @@ TIMEFRAMES = ("15m", "1h", "4h")
 HISTORY = {"15m": 500, "1h": 500, "4h": 500, "1d": 80, "1w": 80}
 AGENTS = ("agent-trend", "agent-macro", "agent-levels", "agent-llm")
 SERVICES = (*AGENTS, "portfolio", "risk-gate")
-BOOK = "100000000"
+BOOK = "30000"
+"""Equity: entries of it stay below the largest order the gate allows."""
 
 
 class Seat:
