@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from decimal import Decimal
 
 import msgspec
@@ -155,8 +154,3 @@ def rest_if_flat(desk: Desk) -> None:
     """Nothing that can be sold is left: the order to flatten is carried out."""
     if desk.state.flatten_reason and not any(desk.holds(instrument) for instrument in desk.state.books):
         desk.state.flatten_reason = ""
-
-
-def stories(opinions: Sequence[Opinion]) -> str:
-    """The story a wish of these opinions belongs to: that of the first."""
-    return opinions[0].story if opinions else ""
