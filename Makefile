@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN    := .venv/bin
 WORKERS ?= 3
 STAMP  := .venv/.installed
+ORACLES := .venv/.oracles
+PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
 .PHONY: help install dev test lint sim chaos bench bench-feed bench-exec bench-decide soak-feed docs lock clean
 
@@ -23,14 +25,19 @@ $(STAMP): requirements/dev.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bulkhead needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	@echo "installing into .venv (once; about a minute) ..."
 	@$(PYTHON) -m venv .venv
-	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.lock
-	@$(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) --require-hashes -r requirements/dev.lock
+	@$(PIP) --no-build-isolation --editable .
 	@touch $(STAMP)
+
+$(ORACLES): requirements/oracles.lock $(STAMP)
+	@echo "installing what tests compare our figures with (once; about a minute) ..."
+	@$(PIP) --require-hashes --no-build-isolation -r requirements/oracles.lock
+	@touch $(ORACLES)
 
 dev: install
 	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") exec $(BIN)/bulkhead up
 
-test: install
+test: install $(ORACLES)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1 --cov --cov-report=term:skip-covered --cov-fail-under=90
 
@@ -49,8 +56,10 @@ soak-feed: install
 docs: install
 	@$(BIN)/python docs/generate.py
 
+COMPILE := uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11
 lock:
-	uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11 --group dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --group dev pyproject.toml -o requirements/dev.lock
+	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
 
 clean:
 	rm -rf .venv .bulkhead .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
