@@ -2,7 +2,8 @@
 
 The machines, their settings and their order of work are those of the live system; what differs is that nothing takes time. A
 source event is appended, everything that follows from it happens, and only then comes the next one. Timers that are due
-before a source event fire first, in order of their due times. The log that results is an ordinary log: it replays.
+before a source event fire first, in order of their due times. The log that results is an ordinary log: it replays. It is handed on
+event by event (`Watch`) and not kept here, so that memory does not grow with history.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from typing import Any, Protocol
 
 import msgspec
 
-from libs.common.codec import encode
 from libs.common.ids import derive_id
 from libs.common.messages import Answer, Message, RequestExpired, ServiceStarted, TimerFired
 from libs.common.subjects import subject_matches, subject_of
-from libs.runtime.adapter import LogEntry
 from libs.runtime.contract import Contract
 from libs.runtime.core import Asked, ContractBroken, Core
 from libs.runtime.machine import Machine
 
 Emit = Callable[[Message], None]
+Watch = Callable[[int, Message], None]
+"""Is shown every event of the log, with its `seq`, once all its metadata is complete."""
 
 
 class World(Protocol):
@@ -55,13 +56,14 @@ class _Seat:
 
 
 class Backtest:
-    """A log in memory and everybody who reads and writes it."""
+    """A log that is written and read in one process, and everybody who does."""
 
-    def __init__(self, players: Iterable[Player], *, code_version: str, begin: int):
-        self.entries: list[LogEntry] = []
+    def __init__(self, players: Iterable[Player], *, code_version: str, begin: int, watch: Watch):
         self.now = begin
+        self._seq = 0
+        self._watch = watch
         self._seats = {player.contract.writer: _Seat(player) for player in players}
-        self._hearers: dict[str, list[_Seat]] = {}
+        self._hearers: dict[tuple[type[Message], str, str], list[_Seat]] = {}
         self._waiting: deque[tuple[int, Message]] = deque()
         for seat in self._seats.values():
             started = ServiceStarted(
@@ -113,7 +115,7 @@ class Backtest:
         if seat is not None:
             self._append_source(seat, message)
         else:  # an operator: a writer without a machine
-            message_id = message.id or derive_id(writer, "source", len(self.entries))
+            message_id = message.id or derive_id(writer, "source", self._seq)
             self._append(
                 msgspec.structs.replace(
                     message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer
@@ -133,15 +135,20 @@ class Backtest:
         seat.tail_seq = self._append(complete)
 
     def _append(self, message: Message) -> int:
-        seq = len(self.entries) + 1
-        self.entries.append(LogEntry(seq, subject_of(message), encode(message)))
+        self._seq = seq = self._seq + 1
         self._waiting.append((seq, message))
+        self._watch(seq, message)
         return seq
 
     def _drain(self) -> None:
-        while self._waiting:
-            seq, message = self._waiting.popleft()
-            for seat in self._hearers_of(self.entries[seq - 1].subject):
+        waiting = self._waiting
+        while waiting:
+            seq, message = waiting.popleft()
+            key = (type(message), message.producer, getattr(message, "instrument", ""))
+            hearers = self._hearers.get(key)
+            if hearers is None:
+                hearers = self._hearers[key] = self._hearers_of(subject_of(message))
+            for seat in hearers:
                 self._step(seat, seq, message)
 
     def _step(self, seat: _Seat, seq: int, message: Message) -> None:
@@ -169,11 +176,8 @@ class Backtest:
             self._append_source(seat, message)
 
     def _hearers_of(self, subject: str) -> list[_Seat]:
-        known = self._hearers.get(subject)
-        if known is None:
-            known = self._hearers[subject] = [
-                seat
-                for seat in self._seats.values()
-                if any(subject_matches(each, subject) for each in seat.player.contract.filters)
-            ]
-        return known
+        return [
+            seat
+            for seat in self._seats.values()
+            if any(subject_matches(each, subject) for each in seat.player.contract.filters)
+        ]

@@ -1,6 +1,7 @@
 """The paper venue where only bars are known: orders in, updates out, one bar at a time. No I/O, clock or chance.
 
-A bar says where the price was, not in which order, so wherever that matters the rule is the one that is worse for us:
+A bar is played in two steps, its open and then what lies within it, so that who hears of a fill at the open can place a stop that
+protects in that same bar. A bar says where the price was, not in which order, so wherever that matters the rule is the one that is worse for us:
 
 * An order takes part in a bar if it is active (submitted + latency) at the bar's open, and not in a bar that was under way.
 * At the open, oldest order first: MARKET, and new limits that are marketable, take at the open; stops that lie behind the open
@@ -47,6 +48,15 @@ class PlayedBar(msgspec.Struct, frozen=True, kw_only=True):
     ts_close: int
 
 
+class _Playing(msgspec.Struct):
+    """A bar that is being played: how much of its volume is ours by now, and which limits saw only a part of it."""
+
+    bar: PlayedBar
+    close: float
+    filled: Decimal = ZERO
+    barred: set[str] = msgspec.field(default_factory=set)
+
+
 class BarAccount(msgspec.Struct, kw_only=True):
     """What a snapshot holds: the account, brackets by the id of the entry they wait for, and up to when bars were played (ns)."""
 
@@ -65,6 +75,7 @@ class BarVenue(SpotVenue):
     def __init__(self, specs: dict[str, InstrumentSpec], balances: dict[str, Decimal], model: FillModel):
         self._held: dict[str, NewBracket] = {}
         self._played_until: dict[str, int] = {}
+        self._bars: dict[str, _Playing] = {}
         super().__init__(specs, balances, model)
 
     def submit_bracket(self, bracket: NewBracket, now: int) -> list[VenueUpdate]:
@@ -96,13 +107,35 @@ class BarVenue(SpotVenue):
             ValueError: prices that are no bar, or a bar that does not follow the one before.
             VenueRejected: -1121.
         """
+        return self.open_bar(bar) + self.close_bar(bar.instrument)
+
+    def open_bar(self, bar: Bar) -> list[VenueUpdate]:
+        """A bar opens: fill and trigger what was active by then at its open. Nothing else of it is told or used yet.
+
+        What is entered from here on until `close_bar` takes part in the rest of the bar if it is a stop; anything else waits for the
+        next one.
+
+        Raises:
+            ValueError: prices that are no bar, or a bar that does not follow the one before.
+            VenueRejected: -1121.
+        """
         self._spec(bar.instrument)
-        self._bar = _played(bar, self._played_until.get(bar.instrument, 0))
-        self._played_until[bar.instrument] = bar.ts_close
-        self._filled = ZERO
-        self._barred: set[str] = set()
-        updates = self._at_open(bar.instrument) + self._within(bar.instrument)
-        self._book(bar.instrument).last_px = to_decimal(bar.close)
+        self._bars[bar.instrument] = _Playing(_played(bar, self._played_until.get(bar.instrument, 0)), bar.close)
+        self._enter_bar(bar.instrument)
+        return self._at_open(bar.instrument)
+
+    def close_bar(self, instrument: str) -> list[VenueUpdate]:
+        """The bar that `open_bar` began is over: stops that it reached, then limits that it went through.
+
+        Raises:
+            ValueError: no bar of `instrument` is open.
+        """
+        if instrument not in self._bars:
+            raise ValueError(f"{instrument}: no bar is open")
+        self._enter_bar(instrument)
+        updates = self._within(instrument)
+        self._played_until[instrument] = self._bar.ts_close
+        self._book(instrument).last_px = to_decimal(self._bars.pop(instrument).close)
         return updates
 
     def on_quote(self, *told: object) -> Never:
@@ -141,6 +174,10 @@ class BarVenue(SpotVenue):
 
     # --- inside a bar ---------------------------------------------------------------------------------------------
 
+    def _enter_bar(self, instrument: str) -> None:
+        self._playing = self._bars[instrument]
+        self._bar = self._playing.bar
+
     def _at_open(self, instrument: str) -> list[VenueUpdate]:
         updates: list[VenueUpdate] = []
         px, now, tick = self._bar.open, self._bar.ts_open, self._spec(instrument).px_tick
@@ -171,7 +208,7 @@ class BarVenue(SpotVenue):
             booked
             for booked in self._active(instrument)
             if booked.limit_px is not None and not booked.waits_for_trigger
-            if booked.venue_order_id not in self._waiting and booked.venue_order_id not in self._barred
+            if booked.venue_order_id not in self._waiting and booked.venue_order_id not in self._playing.barred
         ]
         for booked in sorted(limits, key=lambda each: abs(each.limit_px - bar.open)):
             reached = self._extreme(booked, is_stop=False)
@@ -192,7 +229,7 @@ class BarVenue(SpotVenue):
     def _trigger_at(self, booked: BookedOrder, px: Decimal, now: int) -> list[VenueUpdate]:
         booked.triggered = True
         if now == self._bar.ts_close:
-            self._barred.add(booked.venue_order_id)  # what rests from here on saw only the rest of the bar
+            self._playing.barred.add(booked.venue_order_id)  # what rests from here on saw only the rest of the bar
         return self._activate(booked, now) + self._take(booked, px, now)
 
     def _take(self, booked: BookedOrder, at_px: Decimal, now: int) -> list[VenueUpdate]:
@@ -230,12 +267,12 @@ class BarVenue(SpotVenue):
 
     def _fill(self, booked: BookedOrder, px: Decimal, qty: Decimal, now: int, *, maker: bool) -> VenueFill:
         fill = self._account.book_fill(booked, self._spec(booked.instrument), px, qty, maker=maker, now=now)
-        self._filled += qty
+        self._playing.filled += qty
         self._forget_open(booked)
         return fill
 
     def _room(self, spec: InstrumentSpec) -> Decimal:
-        return self._model.room(self._bar.volume, self._filled, spec.qty_step)
+        return self._model.room(self._bar.volume, self._playing.filled, spec.qty_step)
 
     # --- brackets -------------------------------------------------------------------------------------------------
 
@@ -250,7 +287,7 @@ class BarVenue(SpotVenue):
             return [self._end(booked, "REJECTED", now) for booked in (stop, target)]
         updates = [update_of(stop, "NEW"), update_of(target, "NEW")]
         if entry.ord_type != "MARKET" or now != self._bar.ts_open:
-            self._barred.add(target.venue_order_id)
+            self._playing.barred.add(target.venue_order_id)
         if _reaches(stop, market_px):
             updates += self._trigger_at(stop, market_px, now)
         elif _reaches(stop, self._extreme(stop, is_stop=True)) and now == self._bar.ts_close:

@@ -20,28 +20,6 @@ LATE_NS_MAX = 12 * SECOND
 """Longer than the portfolio waits: some judgements come too late."""
 
 
-def no_model(request_id: str, now: int) -> ModelAnswered:
-    """What the real adapter says at once where there is no model to ask."""
-    return ModelAnswered(
-        request_id=request_id,
-        key="",
-        request="",
-        outcome="FAILED",
-        failure="not_configured",
-        text="",
-        model="",
-        finish="",
-        tokens_in=0,
-        tokens_out=0,
-        cost_usd=Decimal(0),
-        latency_ms=0,
-        http_status=0,
-        retry_after_s=0.0,
-        ts_event=now,
-        ts_init=now,
-    )
-
-
 class PeopleEdge:
     """The notifier's world: a channel that always works."""
 

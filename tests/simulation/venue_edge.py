@@ -15,7 +15,16 @@ from libs.runtime.simulate import Node
 from libs.runtime.simulated_log import Scheduler
 from libs.trading.venue import SpotVenue, VenueRejected, VenueUpdate
 from services.order_executor.requests import NEVER_SENT, LookUpOrder, ReplaceOrder, SubmitOrder, SubmitPair
-from tests.simulation.venue_desk import act, answered, confirmed, is_action, kind_at_venue, names_of, told, untold
+from services.order_executor.venue_desk import (
+    act,
+    answered,
+    confirmed,
+    is_action,
+    kind_at_venue,
+    names_of,
+    told,
+    untold,
+)
 
 KEY_REVOKED, RATE_LIMITED, SILENT, LOOK_UPS_FAIL = "key revoked", "rate limited", "silent", "look-ups fail"
 NO_SUCH_TYPE = "Stop loss orders are not supported for this symbol."

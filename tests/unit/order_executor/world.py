@@ -22,7 +22,7 @@ from libs.common.messages import (
 from libs.common.money import ZERO, floor_to_step
 from libs.trading.venue import NewOrder, SpotVenue, VenueRejected, VenueUpdate
 from services.order_executor.guards import uncovered
-from tests.simulation.venue_desk import act, answered, confirmed, is_action, kind_at_venue, told, untold
+from services.order_executor.venue_desk import act, answered, confirmed, is_action, kind_at_venue, told, untold
 from tests.unit.order_executor.desk import BTC, SECOND, SPECS, Desk, approval, exit_approval, marks
 
 STEPS = (

@@ -6,10 +6,9 @@ import hashlib
 from collections import Counter
 from decimal import Decimal
 
-import msgspec
 import pytest
 
-from libs.common.codec import decode_from
+from libs.common.codec import decode_from, encode
 from libs.common.ids import derive_id
 from libs.common.messages import (
     Answer,
@@ -20,33 +19,18 @@ from libs.common.messages import (
     GenesisDeclared,
     Mark,
     MessageSent,
-    VenueReported,
 )
+from libs.common.subjects import subject_of
 from libs.common.timeframe import MINUTE
 from libs.runtime.adapter import LogEntry
 from libs.runtime.backtest import Backtest, Emit, Player
 from libs.runtime.core import Asked
 from libs.runtime.replay import Part, replay
 from libs.trading.venue import SpotVenue, VenueUpdate
-from tests.simulation.edges import no_model
+from services.order_executor.paper import PaperDesk
+from services.signal_agents.llm.paper import NoModel
 from tests.simulation.market import HALF_SPREAD, HISTORY_BARS, PRICE_EVERY, PricePath, spec
-from tests.simulation.venue_edge import VenueEdge, VenueFaults
 from tests.simulation.world import BEGIN, CASH, INSTRUMENTS, World
-
-
-class PaperVenue(VenueEdge):
-    """The simulation's venue without its network: every question is answered on the spot."""
-
-    def perform(self, asked: Asked, now: int, emit: Emit) -> Answer:  # type: ignore[override]
-        self.scheduler.now = now
-        self._told = emit
-        return msgspec.structs.replace(self._answer(asked), ts_event=now, ts_init=now)
-
-    def updated(self, updates: list[VenueUpdate]) -> None:
-        for update in updates:
-            self._told(
-                VenueReported(instrument=update.order.instrument, order=update.order, fill=update.fill, **self._times())
-            )
 
 
 class Channel:
@@ -56,18 +40,11 @@ class Channel:
         return MessageSent(request_id=asked.request_id, channel="test", ok=True, detail="", ts_event=now, ts_init=now)
 
 
-class NoModel:
-    """There is no model: the rules decide alone."""
-
-    def perform(self, asked: Asked, now: int, emit: Emit) -> Answer:
-        return no_model(asked.request_id, now)
-
-
 def run(seed: int, minutes: int = 90) -> list[LogEntry]:
     """A market of `minutes`, from genesis to the end."""
     world = World(seed)
     venue = SpotVenue({each: spec(each) for each in INSTRUMENTS}, {"USDT": CASH})
-    paper = PaperVenue(world.scheduler, venue, VenueFaults())
+    paper = PaperDesk(venue)
     worlds = {"exec": paper, "notify": Channel(), "agent.llm": NoModel()}
     players = [
         Player(each.contract, each.machine_class, each.settings, worlds.get(each.contract.writer), each.seal)
@@ -76,7 +53,13 @@ def run(seed: int, minutes: int = 90) -> list[LogEntry]:
     start = BEGIN - HISTORY_BARS * MINUTE
     count = (BEGIN + minutes * MINUTE - start) // PRICE_EVERY + 1
     paths = {each: PricePath(f"{seed}:{each}", start, count, 100.0) for each in INSTRUMENTS}
-    test = Backtest(players, code_version="tested", begin=BEGIN)
+    entries: list[LogEntry] = []
+    test = Backtest(
+        players,
+        code_version="tested",
+        begin=BEGIN,
+        watch=lambda seq, message: entries.append(LogEntry(seq, subject_of(message), encode(message))),
+    )
     times = {"ts_event": BEGIN, "ts_init": BEGIN}
     test.tell(
         "feed",
@@ -90,20 +73,18 @@ def run(seed: int, minutes: int = 90) -> list[LogEntry]:
     test.tell("ops.cli", GenesisDeclared(book="test", mode="paper", author="test", **times))
     for now in range(BEGIN, BEGIN + minutes * MINUTE, PRICE_EVERY):
         _tick(test, venue, paper, paths, now)
-    return test.entries
+    return entries
 
 
-def _tick(test: Backtest, venue: SpotVenue, paper: PaperVenue, paths: dict[str, PricePath], now: int) -> None:
+def _tick(test: Backtest, venue: SpotVenue, paper: PaperDesk, paths: dict[str, PricePath], now: int) -> None:
     times = {"ts_event": now, "ts_init": now}
     test.advance(now)
-    paper.scheduler.now = now
-    paper._told = lambda message: test.tell("exec", message)
     marks = []
     for each, path in paths.items():
         px = path.at(now)
         bid, ask = round(px * (1 - HALF_SPREAD), 2), round(px * (1 + HALF_SPREAD), 2)
-        paper.updated(venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now))
-        paper.updated(venue.on_trade(each, px, 10.0, now))
+        _report(test, paper, venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now), now)
+        _report(test, paper, venue.on_trade(each, px, 10.0, now), now)
         marks.append(
             Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, protective_px=px, trust="TRUSTED", ts=now)
         )
@@ -111,6 +92,11 @@ def _tick(test: Backtest, venue: SpotVenue, paper: PaperVenue, paths: dict[str, 
     if now % MINUTE == 0 and now > BEGIN:
         bars = tuple(path.bar(each, now - MINUTE) for each, path in paths.items())
         test.tell("feed", FeedBars(id=derive_id("bars", now), end_ts=now, bars=bars, **times))
+
+
+def _report(test: Backtest, paper: PaperDesk, updates: list[VenueUpdate], now: int) -> None:
+    for message in paper.reported(updates, now):
+        test.tell("exec", message)
 
 
 @pytest.fixture(scope="module")

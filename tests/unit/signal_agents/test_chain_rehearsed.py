@@ -28,12 +28,12 @@ from libs.runtime.rehearsal import rehearsal
 from services.signal_agents.levels.machine import LevelsMachine
 from services.signal_agents.levels.track import Shape as LevelsShape
 from services.signal_agents.llm.machine import LlmMachine, Manner
+from services.signal_agents.llm.paper import no_model
 from services.signal_agents.llm.prompt import Params
 from services.signal_agents.portfolio.leash import Grip
 from services.signal_agents.portfolio.machine import PortfolioMachine
 from services.signal_agents.trend.machine import TrendMachine
 from services.signal_agents.trend.track import Bounds, Shape
-from tests.simulation.edges import no_model
 from tests.unit.signal_agents.portfolio_story import SETTINGS, worth
 
 BARS, HISTORY = 14, 160

@@ -1,4 +1,5 @@
-"""The venue's side of the counter: a request that has arrived becomes an answer, and one that has not becomes what the adapter says then."""
+"""The counter of a venue that lives in our own process: a request that has arrived becomes an answer, and one that has not becomes what
+the adapter says then. Backtests and the simulation stand at it; the answers have the form of those that adapters of real venues give."""
 
 from __future__ import annotations
 
