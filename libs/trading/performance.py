@@ -12,23 +12,24 @@ and the standard deviation has n - 1 in its denominator. What cannot be known is
 How much of a Sharpe ratio is luck (Bailey and Lopez de Prado, The Sharpe Ratio Efficient Frontier, 2012; The Deflated Sharpe Ratio, 2014):
 `psr` is the probability that the true ratio is above a benchmark, given length, skewness and kurtosis of the returns; `expected_best` is the best
 ratio that so many trials without any skill would show; `deflated` is the one against the other; `min_track_record` how long one must wait.
-In these, ratios are per observation and not per year.
+In these, ratios are per observation and not per year. How sure the other figures are is in `bootstrap`; `headline` takes them all at once for it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from itertools import pairwise
-from random import Random
+from collections.abc import Sequence
+from itertools import accumulate, pairwise
+from operator import mul, truediv
 from statistics import NormalDist
 
 import msgspec
 
 YEAR = 365
-BLOCK = 10
 EULER = 0.5772156649015329
 _NORMAL = NormalDist()
+_STILL = 1e-12
+"""A standard deviation that is this share of the mean (or less) is what rounding leaves of none."""
 
 
 class Drawdown(msgspec.Struct, frozen=True):
@@ -45,14 +46,6 @@ class Moments(msgspec.Struct, frozen=True):
     skewness: float
     kurtosis: float
     count: int
-
-
-class Interval(msgspec.Struct, frozen=True):
-    """A figure and the range in which the bootstrap puts it with this confidence."""
-
-    value: float
-    low: float
-    high: float
 
 
 def returns_of(equity: Sequence[float]) -> list[float]:
@@ -90,7 +83,8 @@ def deviation(returns: Sequence[float]) -> float:
     if len(returns) < 2:
         return math.nan
     mean = _mean(returns)
-    return math.sqrt(math.fsum((each - mean) ** 2 for each in returns) / (len(returns) - 1))
+    found = math.sqrt(math.fsum((each - mean) ** 2 for each in returns) / (len(returns) - 1))
+    return found if found > _STILL * abs(mean) else 0.0
 
 
 def cagr(returns: Sequence[float]) -> float:
@@ -123,13 +117,48 @@ def calmar(returns: Sequence[float]) -> float:
     return _ratio(cagr(returns), -drawdown(returns).depth)
 
 
+HEADLINE = ("sharpe", "sortino", "calmar", "cagr", "volatility", "drawdown", "underwater")
+"""What `headline` takes: ratios and shares per year, the deepest fall (<= 0), the longest time below a high."""
+
+
+def headline(returns: Sequence[float]) -> tuple[float, ...]:
+    """The figures named in `HEADLINE`, in one pass of the interpreter's own loops: for the thousand samples of a bootstrap.
+
+    Equal to the functions above up to rounding (sums of squares instead of squares of differences).
+    """
+    count = len(returns)
+    if not count:
+        return (math.nan,) * len(HEADLINE)
+    mean = sum(returns) / count
+    falls = [each for each in returns if each < 0.0]
+    downside = math.sqrt(sum(map(mul, falls, falls)) / count)
+    square = sum(map(mul, returns, returns)) / count
+    spread = math.sqrt(max(square - mean * mean, 0.0) * count / (count - 1)) if count > 1 else math.nan
+    if spread * spread <= _STILL * square:
+        spread = 0.0
+    values = list(accumulate((1.0 + each for each in returns), mul, initial=1.0))
+    highs = list(accumulate(values, max))
+    deepest = min(map(truediv, values, highs)) - 1.0
+    per_year = float(values[-1] ** (YEAR / count) - 1.0)
+    root = math.sqrt(YEAR)
+    return (
+        _ratio(mean, spread) * root,
+        _ratio(mean, downside) * root,
+        _ratio(per_year, -deepest),
+        per_year,
+        spread * root,
+        deepest,
+        float(_longest_below(values, highs)),
+    )
+
+
 # --- how much of it is luck -----------------------------------------------------------------------------------------
 
 
 def moments(returns: Sequence[float]) -> Moments:
     """What the probabilities below need to know of returns (population moments)."""
     count, mean = len(returns), _mean(returns)
-    spread = math.sqrt(math.fsum((each - mean) ** 2 for each in returns) / count) if count else math.nan
+    spread = deviation(returns) * math.sqrt((count - 1) / count) if count > 1 else math.nan
     third = _ratio(math.fsum((each - mean) ** 3 for each in returns) / count if count else math.nan, spread**3)
     fourth = _ratio(math.fsum((each - mean) ** 4 for each in returns) / count if count else math.nan, spread**4)
     return Moments(_ratio(mean, deviation(returns)), third, fourth, count)
@@ -171,47 +200,16 @@ def min_track_record(found: Moments, benchmark: float = 0.0, confidence: float =
     return 1.0 + _uncertainty(found) * (_NORMAL.inv_cdf(confidence) / (found.sharpe - benchmark)) ** 2
 
 
-def bootstrapped(
-    returns: Sequence[float],
-    figure: Callable[[Sequence[float]], float],
-    *,
-    rounds: int = 1_000,
-    confidence: float = 0.95,
-    seed: int = 7,
-) -> Interval:
-    """A figure of these returns with its interval, by the stationary bootstrap (Politis and Romano, 1994).
-
-    Blocks have geometric lengths of `BLOCK` on average and wrap around, so that what follows each other mostly still does. The
-    same returns and seed give the same interval. Rounds in which the figure is NaN are left out; NaN bounds if all are.
-    """
-    count, random = len(returns), Random(seed)  # noqa: S311  a sample, not a secret
-    found = []
-    for _ in range(rounds if count else 0):
-        place, drawn = random.randrange(count), []
-        for _ in range(count):
-            drawn.append(returns[place])
-            place = random.randrange(count) if random.random() < 1 / BLOCK else (place + 1) % count
-        value = figure(drawn)
-        if not math.isnan(value):
-            found.append(value)
-    value = figure(returns) if count else math.nan
-    if not found:
-        return Interval(value, math.nan, math.nan)
-    found.sort()
-    tail = (1 - confidence) / 2
-    return Interval(value, _quantile(found, tail), _quantile(found, 1 - tail))
+def _longest_below(values: Sequence[float], highs: Sequence[float]) -> int:
+    """The longest run of values below the high so far: the widest gap between places that are highs."""
+    at_high = [place for place, (value, high) in enumerate(zip(values, highs, strict=True)) if value >= high]
+    at_high.append(len(values))
+    return max(after - before - 1 for before, after in pairwise(at_high))
 
 
 def _uncertainty(found: Moments) -> float:
     """What non-normal returns do to the variance of a Sharpe ratio."""
     return 1.0 - found.skewness * found.sharpe + (found.kurtosis - 1.0) / 4.0 * found.sharpe**2
-
-
-def _quantile(ordered: Sequence[float], share: float) -> float:
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -9,10 +9,10 @@ from statistics import NormalDist
 import numpy as np
 import pytest
 
+from libs.trading.bootstrap import bootstrapped
 from libs.trading.performance import (
     Drawdown,
     Moments,
-    bootstrapped,
     cagr,
     calmar,
     deflated,
