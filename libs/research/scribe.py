@@ -17,10 +17,16 @@ import msgspec
 from libs.common.codec import encode
 from libs.common.messages import (
     AlertRaised,
+    Bar,
+    DecisionsMade,
     EquityChanged,
     EventRejected,
     ExecutionReport,
+    FeedBars,
     JournalPosted,
+    LevelMap,
+    LevelsMapped,
+    MacroRegimes,
     Message,
     OrderApproved,
     OrderDenied,
@@ -28,26 +34,14 @@ from libs.common.messages import (
     OrderSubmitting,
     PositionChanged,
 )
+from libs.common.money import ZERO
 from libs.common.timeframe import DAY
+from libs.trading.daily_equity import Observed
+from libs.trading.round_trips import Fill
 
 DECIDED = (OrderIntent, OrderApproved, OrderDenied, OrderSubmitting, ExecutionReport, JournalPosted, PositionChanged)
 CURVE_POINTS_MAX = 4_000
-
-
-class RecordedFill(msgspec.Struct, frozen=True, kw_only=True):
-    """One execution, with what led to it. `commission` is in `commission_asset`; `regime` and `agents` are those of the entry's decision."""
-
-    ts: int
-    instrument: str
-    side: str
-    qty: Decimal
-    px: Decimal
-    commission: Decimal
-    commission_asset: str
-    role: str
-    intent_id: str
-    cl_ord_id: str
-    reason: str
+ENTRIES_SHOWN_MAX = 2_000
 
 
 class Curve:
@@ -70,24 +64,77 @@ class Curve:
             self._stride *= 2
 
 
+class Entry(msgspec.Struct, frozen=True):
+    """A wish to enter that was not denied, with the map of levels that was known then."""
+
+    intent: OrderIntent
+    levels: LevelMap | None
+
+
+class Prices:
+    """The price of one instrument as at most `CURVE_POINTS_MAX` bars: when they are full, pairs are joined, and from then on longer ones come."""
+
+    def __init__(self, timeframe: str):
+        self.bars: list[PriceBar] = []
+        self._timeframe = timeframe
+        self._stride = 1
+        self._joined = 0
+
+    def add(self, bar: Bar) -> None:
+        """The next bar; those of other timeframes than the first are passed over."""
+        if bar.timeframe != self._timeframe:
+            return
+        if self._joined % self._stride:
+            self.bars[-1] = self.bars[-1].joined(bar.high, bar.low, bar.close)
+        else:
+            self.bars.append(PriceBar(bar.ts_open, bar.open, bar.high, bar.low, bar.close))
+        self._joined += 1
+        if len(self.bars) >= CURVE_POINTS_MAX and self._joined % self._stride == 0:
+            halves = zip(self.bars[::2], self.bars[1::2], strict=True)
+            self.bars = [one.joined(two.high, two.low, two.close) for one, two in halves]
+            self._stride *= 2
+            self._joined = 0
+
+
+class PriceBar(msgspec.Struct, frozen=True):
+    """A bar to look at, from `ts` (ns) on."""
+
+    ts: int
+    open: float
+    high: float
+    low: float
+    close: float
+
+    def joined(self, high: float, low: float, close: float) -> PriceBar:
+        """This bar and one that follows it."""
+        return PriceBar(self.ts, self.open, max(self.high, high), min(self.low, low), close)
+
+
 class Scribe:
     """Watches a backtest's log."""
 
     def __init__(self) -> None:
         self.curve = Curve()
-        self.daily: list[tuple[int, Decimal]] = []
-        self.first_equity: Decimal | None = None
-        self.equity = Decimal(0)
-        self.equity_ts = 0
+        self.observed: list[Observed] = []
+        self.equity: Decimal | None = None
         self.drawdown_max = Decimal(0)
-        self.fills: list[RecordedFill] = []
-        self.intents: dict[str, OrderIntent] = {}
+        self.fills: list[Fill] = []
+        self.entries: list[Entry] = []
+        self.levels: dict[str, LevelMap] = {}
+        self.prices: dict[str, Prices] = {}
         self.denials: Counter[str] = Counter()
         self.alerts: Counter[str] = Counter()
         self.counts: Counter[str] = Counter()
+        self._intents: dict[str, OrderIntent] = {}
+        self._agents: dict[str, tuple[str, ...]] = {}
+        self._regimes: dict[str, str] = {}
         self._digest = hashlib.blake2b(digest_size=16)
         self._hear: dict[type[Message], Callable[[Any], None]] = {
+            FeedBars: self._bars,
             EquityChanged: self._equity,
+            MacroRegimes: self._regimes_told,
+            LevelsMapped: self._levels_told,
+            DecisionsMade: self._decisions,
             ExecutionReport: self._report,
             OrderIntent: self._intent,
             OrderDenied: self._denied,
@@ -111,47 +158,89 @@ class Scribe:
         """32 hex characters over everything that was decided so far."""
         return self._digest.hexdigest()
 
+    def _bars(self, message: FeedBars) -> None:
+        for bar in message.bars:
+            prices = self.prices.get(bar.instrument)
+            if prices is None:
+                prices = self.prices[bar.instrument] = Prices(bar.timeframe)
+            prices.add(bar)
+        if self.equity is not None and message.end_ts // DAY > self.observed[-1].ts // DAY:
+            self._observe(message.end_ts, self.equity)
+
     def _equity(self, message: EquityChanged) -> None:
-        day, before = message.ts_event // DAY, self.equity_ts // DAY
-        if self.first_equity is None:
-            self.first_equity = message.equity
-            self.daily.append((message.ts_event, message.equity))
-        elif day > before:  # what was known last before 00:00 UTC, or at it
-            at_midnight = message.ts_event % DAY == 0
-            self.daily.append((day * DAY, message.equity if at_midnight else self.equity))
-        self.equity, self.equity_ts = message.equity, message.ts_event
+        self.equity = message.equity
         self.drawdown_max = max(self.drawdown_max, message.drawdown)
+        self._observe(message.ts_event, message.equity)
         self.curve.add(message.ts_event, float(message.equity))
+
+    def _observe(self, ts: int, equity: Decimal) -> None:
+        """Of each day the first and the last observation are kept: what a day was worth is what was known last."""
+        seen, newest = self.observed, Observed(ts, equity)
+        if len(seen) > 1 and -(-seen[-1].ts // DAY) == -(-ts // DAY):
+            seen[-1] = newest
+        else:
+            seen.append(newest)
 
     def _report(self, report: ExecutionReport) -> None:
         if report.exec_type != "TRADE" or report.last_qty is None or report.last_px is None:
             return
-        intent = self.intents.get(report.intent_id)
+        intent = self._intents.get(report.intent_id)
+        base, _, quote = report.instrument.partition("-")
+        commission = report.commission or ZERO
+        if report.commission_asset not in (base, quote):
+            self.alerts[f"COMMISSION_UNVALUED {report.commission_asset}"] += 1
         self.fills.append(
-            RecordedFill(
-                ts=report.ts_event,
+            Fill(
                 instrument=report.instrument,
                 side=report.side,
                 qty=report.last_qty,
                 px=report.last_px,
-                commission=report.commission or Decimal(0),
-                commission_asset=report.commission_asset,
-                role=report.role,
+                ts=report.ts_event,
+                commission=commission if report.commission_asset == quote else ZERO,
+                base_commission=commission if report.commission_asset == base else ZERO,
+                exec_id=report.exec_id,
                 intent_id=report.intent_id,
-                cl_ord_id=report.cl_ord_id,
-                reason=intent.reason if intent is not None else report.reason,
+                agents=self._agents.get(report.intent_id, ()),
+                regime=self._regimes.get(report.instrument, "UNKNOWN"),
+                reason=_why(report, intent),
+                stop_px=intent.stop_px if intent is not None else None,
+                target_px=intent.target_px if intent is not None else None,
             )
         )
 
+    def _decisions(self, made: DecisionsMade) -> None:
+        for each in made.decisions:
+            if each.intent_id:
+                names = [ballot.agent_id for ballot in each.ballots if ballot.stance == "LONG" and ballot.weight > 0]
+                self._agents[each.intent_id] = tuple(sorted(names))
+
     def _intent(self, intent: OrderIntent) -> None:
-        self.intents[intent.intent_id] = intent
+        self._intents[intent.intent_id] = intent
+        if not intent.reduce_only and len(self.entries) < ENTRIES_SHOWN_MAX:
+            self.entries.append(Entry(intent, self.levels.get(intent.instrument)))
 
     def _denied(self, denied: OrderDenied) -> None:
-        self.intents.pop(denied.intent_id, None)
+        self._intents.pop(denied.intent_id, None)
+        self._agents.pop(denied.intent_id, None)
+        if self.entries and self.entries[-1].intent.intent_id == denied.intent_id:
+            self.entries.pop()
         self.denials.update(denied.reasons)
+
+    def _regimes_told(self, told: MacroRegimes) -> None:
+        self._regimes.update((each.instrument, each.state) for each in told.regimes)
+
+    def _levels_told(self, told: LevelsMapped) -> None:
+        self.levels.update((each.instrument, each) for each in told.maps if each.ready)
 
     def _alert(self, alert: AlertRaised) -> None:
         self.alerts[alert.code] += 1
 
     def _rejected(self, rejected: EventRejected) -> None:
         self.alerts[f"EVENT_REJECTED {rejected.reason}"] += 1
+
+
+def _why(report: ExecutionReport, intent: OrderIntent | None) -> str:
+    """Why a fill was made: what the wish says, or the role of an order that nobody wished for."""
+    if report.role in ("ENTRY", "EXIT") and intent is not None:
+        return intent.reason
+    return report.role
