@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.cli.stack import RUNNING
+from tests.chaos.backtested import differences_to_backtest
 from tests.chaos.books import differences, outcome_of
 from tests.chaos.free import FreeRun
 from tests.chaos.incidents import run_incidents
-from tests.chaos.lockstep import LockStep, everybody
+from tests.chaos.lockstep import BEGIN, INSTRUMENTS, MARKET_SEED, LockStep, everybody
 from tests.chaos.report import replayed
 from tests.chaos.stack import NATS, ChaosStack
 
@@ -41,11 +42,17 @@ async def _proof(stack: ChaosStack) -> bool:
     return all(each["mismatch_count"] == 0 for each in reports) and reports[0]["digest"] == reports[1]["digest"]
 
 
-async def lock_step(folder: Path, minutes: int, kills: int, server_kills: int, seed: int) -> bool:
-    """The same market with and without kills."""
+async def lock_step(
+    folder: Path, minutes: int, kills: int, server_kills: int, seed: int, *, only_calm: bool = False
+) -> bool:
+    """The same market with and without kills, and as a backtest (`only_calm`: without kills and as a backtest)."""
     calm = LockStep(folder / "calm", minutes, seed=seed)
     with _timed(f"undisturbed run of {minutes} market minutes"):
         undisturbed = await calm.run()
+    parted = differences_to_backtest(calm.stack.entries, MARKET_SEED, INSTRUMENTS, BEGIN)
+    print("  a backtest of it: " + ("equal" if not parted else "DIFFERENT\n" + "\n".join(parted)), flush=True)
+    if only_calm:
+        return not parted
     stormy = LockStep(folder / "stormy", minutes, seed=seed, kills=everybody(kills, server_kills))
     with _timed("the same with kills"):
         disturbed = await stormy.run()
@@ -54,7 +61,7 @@ async def lock_step(folder: Path, minutes: int, kills: int, server_kills: int, s
     print(f"  compared: {counts}", flush=True)
     found = differences(undisturbed, disturbed)
     print("  equal" if not found else "  DIFFERENT\n" + "\n".join(found), flush=True)
-    return not found and await _proof(stormy.stack)
+    return not found and not parted and await _proof(stormy.stack)
 
 
 async def free_running(folder: Path, kills: int, server_kills: int, seed: int, **env: str) -> bool:
@@ -74,7 +81,11 @@ async def _drills(given: argparse.Namespace) -> bool:
     held = True
     with tempfile.TemporaryDirectory(prefix="bulkhead-chaos-") as name:
         folder = Path(name)
-        held &= await lock_step(folder, given.minutes, given.kills, given.server_kills, given.seed)
+        held &= await lock_step(
+            folder, given.minutes, given.kills, given.server_kills, given.seed, only_calm=given.backtest
+        )
+        if given.backtest:
+            return held
         held &= await free_running(
             folder / "free", given.kills, given.server_kills, given.seed, BULKHEAD_SIM_SPEED="20"
         )
@@ -92,11 +103,12 @@ def _main() -> int:
     parser.add_argument("--kills", type=int, default=10, help="of every service")
     parser.add_argument("--server-kills", type=int, default=5, help="of nats-server")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--backtest", action="store_true", help="only: the live stack in lock-step equals a backtest")
     parser.add_argument("--incidents", action="store_true", help="the named incidents only")
     parser.add_argument("--short", action="store_true", help="the incidents in their short form")
     given = parser.parse_args()
     held = given.incidents or asyncio.run(_drills(given))
-    held &= run_incidents(long=not given.short)
+    held &= given.backtest or run_incidents(long=not given.short)
     print("everything held" if held else "NOT everything held")
     return 0 if held else 1
 

@@ -23,6 +23,7 @@ MINUTE = 60_000_000_000
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
 BEGIN = 1_767_571_200_000_000_000
 """2026-01-05 00:00 UTC, where the generated market begins."""
+MARKET_SEED = 7
 ENV = {
     "BULKHEAD_SIM_MODE": "step",
     "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
@@ -57,7 +58,7 @@ class LockStep:
     """One run over `minutes` of market."""
 
     def __init__(self, home: Path, minutes: int, *, seed: int, kills: dict[str, int] | None = None):
-        self.stack = ChaosStack(home, BULKHEAD_SIM_SEED="7", **ENV)
+        self.stack = ChaosStack(home, BULKHEAD_SIM_SEED=str(MARKET_SEED), **ENV)
         self.minutes = minutes
         self._random = Random(seed)
         self._killings = self._schedule(kills or {})

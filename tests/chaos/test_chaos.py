@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from services.cli.stack import RUNNING
+from tests.chaos.backtested import differences_to_backtest
 from tests.chaos.books import differences
 from tests.chaos.free import FreeRun
-from tests.chaos.lockstep import LockStep, everybody
+from tests.chaos.lockstep import BEGIN, INSTRUMENTS, MARKET_SEED, LockStep, everybody
 from tests.chaos.report import replayed
 from tests.chaos.stack import NATS
 
@@ -17,10 +18,11 @@ pytestmark = [pytest.mark.timeout(400), pytest.mark.no_cover]
 
 
 async def test_kills_change_nothing_in_lock_step(tmp_path: Path) -> None:
-    """The same market with and without kills: the same bars, intents, verdicts, fills, postings and open orders."""
+    """The same market with and without kills: the same bars, intents, verdicts, fills, postings and open orders; and in a backtest."""
     calm = LockStep(tmp_path / "calm", 25, seed=1)
     undisturbed = await calm.run()
     assert undisturbed.fills, "a market without a fill proves nothing"
+    assert differences_to_backtest(calm.stack.entries, MARKET_SEED, INSTRUMENTS, BEGIN) == []
     stormy = LockStep(tmp_path / "stormy", 25, seed=1, kills=everybody(1, 1))
     disturbed = await stormy.run()
     assert differences(undisturbed, disturbed) == []
