@@ -18,6 +18,7 @@ LAYERS = {
     "libs.common": ("libs.common",),
     "libs.trading": ("libs.common", "libs.trading"),
     "libs.runtime": ("libs.common", "libs.runtime"),
+    "libs.research": ("libs.common", "libs.trading", "libs.runtime", "libs.research"),
 }
 """A library and what it may import of ours. The domain's arithmetic knows no shell, the language knows nobody."""
 

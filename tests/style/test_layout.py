@@ -33,7 +33,7 @@ TOP_LEVEL = {
 NOT_YET = {"docker-compose.yml"}
 """Of these, what a later issue brings."""
 
-LIBRARIES = {"common", "runtime", "trading"}
+LIBRARIES = {"common", "research", "runtime", "trading"}
 SERVICE_FOLDERS = {
     "cli",
     "exchange_sim",

@@ -1,0 +1,1 @@
+"""The workbench: market data from files, backtests over it, and what may be claimed of their results."""
