@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from libs.common.instruments import QUOTE_ASSETS
@@ -95,7 +96,7 @@ def instrument_in(words: list[str]) -> str:
     found = {each for word in words if (each := _whole(word))}
     found |= {
         f"{base.upper()}-{quote.upper()}"
-        for base, quote in zip(words, words[1:], strict=False)
+        for base, quote in pairwise(words)
         if quote.upper() in QUOTES and base.upper() != quote.upper() and _is_asset(base) and _is_asset(quote)
     }
     return found.pop() if len(found) == 1 else ""

@@ -78,7 +78,7 @@ def batches_of(
         for start in range(0, batch.num_rows, BATCH_ROWS):
             some = batch.slice(start, BATCH_ROWS)
             columns = [_undone(column) for column in some.columns]
-            yield pa.array(range(first, first + some.num_rows), pa.int64()), columns
+            yield pa.arange(first, first + some.num_rows), columns
             first += some.num_rows
 
 
