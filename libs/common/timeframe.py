@@ -14,6 +14,19 @@ WEEK = 7 * DAY
 MILLISECOND = 1_000_000
 
 STEP: dict[str, int] = {"1m": MINUTE, "15m": 15 * MINUTE, "1h": HOUR, "4h": 4 * HOUR, "1d": DAY, "1w": WEEK}
+BAR_STEP: dict[str, int] = {
+    **STEP,
+    "1s": SECOND,
+    "3m": 3 * MINUTE,
+    "5m": 5 * MINUTE,
+    "30m": 30 * MINUTE,
+    "2h": 2 * HOUR,
+    "6h": 6 * HOUR,
+    "8h": 8 * HOUR,
+    "12h": 12 * HOUR,
+}
+"""What bars can be imported and read from files; agents use those of `STEP`."""
+
 ANCHOR: dict[str, int] = {"1w": 4 * DAY}
 TIMEFRAMES: tuple[Timeframe, ...] = get_args(Timeframe)
 

@@ -18,7 +18,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from libs.common.timeframe import HOUR, MINUTE, SECOND, STEP
 from libs.runtime.recording import BAR_FOLDER
 from libs.runtime.recording_manifest import (
     DRAFT_SUFFIX,
@@ -30,19 +29,6 @@ from libs.runtime.recording_manifest import (
     settle,
 )
 from libs.runtime.recording_tables import TABLES, PartHead, head_of, with_head
-
-BAR_STEP: dict[str, int] = {
-    **STEP,
-    "1s": SECOND,
-    "3m": 3 * MINUTE,
-    "5m": 5 * MINUTE,
-    "30m": 30 * MINUTE,
-    "2h": 2 * HOUR,
-    "6h": 6 * HOUR,
-    "8h": 8 * HOUR,
-    "12h": 12 * HOUR,
-}
-"""What can be imported; agents use those of `libs.common.timeframe`."""
 
 LINE = "line"
 """The column that says where in its source a row stands; it is not written."""

@@ -8,22 +8,15 @@ on 2025-01-01, and a file that mixes them was put together wrongly.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 
-import msgspec
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from libs.common.timeframe import ANCHOR, MILLISECOND, SECOND
-from libs.runtime.recording_imports import BAR_STEP, LINE
-from services.cli.archives import RefusedFile
+from libs.common.timeframe import ANCHOR, BAR_STEP
+from libs.research.bar_files.terms import Missing, RefusedFile
+from libs.research.bar_files.times import EARLIEST, LATEST, UNITS
+from libs.runtime.recording_imports import LINE
 
-UNITS = {
-    "milliseconds": (10**12, 10**14, MILLISECOND),
-    "microseconds": (10**14, 10**17, 1000),
-    "nanoseconds": (10**17, 2**62, 1),
-}
-EARLIEST, LATEST = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) * SECOND for year in (2009, 2100))
 GAPS_SHOWN = 20
 PRICES = ("open", "high", "low", "close")
 
@@ -43,14 +36,6 @@ AGG_TRADE_COLUMNS = ("id", "price", "qty", "first_id", "last_id", "time", "is_bu
 COLUMNS = {"klines": KLINE_COLUMNS, "trades": TRADE_COLUMNS, "aggTrades": AGG_TRADE_COLUMNS}
 OPTIONAL = {"klines": 0, "trades": 1, "aggTrades": 1}
 """How many of the last columns an archive may lack (futures have no `is_best_match`)."""
-
-
-class Missing(msgspec.Struct, frozen=True):
-    """A hole in the series: the first and the last that is missing (opening instants in ns, or trade ids), and how many."""
-
-    first: int
-    last: int
-    count: int
 
 
 class Checked:
@@ -78,9 +63,8 @@ class Checked:
         """
         names, found = COLUMNS[self.kind], batch.num_columns
         if not len(names) - OPTIONAL[self.kind] <= found <= len(names):
-            raise RefusedFile(
-                f"{self.where}: {found} columns; expected the {len(names)} of {self.kind}: {', '.join(names)}"
-            )
+            expected = f"the {len(names)} of {self.kind}: {', '.join(names)}"
+            raise RefusedFile(self.where, f"{found} columns", expected)
         return pa.Table.from_batches([batch]).rename_columns(list(names[:found]))
 
     def bars(self, rows: pa.Table, line: int, *, has_close_time: bool) -> pa.Table:
@@ -186,7 +170,7 @@ class Checked:
             raise self._refusal(lines[at].as_py(), name, shown[at].as_py(), expected)
 
     def _refusal(self, line: int, name: str, shown: object, expected: str) -> RefusedFile:
-        return RefusedFile(f"{self.where}, line {line}: {name} is {str(shown)[:60]!r}; expected {expected}")
+        return RefusedFile(self.where, f"{name} is {str(shown)[:60]!r}", expected, row=line)
 
     # --- the sequence ---------------------------------------------------------------------------------------------
 

@@ -19,11 +19,12 @@ import pyarrow.compute as pc
 
 from libs.common.instruments import instrument_of
 from libs.common.subjects import TOKEN
-from libs.common.timeframe import SECOND
-from libs.runtime.recording_imports import BAR_STEP, Contradiction, ImportedDataset, Merged
+from libs.common.timeframe import BAR_STEP, SECOND
+from libs.research.bar_files.archives import csv_batches, feather_batches
+from libs.research.bar_files.terms import MEGABYTE, Missing, RefusedFile
+from libs.runtime.recording_imports import Contradiction, ImportedDataset, Merged
 from libs.runtime.recording_manifest import RecordingError
-from services.cli.archive_rows import PRICES, Checked, Missing, by_period
-from services.cli.archives import MEGABYTE, RefusedFile, csv_batches, feather_batches
+from services.cli.archive_rows import PRICES, Checked, by_period
 from services.cli.exit_codes import CANNOT_WRITE, Failure
 
 SUFFIXES = (".csv", ".zip", ".feather")
@@ -111,7 +112,7 @@ def _import_one(dataset: ImportedDataset, path: Path, told: Told) -> Imported:
         else:
             merged = _trades(dataset, path, checked, shared, bytes_max)
         if not checked.rows:
-            raise RefusedFile(f"{path}: holds no rows; expected at least one")
+            raise RefusedFile(path, "holds no rows", "at least one")
         done.files_changed = dataset.commit()
     except Contradiction as error:
         done.refused = f"{path}, line {error.line}: {error}"
@@ -149,7 +150,7 @@ def _feather_bars(path: Path, checked: Checked, bytes_max: int) -> Iterator[pa.T
     for batch in feather_batches(path, bytes_max):
         rows = pa.Table.from_batches([batch])
         if missing := [name for name in ("date", *PRICES, "volume") if name not in rows.schema.names]:
-            raise RefusedFile(f"{path}: no column {missing[0]}; expected date, {', '.join(PRICES)}, volume")
+            raise RefusedFile(path, f"no column {missing[0]}", f"date, {', '.join(PRICES)}, volume")
         dates = rows["date"]
         if pa.types.is_timestamp(dates.type):
             dates = pc.cast(pc.cast(dates, pa.timestamp("ns", dates.type.tz)), pa.int64())
@@ -160,7 +161,7 @@ def _feather_bars(path: Path, checked: Checked, bytes_max: int) -> Iterator[pa.T
 def _trades(dataset: ImportedDataset, path: Path, checked: Checked, shared: dict[str, str], bytes_max: int) -> Merged:
     """Day by day, so that a month of trades is never in memory at once."""
     if path.suffix == ".feather":
-        raise RefusedFile(f"{path}: trades are read from CSV; expected a feather file of bars")
+        raise RefusedFile(path, "trades are read from CSV", "a feather file of bars")
     total, today, held = Merged(), "", []
     for line, batch in csv_batches(path, bytes_max):
         for day, rows in by_period(checked.trades(checked.named(batch), line), "ts_event", "%Y-%m-%d"):
@@ -189,21 +190,22 @@ def _identify(path: Path, told: Told, done: Imported) -> None:
         RefusedFile: neither its name nor the options say it.
     """
     if path.suffix not in SUFFIXES:
-        raise RefusedFile(f"{path}: expected a name that ends in {', '.join(SUFFIXES)}")
+        raise RefusedFile(path, f"expected a name that ends in {', '.join(SUFFIXES)}")
     instrument, what = _named(path)
     kind = what if what in KINDS else "klines" if what else ""
     done.venue, done.instrument, done.kind = told.venue, told.instrument or instrument, told.kind or kind
     done.timeframe = (told.timeframe or (what if kind == "klines" else "")) if done.kind == "klines" else ""
     if not done.instrument or not done.kind:
         raise RefusedFile(
-            f"{path}: the name does not say what it is; expected one like BTCUSDT-1m-2025-01.zip, BTCUSDT-trades-2025-01-02.csv"
-            " or BTC_USDT-1h.feather, or --instrument and --kind"
+            path,
+            "the name does not say what it is",
+            "one like BTCUSDT-1m-2025-01.zip, BTCUSDT-trades-2025-01-02.csv or BTC_USDT-1h.feather, or --instrument and --kind",
         )
     if bad := [each for each in (done.venue, done.instrument) if not TOKEN.fullmatch(each)]:
-        raise RefusedFile(f"{path}: {bad[0]!r} is no name of a venue or an instrument; expected one like BTC-USDT")
+        raise RefusedFile(path, f"{bad[0]!r} is no name of a venue or an instrument", "one like BTC-USDT")
     if done.kind == "klines" and done.timeframe not in BAR_STEP:
         steps = sorted(BAR_STEP, key=lambda name: BAR_STEP[name])
-        raise RefusedFile(f"{path}: timeframe {done.timeframe!r}; expected one of {', '.join(steps)} (--timeframe)")
+        raise RefusedFile(path, f"timeframe {done.timeframe!r}", f"one of {', '.join(steps)} (--timeframe)")
 
 
 def _named(path: Path) -> tuple[str, str]:
