@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from itertools import pairwise
 from random import Random
 from statistics import fmean
 
@@ -20,7 +21,7 @@ def test_samples_are_blocks_of_ten_on_average_that_wrap_around() -> None:
     for sample in resamples(range(count), 400, 3):
         assert len(sample) == count
         seen.update(sample)
-        for one, other in zip(sample, sample[1:], strict=False):
+        for one, other in pairwise(sample):
             pairs += 1
             followed += other == (one + 1) % count
             wrapped |= (one, other) == (count - 1, 0)
@@ -35,7 +36,7 @@ def test_lengths_of_blocks_are_geometric() -> None:
     lengths: list[int] = []
     for sample in resamples(range(5_000), 20, 5):
         run = 1
-        for one, other in zip(sample, sample[1:], strict=False):
+        for one, other in pairwise(sample):
             if other == (one + 1) % 5_000:
                 run += 1
             else:
@@ -49,7 +50,7 @@ def test_lengths_of_blocks_are_geometric() -> None:
 def test_a_block_of_one_is_the_plain_bootstrap() -> None:
     """Nothing hangs together."""
     sample = next(resamples(range(1_000), 1, 1, block=1))
-    assert sum(other == one + 1 for one, other in zip(sample, sample[1:], strict=False)) < 10
+    assert sum(other == one + 1 for one, other in pairwise(sample)) < 10
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says() -> None:
