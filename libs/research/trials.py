@@ -36,6 +36,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
+from libs.trading.track_record import Trials
+
 WAIT_S = 30
 TABLE_LOCK = 0x74726C73  # "trls": any constant that no other user of the same Postgres locks
 NAME_CHARS_MAX = 200
@@ -135,6 +137,10 @@ class TrialCounter:
             return 0.0 if self.count(strategy) <= 1 else math.nan
         mean = math.fsum(ratios) / len(ratios)
         return math.fsum((each - mean) ** 2 for each in ratios) / (len(ratios) - 1)
+
+    def trials(self, strategy: str | None = None) -> Trials:
+        """What a track record must know of them; nothing noted is one trial, the one that is looked at."""
+        return Trials(max(1, self.count(strategy)), self.variance(strategy))
 
     def ratios(self, strategy: str | None = None) -> list[float]:
         """The known Sharpe ratios per observation, in the order of their trials."""

@@ -14,6 +14,7 @@ from sqlalchemy import create_engine, inspect
 
 from libs.research.trials import TrialCounter
 from libs.trading.performance import Moments, deflated
+from libs.trading.track_record import Trials
 from tests.e2e.ledger.databases import Databases, LocalPostgres, SqliteFiles, position
 from tests.e2e.research.noting import a_trial
 
@@ -68,8 +69,10 @@ def test_the_variance_is_that_of_the_known_ratios(counter: TrialCounter) -> None
     assert counter.effective_count(0.0, "trend") == counter.count("trend") == 5
     assert counter.effective_count(1.0, "trend") == 1.0
     assert counter.effective_count(0.5, "trend") == 3.0
-    found = Moments(0.1, 0.0, 3.0, 500)
-    assert deflated(found, counter.count("trend"), counter.variance("trend")) < deflated(found, 1, 0.0)
+    found, tried = Moments(0.1, 0.0, 3.0, 500), counter.trials("trend")
+    assert tried == Trials(5, counter.variance("trend"))
+    assert deflated(found, tried.count, tried.variance) < deflated(found, 1, 0.0)
+    assert counter.trials("a strategy nobody noted") == Trials(1, 0.0)
 
 
 def test_many_processes_count_without_losing_one(databases: Databases) -> None:
