@@ -111,33 +111,18 @@ def track_record(
 
 def book_record(equity: DailyEquity, trips: RoundTrips, *, trials: Trials, seed: int = SEED) -> TrackRecord:
     """The record of a book, from its daily equity and its round trips."""
-    values = [float(each) for each in equity.equities]
-    active = activity(
-        [*trips.closed, *trips.open],
-        start_ts=equity.start_ts,
-        end_ts=equity.start_ts + len(equity.days) * DAY_NS,
-        mean_equity=math.fsum(values) / len(values),
-        seed=seed,
-    )
-    return track_record(equity.returns, trips, trials=trials, active=active, days_carried=equity.carried, seed=seed)
+    return _record(equity.returns, equity, trips, trials, seed)
 
 
 def records_by(
     label: str, equity: DailyEquity, trips: RoundTrips, *, trials: Trials, seed: int = SEED
 ) -> dict[str, TrackRecord]:
     """The record of each group of `trade_stats.LABELS`, as if the group alone had traded with the whole book's money."""
-    values = [float(each) for each in equity.equities]
-    mean_equity = math.fsum(values) / len(values)
     closed, still = grouped(trips.closed, label), grouped(trips.open, label)
     found = {}
     for name in sorted({*closed, *still}):
         mine = RoundTrips(tuple(closed.get(name, ())), tuple(still.get(name, ())))
-        end = equity.start_ts + len(equity.days) * DAY_NS
-        active = activity(
-            [*mine.closed, *mine.open], start_ts=equity.start_ts, end_ts=end, mean_equity=mean_equity, seed=seed
-        )
-        shares = contributions(mine.closed, equity)
-        found[name] = track_record(shares, mine, trials=trials, active=active, days_carried=equity.carried, seed=seed)
+        found[name] = _record(contributions(mine.closed, equity), equity, mine, trials, seed)
     return found
 
 
@@ -179,6 +164,18 @@ def lines(record: TrackRecord) -> list[str]:
         f"days until the first chance is 95 %: {_days(record.days_needed)}",
     ]
     return found + [_target_line(each) for each in record.targets]
+
+
+def _record(returns: Sequence[float], equity: DailyEquity, trips: RoundTrips, trials: Trials, seed: int) -> TrackRecord:
+    values = [float(each) for each in equity.equities]
+    active = activity(
+        [*trips.closed, *trips.open],
+        start_ts=equity.start_ts,
+        end_ts=equity.start_ts + len(equity.days) * DAY_NS,
+        mean_equity=math.fsum(values) / len(values),
+        seed=seed,
+    )
+    return track_record(returns, trips, trials=trials, active=active, days_carried=equity.carried, seed=seed)
 
 
 def _sharpe_target(returns: Sequence[float], ratio: Interval) -> Target:

@@ -17,9 +17,9 @@ the longest runs) are what happened and have no interval: the resampled worst is
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, localcontext
 from itertools import groupby
 from statistics import fmean, median
 
@@ -30,6 +30,7 @@ from libs.trading.bootstrap import SEED, Interval, bootstrapped, bootstrapped_al
 from libs.trading.calibration import wilson
 from libs.trading.daily_equity import DAY_NS
 from libs.trading.performance import YEAR
+from libs.trading.positions import EXACT
 from libs.trading.round_trips import RoundTrip
 
 SECOND_NS = 1_000_000_000
@@ -97,8 +98,8 @@ def trade_statistics(trips: Sequence[RoundTrip], *, seed: int = SEED) -> TradeSt
         wins=wins,
         losses=losses,
         zeros=len(trips) - wins - losses,
-        net_pnl=sum(results, ZERO),
-        commission=sum((trip.commission for trip in trips), ZERO),
+        net_pnl=_total(results),
+        commission=_total([trip.commission for trip in trips]),
         win_rate=Interval(wins / len(trips), *wilson(wins, len(trips))) if trips else NOT_KNOWN,
         profit_factor=factor,
         expectancy=expected,
@@ -151,6 +152,11 @@ def activity(
     )
 
 
+def _total(amounts: Sequence[Decimal]) -> Decimal:
+    with localcontext(EXACT):
+        return sum(amounts, ZERO)
+
+
 def _figures(rows: Sequence[tuple[float, float, float]]) -> tuple[float, ...]:
     """Profit factor, expectancy, payoff, cost share, mean and median holding time of one sample."""
     results, costs, held = zip(*rows, strict=True)
@@ -179,6 +185,6 @@ def _joined(spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     return found
 
 
-def _longest(flags: object) -> int:
+def _longest(flags: Iterable[bool]) -> int:
     """The longest run of True."""
-    return max((sum(1 for _ in run) for flag, run in groupby(flags) if flag), default=0)  # type: ignore[call-overload]
+    return max((sum(1 for _ in run) for flag, run in groupby(flags) if flag), default=0)
