@@ -228,11 +228,16 @@ def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSp
         "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
         "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
     }
-    return _spec("exchange-sim", ("services.exchange_sim",), ports.sim, special, environment)
+    return _spec("exchange-sim", ("services.exchange_sim",), ports.sim, special, environment, {})
 
 
-def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> list[ChildSpec]:
-    """Every service, with what it must be told on this machine; variables set by hand win over our defaults."""
+def service_specs(
+    settings: StackSettings, environment: Mapping[str, str], *, is_newcomers: bool = True
+) -> list[ChildSpec]:
+    """Every service, with what it must be told on this machine; variables set by hand win over our defaults.
+
+    Not `is_newcomers`: without what only a first minute of trading wants (`_DEV_DEFAULTS`).
+    """
     ports = Ports(settings.port_base)
     special = _special(ports, ensure_secrets(settings.home))
     specs = []
@@ -247,7 +252,8 @@ def service_specs(settings: StackSettings, environment: Mapping[str, str]) -> li
         }
         env = {**common, **special.get(name, {})}
         command = (PLUGIN_PROCESS, str(files[name])) if name in files else (module_of(name),)
-        spec = _spec(name, command, ports.service(name), env, environment)
+        defaults = _DEV_DEFAULTS.get(name, {}) if is_newcomers else {}
+        spec = _spec(name, command, ports.service(name), env, environment, defaults)
         specs.append(msgspec.structs.replace(spec, is_essential=name not in files))
     return specs
 
@@ -298,11 +304,16 @@ def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
 
 
 def _spec(
-    name: str, command: tuple[str, ...], port: int, env: dict[str, str], environment: Mapping[str, str]
+    name: str,
+    command: tuple[str, ...],
+    port: int,
+    env: dict[str, str],
+    environment: Mapping[str, str],
+    defaults: Mapping[str, str],
 ) -> ChildSpec:
     config = read_config(environment)
     said = said_by(config, environment)
-    ours = {variable: value for variable, value in _DEV_DEFAULTS.get(name, {}).items() if variable not in said}
+    ours = {variable: value for variable, value in defaults.items() if variable not in said}
     seen = {**ours, **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
     if config.path is not None:
         seen[CONFIG_VARIABLE] = str(config.path.resolve())

@@ -1,0 +1,153 @@
+"""`bulkhead backtest`: the live system's machines over history, and what may be said of the result."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Group, RenderableType
+from rich.text import Text
+
+from libs.common.messages import Message
+from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
+from services.cli.answering import answering, show, terminal
+from services.cli.backtest_settings import given, machine_settings
+from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, CONFIG, POINTER, USAGE, Failure
+
+SECOND = 1_000_000_000
+BPS = Decimal("0.0001")
+
+Files = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="FILE...",
+        help="Bars: CSV (also .gz, .zip), Parquet, freqtrade's feather, folders of them, a recorded dataset; or one dump of a log.",
+        exists=True,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
+Sets = Annotated[
+    list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of a service, as in the environment.")
+]
+Repairs = Annotated[
+    list[RepairKind], typer.Option("--repair", help="What may be done to bad rows; without it they are refused.")
+]
+Agents = Annotated[
+    list[Path], typer.Option("--agent", exists=True, dir_okay=False, help="An agent of your own that is heard.")
+]
+
+
+def backtest(
+    files: Files,
+    cash: Annotated[float, typer.Option(min=1, help="What it begins with, in quote currency.")] = 100_000,
+    fee_bps: Annotated[float, typer.Option(min=0, max=1_000, help="What the venue takes of a fill.")] = 10,
+    costs: Annotated[float, typer.Option(min=0, max=100, help="Spread, slippage and impact, times this.")] = 1,
+    delay_bars: Annotated[int, typer.Option(min=0, max=100, help="Orders reach the venue so many bars later.")] = 0,
+    begin: Annotated[datetime | None, typer.Option("--from", help="Bars from here on (UTC).")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", help="Bars that close by then (UTC).")] = None,
+    instrument: Annotated[str, typer.Option(help="What the files are about, if their names do not say it.")] = "",
+    timeframe: Annotated[str, typer.Option(help="How long their bars are, if their names do not say it.")] = "",
+    assume_utc: Annotated[bool, typer.Option("--assume-utc", help="Times without an offset are UTC.")] = False,
+    repair: Repairs = [],  # noqa: B006  typer wants a list
+    sets: Sets = [],  # noqa: B006
+    agent: Agents = [],  # noqa: B006
+    html: Annotated[Path | None, typer.Option("--html", help="Write the report here.", show_default=False)] = None,
+    log: Annotated[Path | None, typer.Option("--log", help="Write the log here.", show_default=False)] = None,
+    sensitivity: Annotated[
+        bool, typer.Option("--sensitivity", help="Run it again with costs x 0, 2, 3 and orders a bar later.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Play history to the machines of the live system, with the settings they would have, around a paper venue."""
+    with answering(as_json):
+        from services.cli import backtest_runs as runs  # what it needs takes a while to import
+
+        told = Told(instrument=instrument, timeframe=timeframe, assume_utc=assume_utc)
+        environment = {**os.environ, **given(sets)}
+        plan = runs.Plan(
+            cash=Decimal(str(cash)),
+            fee=Decimal(str(fee_bps)) * BPS,
+            costs=Decimal(str(costs)),
+            delay_bars=delay_bars,
+        )
+        try:
+            histories = runs.opened(files, told, frozenset(repair), _ns(begin), _ns(end))
+            for each in histories.repairs:
+                print(f"bulkhead: repaired: {each}", file=sys.stderr)
+            plugins = runs.plugged(agent)
+            settings = machine_settings(runs.hearing(environment, plugins), histories.instruments)
+            runs.check(histories, settings)
+        except RefusedFile as refused:
+            raise Failure(BAD_DATA, str(refused), refused.remedy or "correct the file, or leave it out") from refused
+        with _shown(as_json, histories.begin, histories.end) as progress:
+            result = runs.run(plan, histories, settings, plugins, log, progress)
+        if sensitivity:
+            result = runs.with_variants(plan, histories, settings, plugins, result)
+        if html is not None:
+            _write(html, lambda: runs.report(result, html))
+        show(runs.summary(result) if as_json else _text(result, html, log), as_json)
+
+
+def _ns(at: datetime | None) -> int | None:
+    if at is None:
+        return None
+    return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * SECOND
+
+
+def _write(path: Path, write: Callable[[], None]) -> None:
+    try:
+        write()
+    except OSError as error:
+        raise Failure(CANNOT_WRITE, f"cannot write {path}: {error.strerror}", "name a file that can be written") from error
+
+
+@contextmanager
+def _shown(as_json: bool, begin: int, end: int) -> Iterator[Callable[[int], None]]:
+    """A bar on standard error while history passes, where somebody looks."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda now: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("history", total=max(1, end - begin))
+
+        def told(now: int) -> None:
+            progress.update(task, completed=now - begin, description=f"{datetime.fromtimestamp(now / SECOND, UTC):%Y-%m-%d}")
+
+        yield told
+
+
+def _text(result: Any, html: Path | None, log: Path | None) -> RenderableType:
+    from libs.trading.track_record import lines
+
+    head = [
+        f"{each.instrument} {each.timeframe}: {each.bars:,} bars, {_day(each.first_ts_open)} to {_day(each.end_ts)}"
+        for each in result.series
+    ]
+    quote = result.quote
+    money = f"{result.cash:,.2f} {quote} became {result.equity_final:,.2f} {quote}; deepest fall {result.drawdown_max:.2%}"
+    denied = ", ".join(f"{code} {count}" for code, count in list(result.denials.items())[:8])
+    body = [*lines(result.record)]
+    for each in result.variants:
+        body.append(f"{each.name}: {each.equity_final:,.2f} {quote}, {each.trades} trades, Sharpe {each.sharpe:.2f}")
+    if denied:
+        body.append(f"the gate denied: {denied}")
+    tail = [f"digest {result.digest}"]
+    tail += [f"report: {html}"] if html is not None else []
+    tail += [f"log: {log} (bulkhead replay --verify --from-file {log})"] if log is not None else []
+    return Group(*map(Text, head), Text(money, style="bold"), *map(Text, body), *(Text(each, style="dim") for each in tail))
+
+
+def _day(ts: int) -> str:
+    return f"{datetime.fromtimestamp(ts / SECOND, UTC):%Y-%m-%d %H:%M}"
