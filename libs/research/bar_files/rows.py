@@ -103,14 +103,13 @@ class Rows:
                         yield table
 
     def _table(self, cells: dict[str, pa.Array]) -> pa.Table:
-        names = FIELDS if self._source.layout.is_wide else ("time", *FIELDS)
-        holes = {name: _is_nothing(cells[name]) for name in ("time", *FIELDS)}
-        is_blank = reduce(pc.and_, [holes[name] for name in names])
-        if pc.any(is_blank).as_py():
+        is_late = _is_nothing(cells["time"])
+        if self._source.layout.is_wide or pc.any(is_late).as_py():
+            nothing = [_is_nothing(cells[name]) for name in FIELDS]
+            is_blank = reduce(pc.and_, nothing if self._source.layout.is_wide else [is_late, *nothing])
             keep = pc.invert(is_blank)
-            cells = _filtered(cells, keep)
-            holes = {name: hole.filter(keep) for name, hole in holes.items()}
-        cells = self._complete(cells, {"time": holes["time"]})
+            cells, is_late = _filtered(cells, keep), is_late.filter(keep)
+        cells = self._complete(cells, {"time": is_late})
         rows = cells["row"]
 
         def refuse(place: int, found: str, expected: str, remedy: str) -> RefusedFile:
