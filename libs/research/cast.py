@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from libs.common.approval import public_key_hex, sign
 from libs.common.messages import Message, OrderApproved
 from libs.runtime.backtest import Player, World
+from libs.runtime.code_version import code_version
 from libs.runtime.plugin import Plugin
 from libs.runtime.registry import contract_of, machine_of, module_of
 from libs.trading.venue import SpotVenue
@@ -31,7 +32,9 @@ _KEY = Ed25519PrivateKey.from_private_bytes(hashlib.blake2b(b"a backtest signs f
 
 def cast(settings: Mapping[str, Any], venue: SpotVenue, plugins: tuple[Plugin, ...] = ()) -> list[Player]:
     """The players for whom there are `settings` (by service), in the order of `CAST`, agents of the user's before those who hear them."""
-    players = [Player(each.contract, each.machine_class, settings[each.service]) for each in plugins]
+    players = [
+        Player(each.contract, each.machine_class, settings[each.service], code_version=each.version) for each in plugins
+    ]
     for service in CAST:
         if service in settings:
             players.append(_player(service, settings[service], venue))
@@ -51,7 +54,9 @@ def _player(service: str, settings: Any, venue: SpotVenue) -> Player:
     if service == EXECUTOR:
         settings = msgspec.structs.replace(settings, gate_public_key=public_key_hex(_KEY))
     seal = _sealed if service == GATE else None
-    return Player(contract_of(service), machine_of(service), settings, world_of(service, venue), seal)
+    machine_class = machine_of(service)
+    version = code_version(machine_class.__module__)
+    return Player(contract_of(service), machine_class, settings, world_of(service, venue), seal, version)
 
 
 def _sealed(message: Message) -> Message:

@@ -35,13 +35,14 @@ class World(Protocol):
 
 
 class Player(msgspec.Struct, frozen=True):
-    """One service of a backtest."""
+    """One service of a backtest. `code_version` is that of its machine; "" : that of the backtest."""
 
     contract: Contract
     machine_class: type[Machine]
     settings: Any
     world: World | None = None
     seal: Callable[[Message], Message] | None = None
+    code_version: str = ""
 
 
 class _Seat:
@@ -68,7 +69,7 @@ class Backtest:
         for seat in self._seats.values():
             started = ServiceStarted(
                 instance="backtest",
-                code_version=code_version,
+                code_version=seat.player.code_version or code_version,
                 settings=msgspec.to_builtins(seat.player.settings),
                 state_digest=seat.core.digest(),
                 ts_event=begin,

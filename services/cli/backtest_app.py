@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -16,11 +16,10 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from libs.common.messages import Message
 from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
-from services.cli.answering import answering, show, terminal
+from services.cli.answering import answering, show
 from services.cli.backtest_settings import given, machine_settings
-from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, CONFIG, POINTER, USAGE, Failure
+from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, Failure
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
@@ -86,7 +85,7 @@ def backtest(
             settings = machine_settings(runs.hearing(environment, plugins), histories.instruments)
             runs.check(histories, settings)
         except RefusedFile as refused:
-            raise Failure(BAD_DATA, str(refused), refused.remedy or "correct the file, or leave it out") from refused
+            raise Failure(BAD_DATA, refused.wrong, refused.remedy or "correct the file, or leave it out") from refused
         with _shown(as_json, histories.begin, histories.end) as progress:
             result = runs.run(plan, histories, settings, plugins, log, progress)
         if sensitivity:
@@ -106,7 +105,9 @@ def _write(path: Path, write: Callable[[], None]) -> None:
     try:
         write()
     except OSError as error:
-        raise Failure(CANNOT_WRITE, f"cannot write {path}: {error.strerror}", "name a file that can be written") from error
+        raise Failure(
+            CANNOT_WRITE, f"cannot write {path}: {error.strerror}", "name a file that can be written"
+        ) from error
 
 
 @contextmanager
@@ -123,7 +124,9 @@ def _shown(as_json: bool, begin: int, end: int) -> Iterator[Callable[[int], None
         task = progress.add_task("history", total=max(1, end - begin))
 
         def told(now: int) -> None:
-            progress.update(task, completed=now - begin, description=f"{datetime.fromtimestamp(now / SECOND, UTC):%Y-%m-%d}")
+            progress.update(
+                task, completed=now - begin, description=f"{datetime.fromtimestamp(now / SECOND, UTC):%Y-%m-%d}"
+            )
 
         yield told
 
@@ -136,17 +139,22 @@ def _text(result: Any, html: Path | None, log: Path | None) -> RenderableType:
         for each in result.series
     ]
     quote = result.quote
-    money = f"{result.cash:,.2f} {quote} became {result.equity_final:,.2f} {quote}; deepest fall {result.drawdown_max:.2%}"
+    money = (
+        f"{result.cash:,.2f} {quote} became {result.equity_final:,.2f} {quote}; deepest fall {result.drawdown_max:.2%}"
+    )
     denied = ", ".join(f"{code} {count}" for code, count in list(result.denials.items())[:8])
     body = [*lines(result.record)]
     for each in result.variants:
-        body.append(f"{each.name}: {each.equity_final:,.2f} {quote}, {each.trades} trades, Sharpe {each.sharpe:.2f}")
+        ratio = "not known yet" if math.isnan(each.sharpe) else f"{each.sharpe:.2f}"
+        body.append(f"{each.name}: {each.equity_final:,.2f} {quote}, {each.trades} trades, Sharpe ratio {ratio}")
     if denied:
         body.append(f"the gate denied: {denied}")
     tail = [f"digest {result.digest}"]
     tail += [f"report: {html}"] if html is not None else []
     tail += [f"log: {log} (bulkhead replay --verify --from-file {log})"] if log is not None else []
-    return Group(*map(Text, head), Text(money, style="bold"), *map(Text, body), *(Text(each, style="dim") for each in tail))
+    return Group(
+        *map(Text, head), Text(money, style="bold"), *map(Text, body), *(Text(each, style="dim") for each in tail)
+    )
 
 
 def _day(ts: int) -> str:

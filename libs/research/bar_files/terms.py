@@ -92,7 +92,7 @@ class Repair(msgspec.Struct, frozen=True):
 class RefusedFile(Exception):
     """A file that is not taken: where in it, what stands there, what was expected, and what to do about it.
 
-    `row` counts from 1 and is a `unit` (a line of a text file with its header, else a row); 0: the file as a whole.
+    `wrong` is the text without the remedy; `row` counts from 1 and is a `unit` (a line of a text file with its header, else a row); 0: the file as a whole.
     """
 
     def __init__(
@@ -101,8 +101,8 @@ class RefusedFile(Exception):
         self.path, self.found, self.expected, self.remedy = Path(path), found, expected, remedy
         self.row, self.unit = row, unit
         where = f"{path}, {unit} {row}" if row else str(path)
-        text = f"{where}: {found}" + (f"; expected {expected}" if expected else "")
-        super().__init__(f"{text}. {remedy[0].upper()}{remedy[1:]}" if remedy else text)
+        self.wrong = f"{where}: {found}" + (f"; expected {expected}" if expected else "")
+        super().__init__(f"{self.wrong}. {remedy[0].upper()}{remedy[1:]}" if remedy else self.wrong)
 
 
 def by(*kinds: RepairKind) -> str:
