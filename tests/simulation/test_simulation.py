@@ -1,4 +1,8 @@
-"""A short form of `make sim`, and the proof that its checkers bite."""
+"""A short form of `make sim`, and the proof that its checkers bite.
+
+Six seeds hold every way of listening to the model, both ways of moving a stop, trailing and not, and a harsh plan; the long form is
+`make sim SEEDS=300`.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,7 @@ from tests.simulation.run import run_seed
 
 pytestmark = pytest.mark.no_cover  # tracing every line makes it four times slower; what it runs is covered elsewhere
 
-SEEDS = range(1, 11)
+SEEDS = range(1, 7)
 SEEDS_TO_FIND_A_BUG = range(3, 9)
 
 
@@ -30,9 +34,10 @@ def test_a_planted_bug_is_found(bug: str) -> None:
     assert found, f"{bug} survived {len(SEEDS_TO_FIND_A_BUG)} seeds"
 
 
-def test_without_a_bug_the_harsh_plan_holds() -> None:
+@pytest.mark.parametrize("seed", SEEDS_TO_FIND_A_BUG)
+def test_without_a_bug_the_harsh_plan_holds(seed: int) -> None:
     """What finds the planted bugs finds nothing where none is planted."""
-    assert not [seed for seed in SEEDS_TO_FIND_A_BUG if breaks(seed, None)]
+    assert not breaks(seed, None)
 
 
 def breaks(seed: int, bug: str | None) -> bool:
@@ -47,4 +52,4 @@ def breaks(seed: int, bug: str | None) -> bool:
 
 def test_a_seed_is_a_bug_report() -> None:
     """The same seed gives the same run, message for message."""
-    assert run_seed(5) == run_seed(5)
+    assert run_seed(10) == run_seed(10)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-
-import pytest
 
 from tests.style.tree import python_files, tree_of
 
@@ -57,31 +56,22 @@ def asserting_names() -> frozenset[str]:
     return frozenset(found)
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=str)
-def test_every_test_says_what_it_is_about(path: Path) -> None:
-    """A sentence about the domain, so that a failure can be read by who did not write it."""
-    silent = [node.name for node in found_tests(tree_of(path)) if not ast.get_docstring(node)]
-    assert silent == []
+def silent(path: Path) -> list[str]:
+    return [node.name for node in found_tests(tree_of(path)) if not ast.get_docstring(node)]
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=str)
-def test_every_test_can_fail(path: Path) -> None:
-    """A test without an assertion is a demonstration."""
-    harmless = [node.name for node in found_tests(tree_of(path)) if not asserts(node, set(asserting_names()))]
-    assert harmless == []
+def harmless(path: Path) -> list[str]:
+    asserting = set(asserting_names())
+    return [node.name for node in found_tests(tree_of(path)) if not asserts(node, asserting)]
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=str)
-def test_no_two_tests_of_a_file_share_a_name(path: Path) -> None:
-    """The second would silently replace the first."""
+def twice(path: Path) -> list[str]:
     names = [node.name for node in tree_of(path).body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert sorted({name for name in names if names.count(name) > 1}) == []
+    return sorted({name for name in names if names.count(name) > 1})
 
 
-@pytest.mark.parametrize("path", TEST_FILES, ids=str)
-def test_what_runs_in_production_is_not_mocked(path: Path) -> None:
-    """The bus, the database and the venue's client are real in our tests; what is faked is the world beyond them."""
-    imported = [
+def mocks(path: Path) -> list[str]:
+    return [
         alias.name
         for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Import | ast.ImportFrom)
@@ -89,7 +79,32 @@ def test_what_runs_in_production_is_not_mocked(path: Path) -> None:
         if alias.name in ("mock", "Mock", "MagicMock", "AsyncMock", "unittest.mock")
         or getattr(node, "module", "") == "unittest.mock"
     ]
-    assert imported == []
+
+
+def found_by(look: Callable[[Path], list[str]]) -> dict[str, list[str]]:
+    """What `look` finds fault with, file by file."""
+    assert len(TEST_FILES) > 100, "rules over no files hold always"
+    return {str(path): found for path in TEST_FILES if (found := look(path))}
+
+
+def test_every_test_says_what_it_is_about() -> None:
+    """A sentence about the domain, so that a failure can be read by who did not write it."""
+    assert found_by(silent) == {}
+
+
+def test_every_test_can_fail() -> None:
+    """A test without an assertion is a demonstration."""
+    assert found_by(harmless) == {}
+
+
+def test_no_two_tests_of_a_file_share_a_name() -> None:
+    """The second would silently replace the first."""
+    assert found_by(twice) == {}
+
+
+def test_what_runs_in_production_is_not_mocked() -> None:
+    """The bus, the database and the venue's client are real in our tests; what is faked is the world beyond them."""
+    assert found_by(mocks) == {}
 
 
 def test_the_rules_bite() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -10,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.codec import PAYLOAD_BYTES_MAX, BadEvent, decode, decode_from, encode
-from libs.common.messages import ALL, Message, OrderIntent
+from libs.common.messages import ALL, JournalPosted, Message, OrderIntent, TextHeard
 from libs.common.subjects import subject_of
 from tests.unit.common.sampling import sample_of, tag_of, without
 
 INTENT = sample_of(OrderIntent)
+POSTED = sample_of(JournalPosted)
 
 
 def changed(**fields: object) -> bytes:
@@ -208,3 +210,23 @@ def test_an_id_that_looks_like_a_number_is_an_id() -> None:
     """One id in a million is all digits around one `e`."""
     message = msgspec.structs.replace(INTENT, intent_id="10124099392248e44511194602967159")
     assert decode(encode(message)) == message
+
+
+@pytest.mark.parametrize("words", ["NaN", "-Infinity", "sNaN12", "1E+999999"])
+def test_words_that_look_like_no_number_are_words(words: str) -> None:
+    """What somebody wrote is no number: a text that says only `NaN` is heard as it was said."""
+    heard = msgspec.structs.replace(sample_of(TextHeard), text=words)
+    assert decode_from(subject_of(heard), encode(heard)) == heard
+
+
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1E+999999"])
+def test_beside_such_words_a_number_is_still_refused(number: str) -> None:
+    """Among words, and in a record within a record: a number keeps its measure wherever it stands."""
+    posting = msgspec.structs.replace(POSTED.postings[-1], amount=Decimal(number))
+    for bad in (
+        msgspec.structs.replace(INTENT, reason="NaN", order_qty=Decimal(number)),
+        msgspec.structs.replace(POSTED, postings=(*POSTED.postings[:-1], posting)),
+    ):
+        with pytest.raises(BadEvent) as caught:
+            decode(encode(bad))
+        assert caught.value.reason == "NOT_FINITE"

@@ -117,6 +117,7 @@ def machine_settings(service: str, home: Path) -> Any:
     return settings_class_of(service)(home=home, **required.get(service, {})).machine()
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("service", [name for name in SERVICES if has_machine(name)])
 def test_no_well_formed_event_raises(service: str, tmp_path: Path) -> None:
     """Whatever the log says, a machine answers with events that others can read, and with a memory that survives a restart."""

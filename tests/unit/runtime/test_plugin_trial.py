@@ -53,6 +53,7 @@ LEAKS = {
 KINDS = dict(zip(LEAKS, ("future", "future", "future", "prefix", "rewritten", "snapshot"), strict=True))
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("leak", LEAKS)
 def test_a_leak_planted_in_the_template_is_refused(tmp_path: Path, leak: str) -> None:
     """The verdict tells the instant, what the agent told and what it was."""

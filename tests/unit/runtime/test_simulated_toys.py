@@ -199,6 +199,7 @@ for _number in range(1, 121):
         EXPECTED.append(f"{_number}/{_index}/{_total}")
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(25))
 def test_outputs_survive_crashes_exactly_once_and_in_order(seed: int) -> None:
     """However often services crash, freeze, and lose appends, each input's outputs stand in the log once, in order."""

@@ -10,6 +10,7 @@ from collections import deque
 from typing import Any
 
 import msgspec
+import pytest
 
 from libs.common.ids import derive_id
 from libs.common.messages import (
@@ -107,6 +108,7 @@ class Chain:
         return said
 
 
+@pytest.mark.no_cover
 def test_decisions_rest_on_what_has_closed() -> None:
     """Open bars in histories, hours told early: entries, sizes, stops, votes and scores stay what they are; the future changes none."""
     events = [

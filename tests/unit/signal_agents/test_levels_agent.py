@@ -145,6 +145,7 @@ def test_bar_by_bar_or_from_history_the_map_is_the_same() -> None:
     assert lived.effects == _agent(259).tell(_batch(_bar(259))).effects
 
 
+@pytest.mark.no_cover
 def test_it_never_looks_into_the_future() -> None:
     """Over two instruments and a hole, every map is what it would be if nothing had come after, and if something else had."""
     told, live = range(280), [*range(280, 295), 330]

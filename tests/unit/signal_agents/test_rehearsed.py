@@ -25,6 +25,7 @@ def maker(service: str, **told: Any) -> Callable[[], Any]:
     return lambda: machine_of(service)(settings)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("service", AGENTS)
 def test_an_agent_decides_only_on_what_has_closed(service: str) -> None:
     """Open bars in histories, hours and weeks before their end, histories told again: its decisions stay what they are."""

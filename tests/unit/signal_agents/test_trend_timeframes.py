@@ -299,6 +299,7 @@ def test_over_a_whole_market_it_decides_what_talib_decides() -> None:
     assert alone > 1.2 * int(np.sum(up[960:] | down[960:])), "the longer timeframes never had anything to say"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(2))
 def test_it_never_looks_into_the_future(seed: int) -> None:
     """Over two instruments, three timeframes that close together, history, a lost hour and a hole: no prefix decides otherwise."""

@@ -108,6 +108,7 @@ def test_resampling_closed_children_equals_aggregating_trades(seed: int, count: 
         assert [each for each in built if each.timeframe == timeframe] == aggregated(trades, timeframe, until)
 
 
+@pytest.mark.no_cover
 def test_two_hundred_thousand_trades_of_two_weeks() -> None:
     """The same at the size of a real fortnight: both weeks come out whole."""
     until = MONDAY + 2 * WEEK

@@ -97,6 +97,7 @@ def test_levels_hold_turns_that_come_later() -> None:
     assert mean(real) >= 0.5
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("make", [lambda: planted(100).rows, lambda: walk(200)], ids=["planted", "walk"])
 def test_a_thousand_prefixes_are_never_repainted(make) -> None:
     """At each of 1,000 instants the map says what the definition finds in the bars up to it, and takes no pivot back.

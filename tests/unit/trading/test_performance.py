@@ -127,6 +127,7 @@ def test_more_trials_deflate_more() -> None:
     assert shown[0] > shown[-1]
 
 
+@pytest.mark.no_cover
 def test_the_bootstrap_covers_the_truth_about_as_often_as_it_says() -> None:
     """Of 60 samples with a known ratio nine tenths of the 90 % intervals hold it, within what 60 samples can show."""
     truth = 0.001 / 0.02 * math.sqrt(365)

@@ -64,6 +64,7 @@ class SharedMemoryMachine(MacroMachine):
         return super().handle(event, now)
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(3))
 def test_the_macro_agent_never_looks_into_the_future(seed: int) -> None:
     """What it says at an instant is what it would say if nothing had come after, and if something else had."""
@@ -106,6 +107,7 @@ def test_a_history_says_when_it_is_told() -> None:
         assert_prefix_invariant(lambda: MacroMachine(RULE), [unstamped])
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(3))
 def test_the_trend_agent_never_looks_into_the_future(seed: int) -> None:
     """The same for its opinions, over two instruments and a hole in time."""
