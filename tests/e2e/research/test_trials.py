@@ -6,11 +6,13 @@ import math
 import statistics
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import URL, create_engine, inspect
 
 from libs.research.trials import TrialCounter
 from libs.trading.performance import Moments, deflated
@@ -100,6 +102,24 @@ def test_many_processes_count_without_losing_one(databases: Databases) -> None:
     assert counter.runs("trend") == PROCESSES * (NOTED + 1)
     assert sorted(counter.ratios("trend")) == [place / 100 for place in range(NOTED)]
     counter.close()
+
+
+def test_whoever_comes_at_the_same_instant_finds_the_table(databases: Databases) -> None:
+    """Eight open an empty database at once, three times over: one makes the table, none fails, and what each notes is counted."""
+    for _ in range(3):
+        url, start = databases.new(), threading.Barrier(8)
+
+        def come(place: int, url: URL = url, start: threading.Barrier = start) -> None:
+            start.wait(10)
+            counter = TrialCounter.open(url)
+            counter.note(a_trial(settings_digest=f"s{place % 2}"))
+            counter.close()
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(come, range(8)))
+        counter = TrialCounter.open(url)
+        assert (counter.count(), counter.runs()) == (2, 8)
+        counter.close()
 
 
 def test_the_counter_outlives_its_process_and_leaves_the_ledger_alone(databases: Databases) -> None:

@@ -77,3 +77,12 @@ def test_what_is_no_equity_is_refused(observed: list[Observed]) -> None:
     """Nothing, out of order, negative, not a number."""
     with pytest.raises(ValueError, match=r"equity"):
         daily_equity(observed)
+
+
+def test_what_is_observed_at_the_instant_of_a_deposit_holds_it() -> None:
+    """900 come to 100, and 1,000 is seen at that very instant, be it noon or midnight: nothing was earned, and it is that day's flow."""
+    for instant in (0.5, 1.0):
+        found = daily_equity([at(0, "100"), at(instant, "1000"), at(2, "1000")], [paid(instant, "900")])
+        assert found.returns == [0.0, 0.0]
+        assert [day.flow for day in found.days] == [D(900), D(0)]
+        assert found.equities == [D(100), D(1000), D(1000)]
