@@ -54,8 +54,9 @@ class Comovement(msgspec.Struct, kw_only=True):
 
     def observe(self, bars: Iterable[Bar]) -> None:
         """Take in closed bars; those of another timeframe, or without a positive finite close, say nothing."""
+        timeframe = self.timeframe
         for bar in bars:
-            if bar.timeframe == self.timeframe and 0.0 < bar.close < math.inf:
+            if bar.timeframe == timeframe and 0.0 < bar.close < math.inf:
                 self.series.setdefault(bar.instrument, Series()).add(bar.ts_close, bar.close)
 
     def correlation(self, a: str, b: str, count_min: int) -> float | None:

@@ -85,6 +85,15 @@ class Books(msgspec.Struct):
                 self.balances[asset] = plain(self.balances.get(asset, ZERO) + change)
                 self.comparison.moved[asset] = True
 
+    def is_untouched_by(self, prices: Mapping[str, object]) -> bool:
+        """Whether new `prices` (by instrument) change nothing that is owned, with an equity that is known and no capital waiting."""
+        if self.equity is None or self.uncounted:
+            return False
+        for asset, amount in self.balances.items():
+            if asset != self.quote and not amount.is_zero() and self.bases.get(asset) in prices:
+                return False
+        return not any(name in prices and position.signed_qty for name, position in self.positions.items())
+
     def move_capital(self, asset: str, amount: Decimal) -> None:
         """Add to `uncounted`; what sums to nothing is forgotten."""
         with localcontext(EXACT):

@@ -234,6 +234,8 @@ class LedgerMachine:
         unusable = [instrument for instrument, px in prices.items() if px is None]
         self.state.marks.update({instrument: px for instrument, px in prices.items() if px is not None})
         refusals: list[Effect] = [Reject("BAD_MARK", f"no usable price for {_named(unusable)}")] if unusable else []
+        if self.state.is_untouched_by(prices):
+            return refusals
         return refusals + self._equity(now, at_once=self.state.equity is None)
 
     def _equity(self, now: int, *, at_once: bool) -> list[Effect]:

@@ -79,6 +79,8 @@ class LevelsMachine:
 
     def _map(self, batch: FeedBars) -> list[Effect]:
         bars = [bar for bar in batch.bars if bar.timeframe == self.settings.shape.timeframe]
+        if not bars:
+            return []
         if faults := [fault for bar in bars if (fault := fault_of(bar) or misplaced(bar, batch.end_ts))]:
             return [Reject("BAD_BAR", faults[0])]
         maps: list[LevelMap] = []

@@ -22,7 +22,7 @@ from __future__ import annotations
 import msgspec
 
 from libs.common.messages import AlertRaised, Bar, FeedBars, FeedHistory, MacroRegimes, Message
-from libs.common.timeframe import HOUR, WEEK
+from libs.common.timeframe import DAY, HOUR, WEEK
 from libs.runtime.machine import Effect, Publish, Reject
 from libs.trading.bar_faults import fault_of, foreign_bar, misplaced, off_grid
 from services.signal_agents.macro.track import Rule, Track
@@ -30,6 +30,7 @@ from services.signal_agents.macro.track import Rule, Track
 AGENT_ID = "macro"
 TIMEFRAMES = ("1w", "1d")
 CLOCKS_DIFFER_MAX = HOUR
+NEVER = (-1, -1)
 
 
 class State(msgspec.Struct, kw_only=True):
@@ -47,6 +48,7 @@ class MacroMachine:
     def __init__(self, settings: Rule):
         self.settings = settings
         self.state = State()
+        self._seen = NEVER
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event; only bars and their history concern this agent."""
@@ -74,13 +76,20 @@ class MacroMachine:
             return [Reject("BAD_BAR", faults[0])]
         for bar in bars:
             self._fold(bar)
-        for instrument in dict.fromkeys(bar.instrument for bar in batch.bars):
-            self.state.tracks.setdefault(instrument, Track())
-        for track in self.state.tracks.values():
+        tracks = self.state.tracks
+        for bar in batch.bars:
+            if bar.instrument not in tracks:
+                tracks[bar.instrument] = Track()
+        seen = (min(batch.end_ts, now) // DAY, len(tracks))
+        if not bars and seen == self._seen:  # nothing can be missing that was not missing then: days and weeks end at 00:00
+            return []
+        self._seen = seen
+        for track in tracks.values():
             track.look_at(min(batch.end_ts, now), self.settings)
         return self._say(batch.end_ts)
 
     def _fold(self, bar: Bar) -> None:
+        self._seen = NEVER
         self.state.tracks.setdefault(bar.instrument, Track()).fold(bar, self.settings)
 
     def _say(self, end_ts: int) -> list[Effect]:

@@ -257,8 +257,8 @@ class PortfolioMachine:
             self._book(mark.instrument).quote = Quote(bid_px=mark.bid_px, ask_px=mark.ask_px, ts=mark.ts)
         for instrument in marks.alive:
             book = self._book(instrument)
-            if book.quote is not None:
-                book.quote = msgspec.structs.replace(book.quote, ts=max(book.quote.ts, marks.as_of))
+            if book.quote is not None and book.quote.ts < marks.as_of:
+                book.quote = msgspec.structs.replace(book.quote, ts=marks.as_of)
         cause, desk = Cause(marks.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
         for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):

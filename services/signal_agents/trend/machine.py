@@ -104,6 +104,8 @@ class TrendMachine:
 
     def _signal(self, batch: FeedBars) -> list[Effect]:
         bars = [bar for bar in batch.bars if bar.timeframe in self._shapes]
+        if not bars:
+            return []
         if faults := [fault for bar in bars if (fault := fault_of(bar) or misplaced(bar, batch.end_ts))]:
             return [Reject("BAD_BAR", faults[0])]
         signals: list[Signal] = []
