@@ -1,7 +1,7 @@
 """What is written down of a backtest while it runs: everything a verdict needs, and nothing that grows with the number of bars.
 
-The digest covers what was decided and what came of it (`DECIDED`), byte for byte as it would stand in the log: two runs with one digest
-wished, judged, ordered, filled and booked the same.
+The digest covers what was decided and what came of it (`DECIDED`): every field of these events but names that only tell one from another
+(ids, positions in the log, signatures, links of a chain). Two runs with one digest wished, judged, ordered, filled and booked the same.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ from typing import Any
 
 import msgspec
 
-from libs.common.codec import encode
 from libs.common.messages import (
     AlertRaised,
     Bar,
@@ -40,6 +39,16 @@ from libs.trading.daily_equity import Observed
 from libs.trading.round_trips import Fill
 
 DECIDED = (OrderIntent, OrderApproved, OrderDenied, OrderSubmitting, ExecutionReport, JournalPosted, PositionChanged)
+NAMES = frozenset(Message.__struct_fields__) - {"ts_event"} | {
+    "intent_id",
+    "cl_ord_id",
+    "venue_order_id",
+    "exec_id",
+    "entry_id",
+    "signature",
+    "chain",
+}
+"""Fields that say which event, order or entry it is, and nothing of what was decided."""
 CURVE_POINTS_MAX = 4_000
 ENTRIES_SHOWN_MAX = 2_000
 
@@ -147,7 +156,7 @@ class Scribe:
         """Take note of one event."""
         kind = type(message)
         if kind in self._decided:
-            self._digest.update(encode(message))
+            self._digest.update(_content(message))
             self.counts[kind.__name__] += 1
         hear = self._hear.get(kind)
         if hear is not None:
@@ -237,6 +246,18 @@ class Scribe:
 
     def _rejected(self, rejected: EventRejected) -> None:
         self.alerts[f"EVENT_REJECTED {rejected.reason}"] += 1
+
+
+def _content(message: Message) -> bytes:
+    kind = type(message)
+    fields = _FIELDS.get(kind)
+    if fields is None:
+        fields = _FIELDS[kind] = tuple(name for name in kind.__struct_fields__ if name not in NAMES)
+    return _encoder.encode([kind.__name__, *(getattr(message, name) for name in fields)])
+
+
+_FIELDS: dict[type[Message], tuple[str, ...]] = {}
+_encoder = msgspec.json.Encoder(decimal_format="string")
 
 
 def _why(report: ExecutionReport, intent: OrderIntent | None) -> str:

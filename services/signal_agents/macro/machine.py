@@ -81,7 +81,9 @@ class MacroMachine:
             if bar.instrument not in tracks:
                 tracks[bar.instrument] = Track()
         seen = (min(batch.end_ts, now) // DAY, len(tracks))
-        if not bars and seen == self._seen:  # nothing can be missing that was not missing then: days and weeks end at 00:00
+        if (
+            not bars and seen == self._seen
+        ):  # nothing can be missing that was not missing then: days and weeks end at 00:00
             return []
         self._seen = seen
         for track in tracks.values():
