@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from libs.common.messages import (
+    AgentSignals,
     AlertRaised,
     Bar,
     DecisionsMade,
@@ -46,7 +47,9 @@ NAMES = frozenset(Message.__struct_fields__) - {"ts_event"} | {
     "exec_id",
     "entry_id",
     "signature",
-    "chain",
+    "source_id",
+    "previous",
+    "digest",
 }
 """Fields that say which event, order or entry it is, and nothing of what was decided."""
 CURVE_POINTS_MAX = 4_000
@@ -140,6 +143,7 @@ class Scribe:
         self._digest = hashlib.blake2b(digest_size=16)
         self._hear: dict[type[Message], Callable[[Any], None]] = {
             FeedBars: self._bars,
+            AgentSignals: self._signals,
             EquityChanged: self._equity,
             MacroRegimes: self._regimes_told,
             LevelsMapped: self._levels_told,
@@ -175,6 +179,11 @@ class Scribe:
             prices.add(bar)
         if self.equity is not None and message.end_ts // DAY > self.observed[-1].ts // DAY:
             self._observe(message.end_ts, self.equity)
+
+    def _signals(self, message: AgentSignals) -> None:
+        for signal in message.signals:
+            self.counts["opinions"] += 1
+            self.counts["ready opinions"] += signal.ready
 
     def _equity(self, message: EquityChanged) -> None:
         self.equity = message.equity

@@ -23,6 +23,10 @@ from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, Failure
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
+UNREADY = (
+    "nobody had an opinion that was ready: the history is too short for what the agents need to warm up (250 bars of the longest of"
+    " BULKHEAD_TREND_TIMEFRAMES, or what your agent asks for); give longer files, files of longer bars beside them, or shorter timeframes"
+)
 
 Files = Annotated[
     list[Path],
@@ -147,6 +151,8 @@ def _text(result: Any, html: Path | None, log: Path | None) -> RenderableType:
     for each in result.variants:
         ratio = "not known yet" if math.isnan(each.sharpe) else f"{each.sharpe:.2f}"
         body.append(f"{each.name}: {each.equity_final:,.2f} {quote}, {each.trades} trades, Sharpe ratio {ratio}")
+    if not result.counts.get("ready opinions"):
+        body.insert(0, UNREADY)
     if denied:
         body.append(f"the gate denied: {denied}")
     tail = [f"digest {result.digest}"]
