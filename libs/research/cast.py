@@ -28,6 +28,8 @@ CAST = ("agent-trend", "agent-macro", "agent-levels", "agent-llm", "portfolio", 
 EXECUTOR = "order-executor"
 GATE = "risk-gate"
 _KEY = Ed25519PrivateKey.from_private_bytes(hashlib.blake2b(b"a backtest signs for itself", digest_size=32).digest())
+GATE_PUBLIC_KEY = public_key_hex(_KEY)
+"""What every executor of a backtest is told to believe."""
 
 
 def cast(settings: Mapping[str, Any], venue: SpotVenue, plugins: tuple[Plugin, ...] = ()) -> list[Player]:
@@ -52,7 +54,7 @@ def world_of(service: str, venue: SpotVenue) -> World | None:
 
 def _player(service: str, settings: Any, venue: SpotVenue) -> Player:
     if service == EXECUTOR:
-        settings = msgspec.structs.replace(settings, gate_public_key=public_key_hex(_KEY))
+        settings = msgspec.structs.replace(settings, gate_public_key=GATE_PUBLIC_KEY)
     seal = _sealed if service == GATE else None
     machine_class = machine_of(service)
     version = code_version(machine_class.__module__)

@@ -16,7 +16,7 @@ from typing import Any
 
 import msgspec
 
-from libs.research.cast import CAST, EXECUTOR, GATE
+from libs.research.cast import CAST, EXECUTOR, GATE, GATE_PUBLIC_KEY
 from libs.runtime.config_file import CONFIG_VARIABLE
 from libs.runtime.registry import plugged_in
 from libs.runtime.settings import SettingsError
@@ -59,7 +59,9 @@ def machine_settings(environment: Mapping[str, str], instruments: Sequence[str])
         found, complaints = _loaded(specs)
     if complaints:
         raise SettingsError("\n".join(complaints))
-    found[EXECUTOR] = msgspec.structs.replace(found[EXECUTOR], reconcile_interval_ms=DAY_MS, check_interval_ms=DAY_MS)
+    found[EXECUTOR] = msgspec.structs.replace(
+        found[EXECUTOR], gate_public_key=GATE_PUBLIC_KEY, reconcile_interval_ms=DAY_MS, check_interval_ms=DAY_MS
+    )
     found[GATE] = msgspec.structs.replace(found[GATE], reconciled_age_ms_max=2 * DAY_MS)
     return found
 
