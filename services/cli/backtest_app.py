@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -20,6 +21,7 @@ from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
 from services.cli.answering import answering, show
 from services.cli.backtest_settings import given, machine_settings
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, Failure
+from services.cli.research_place import database_at_hand, project_database
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
@@ -64,6 +66,10 @@ def backtest(
     agent: Agents = [],  # noqa: B006
     html: Annotated[Path | None, typer.Option("--html", help="Write the report here.", show_default=False)] = None,
     log: Annotated[Path | None, typer.Option("--log", help="Write the log here.", show_default=False)] = None,
+    study: Annotated[
+        str,
+        typer.Option("--study", help="Count this run as a trial of this name, for ever; the record is told how many."),
+    ] = "",
     sensitivity: Annotated[
         bool, typer.Option("--sensitivity", help="Run it again with costs x 0, 2, 3 and orders a bar later.")
     ] = False,
@@ -90,13 +96,17 @@ def backtest(
             runs.check(histories, settings)
         except RefusedFile as refused:
             raise Failure(BAD_DATA, refused.wrong, refused.remedy or "correct the file, or leave it out") from refused
+        began = time.time_ns()
         with _shown(as_json, histories.begin, histories.end) as progress:
             result = runs.run(plan, histories, settings, plugins, log, progress)
+        if study:
+            with database_at_hand():
+                result = runs.counted(result, study, began, project_database())
         if sensitivity:
             result = runs.with_variants(plan, histories, settings, plugins, result)
         if html is not None:
             _write(html, lambda: runs.report(result, html))
-        show(runs.summary(result) if as_json else _text(result, html, log), as_json)
+        show(runs.summary(result) if as_json else _text(result, study, html, log), as_json)
 
 
 def _ns(at: datetime | None) -> int | None:
@@ -135,7 +145,7 @@ def _shown(as_json: bool, begin: int, end: int) -> Iterator[Callable[[int], None
         yield told
 
 
-def _text(result: Any, html: Path | None, log: Path | None) -> RenderableType:
+def _text(result: Any, study: str, html: Path | None, log: Path | None) -> RenderableType:
     from libs.trading.track_record import lines
 
     head = [
@@ -155,7 +165,8 @@ def _text(result: Any, html: Path | None, log: Path | None) -> RenderableType:
         body.insert(0, UNREADY)
     if denied:
         body.append(f"the gate denied: {denied}")
-    tail = [f"digest {result.digest}"]
+    tail = [] if study else ["this run is counted nowhere: --study NAME counts it, and every other try of that name"]
+    tail += [f"digest {result.digest}"]
     tail += [f"report: {html}"] if html is not None else []
     tail += [f"log: {log} (bulkhead replay --verify --from-file {log})"] if log is not None else []
     return Group(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import msgspec
+from sqlalchemy import URL
 
 from libs.common.codec import encode
 from libs.common.messages import Message
@@ -22,12 +24,14 @@ from libs.research.histories import Histories
 from libs.research.result import BacktestResult, Variant, result_of
 from libs.research.result import summary as summary
 from libs.research.scribe import Scribe
+from libs.research.trials import Trial, TrialCounter
 from libs.runtime.adapter import LogEntry
 from libs.runtime.code_version import code_version
 from libs.runtime.plugin import Plugin, PluginRefused, load_plugin
 from libs.runtime.registry import machine_of, plug_in
 from libs.trading.fill_model import REALISTIC_BARS, FillModel
-from libs.trading.track_record import Trials
+from libs.trading.performance import moments
+from libs.trading.track_record import Trials, book_record
 from services.cli.admission import EARS
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, CONFIG, USAGE, Failure
 from services.cli.log_dump import line_of
@@ -228,3 +232,37 @@ def _silent(now: int) -> None:
 
 
 _EVERY = STEP["4h"]
+
+
+def trial_of(result: BacktestResult, strategy: str, began: int) -> Trial:
+    """A run as the trial counter counts it; `began` is when (ns)."""
+    returns = result.daily.returns
+    return Trial(
+        strategy=strategy,
+        code_digest=result.code_version,
+        settings_digest=_digest([result.settings_digest, result.model, result.cash]),
+        data_digest=_digest([each.digest for each in result.series]),
+        started_at=began,
+        sharpe=moments(returns).sharpe,
+        observations=len(returns),
+        by_whom=getpass.getuser(),
+    )
+
+
+def counted(result: BacktestResult, study: str, began: int, url: URL) -> BacktestResult:
+    """The result with the number of trials of its study, itself included, in its record.
+
+    Raises:
+        SQLAlchemyError: the counter's database cannot be had.
+    """
+    counter = TrialCounter.open(url)
+    try:
+        counter.note(trial_of(result, study, began))
+        trials = counter.trials(study)
+    finally:
+        counter.close()
+    return msgspec.structs.replace(result, record=book_record(result.daily, result.trips, trials=trials))
+
+
+def _digest(of: object) -> str:
+    return hashlib.blake2b(msgspec.json.encode(of), digest_size=16).hexdigest()
