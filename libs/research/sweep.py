@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -79,8 +80,9 @@ def study_storage(url: URL) -> RDBStorage:
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     if url.get_backend_name() == "sqlite":
-        database = url.database or ""
-        place = url.set(database=f"{database.removesuffix('.db')}-sweeps.db" if database else "sweeps.db")
+        file = Path(url.database or "ledger.db")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        place = url.set(database=str(file.with_name(f"{file.stem}-{SCHEMA}.db")))
         return RDBStorage(str(place), engine_kwargs={"connect_args": {"timeout": LOCK_S}})
     engine = create_engine(url)
     with engine.begin() as connection:
