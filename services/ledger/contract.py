@@ -19,7 +19,17 @@ PRODUCES = (EquityChanged, JournalHeadDeclared, JournalPosted, PositionChanged, 
 
 PROJECTION = Reader(
     durable="ledger-sql",
-    filters=("agent.*.signals", "exec.report.*", "exec.submitting.*", "ledger.>", "portfolio.intent.*", "risk.>"),
+    filters=(
+        "agent.*.signals",
+        "agent.llm.judgement.*",
+        "agent.llm.model",
+        "exec.report.*",
+        "exec.submitting.*",
+        "ledger.>",
+        "portfolio.decisions",
+        "portfolio.intent.*",
+        "risk.>",
+    ),
 )
 
 CONTRACT = Contract(

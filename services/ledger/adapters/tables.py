@@ -133,6 +133,89 @@ VERDICTS = Table(
     Column("checks", JSON, nullable=False),
 )
 
+VERDICT_CHECKS = Table(
+    "verdict_checks",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    _key("code", index=True),
+    Column("passed", Boolean, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("bound", Text, nullable=False),
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    *_story(),
+    Column("end_ts", BigInteger, nullable=False),
+    _key("mode"),
+    _key("instrument"),
+    _key("action"),
+    Column("reason", Text, nullable=False),
+    Column("size_factor", Double, nullable=False),
+    Column("regime_share", Double, nullable=False),
+    Column("score", Double, nullable=False),
+    _key("driver"),
+    Column("fallback", Text, nullable=False),
+    _key("intent_id", index=True),
+)
+
+BALLOTS = Table(
+    "ballots",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    _key("agent_id", index=True),
+    _key("kind"),
+    _key("stance"),
+    Column("p", Double, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("freshness", Double, nullable=False),
+    Column("size_without", Double, nullable=False),
+)
+
+JUDGEMENTS = Table(
+    "judgements",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("proposal_id", index=True),
+    _key("instrument"),
+    _key("outcome"),
+    Column("failure", Text, nullable=False),
+    _key("expects"),
+    Column("p", Double, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("flags", JSON, nullable=False),
+    _key("case_id"),
+    _key("key", index=True),
+    _key("model"),
+)
+
+MODEL_CALLS = Table(
+    "model_calls",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("request_id"),
+    _key("key", index=True),
+    _key("outcome"),
+    Column("failure", Text, nullable=False),
+    _key("model"),
+    _key("finish"),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    _money("cost_usd"),
+    Column("latency_ms", BigInteger, nullable=False),
+    Column("http_status", Integer, nullable=False),
+    Column("retry_after_s", Double, nullable=False),
+)
+
 ORDERS = Table(
     "orders",
     METADATA,
@@ -185,6 +268,9 @@ JOURNAL_ENTRIES = Table(
     _key("source_id"),
     Column("instrument", String(KEY_CHARS_MAX), nullable=False),
     Column("memo", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("previous", String(KEY_CHARS_MAX), nullable=False, server_default=""),
+    Column("digest", String(KEY_CHARS_MAX), nullable=False, server_default=""),
 )
 
 POSTINGS = Table(
@@ -224,6 +310,20 @@ EQUITY = Table(
     _money("drawdown"),
 )
 
+EQUITY_DAILY = Table(
+    "equity_daily",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("day", index=True),
+    Column("day_end", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    _key("digest"),
+    _key("quote"),
+    Column("equity_ts", BigInteger, nullable=False),
+    _money("equity", nullable=True),
+)
+
 PROJECTION_POSITION = Table(
     "projection_position",
     METADATA,
@@ -239,3 +339,7 @@ PROJECTION_SKIPPED = Table(
     _key("subject"),
     Column("reason", Text, nullable=False),
 )
+
+CHANGING = (ORDERS, POSITIONS, PROJECTION_POSITION)
+"""How things stand. Every other table holds facts: its rows are inserted once, and the database refuses to change or delete them."""
+FACTS = tuple(table for table in METADATA.sorted_tables if table not in CHANGING)
