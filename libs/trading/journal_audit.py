@@ -1,8 +1,8 @@
 """Whether a journal is what was booked: its chain, its sums, the heads somebody knows, and one copy against another. Pure.
 
 A finding names the place. One fault is told once: after an entry whose content does not give its digest, the audit goes on from the digest it
-carries. Entries from before the chain (number 0) are proven by the first chained entry, if it leads back to them; where another code booked them,
-it may not, and then they are only checked for their sums.
+carries. Entries from before the chain (number 0) are proven by the first chained entry, which leads back to them: the ledger that began the chain
+had booked them again from the log. Where it does not, they were edited, or another code had booked them otherwise, and only the log can tell.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from libs.trading.journal import Booked, ChainHead, Line
 from libs.trading.positions import EXACT
 
-Fault = Literal["EDITED", "DROPPED", "ADDED", "REORDERED", "TRUNCATED", "UNBALANCED", "HEAD_DIFFERS"]
+Fault = Literal["EDITED", "DROPPED", "ADDED", "REORDERED", "TRUNCATED", "UNBALANCED", "UNPROVEN", "HEAD_DIFFERS"]
 COLUMNS = ("seq", "number", "previous", "digest", "kind", "source_id", "instrument", "ts_event", "memo")
 SHOWN_CHARS_MAX = 80
 
@@ -30,7 +30,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class Audit(msgspec.Struct, frozen=True, kw_only=True):
-    """What an audit of one journal found. `unproven` entries stand before the chain, and it does not lead back to them."""
+    """What an audit of one journal found. `unproven` entries have no chain behind them that could prove them yet."""
 
     findings: list[Finding]
     entries: int
@@ -56,8 +56,12 @@ def audit(entries: Sequence[Booked], heads: Iterable[tuple[str, ChainHead]] = ()
     if old:
         head = ChainHead(digests[unchained], unchained)
         first = entries[unchained] if unchained < len(entries) else None
-        if first is None or (first.number == unchained + 1 and first.previous != head.digest):
-            unproven, head = unchained, ChainHead(first.previous if first else head.digest, unchained)
+        if first is None:
+            unproven = unchained
+        elif first.number == unchained + 1 and first.previous != head.digest:
+            text = f"the {unchained} entries before the chain are not those it begins with: edited, or booked by other code"
+            findings.append(Finding("UNPROVEN", place_of(first), text))
+            head = ChainHead(first.previous, unchained)
     chained = entries[unchained:]
     findings += _chain(chained, head, digests)
     last = max(digests) if chained else unchained
@@ -142,6 +146,8 @@ def _against_head(origin: str, known: ChainHead, digests: dict[int, str], last: 
 def _flaws(entry: Booked) -> list[Finding]:
     """What is wrong with an entry for whoever knows no other."""
     findings = []
+    if entry.number == 0 and (entry.previous or entry.digest):
+        findings.append(Finding("EDITED", place_of(entry), "it has a digest, but no number"))
     if [line.place for line in entry.lines] != list(range(len(entry.lines))):
         findings.append(Finding("EDITED", place_of(entry), "its postings are not numbered from 0 on"))
     sums: dict[str, Decimal] = {}

@@ -22,7 +22,7 @@ from rich.text import Text
 from libs.runtime import logs
 from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
-from services.cli import agents_app, command, doctor, market_app, proof, risk_app, strategy_app, trace
+from services.cli import agents_app, command, doctor, ledger_app, market_app, proof, risk_app, strategy_app, trace
 from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import every_complaint, examine_stack
@@ -58,6 +58,7 @@ log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_arg
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
+app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)

@@ -94,7 +94,7 @@ class Record:
             query = select(*columns).order_by(*_by_bytes(table, self._connection))
             for row in self._connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query):
                 values = [_canonical(value) for value in row]
-                yield table.name, _encode([values[each] for each in keys]), _encode(values)
+                yield str(table.name), _encode([values[each] for each in keys]), _encode(values)
 
 
 def _reader(url: URL) -> Engine:
