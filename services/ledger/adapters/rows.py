@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 import msgspec
@@ -92,7 +93,12 @@ def rows_of(seq: int, message: Message) -> Iterator[TableRow]:
 
 def _columns(table: Table, message: Message) -> Row:
     """The fields of `message` that `table` has a column for."""
-    return {name: getattr(message, name) for name in message.__struct_fields__ if name in table.c}
+    return {name: getattr(message, name) for name in _shared(table, type(message))}
+
+
+@cache
+def _shared(table: Table, kind: type[Message]) -> tuple[str, ...]:
+    return tuple(name for name in kind.__struct_fields__ if name in table.c)
 
 
 def _signals(seq: int, message: AgentSignals) -> Iterator[TableRow]:

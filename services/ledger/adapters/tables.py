@@ -33,6 +33,16 @@ EXPONENT_MAX = 100
 KEY_CHARS_MAX = 200
 
 
+def checked_money(value: Decimal) -> None:
+    """Refuse what would become millions of digits.
+
+    Raises:
+        ValueError
+    """
+    if not value.is_finite() or abs(value.adjusted()) > EXPONENT_MAX:
+        raise ValueError("a money figure is out of range")
+
+
 class Money(TypeDecorator[Decimal]):
     """An exact decimal number, with the digits it had in the log."""
 
@@ -47,8 +57,7 @@ class Money(TypeDecorator[Decimal]):
         """Refuses what would become millions of digits (1E+999999 is short in JSON)."""
         if value is None:
             return None
-        if not value.is_finite() or abs(value.adjusted()) > EXPONENT_MAX:
-            raise ValueError("a money figure is out of range")
+        checked_money(value)
         return value if dialect.name == "postgresql" else format(value, "f")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
