@@ -27,6 +27,7 @@ from services.cli import (
     backtest_app,
     command,
     doctor,
+    ledger_app,
     market_app,
     proof,
     risk_app,
@@ -69,6 +70,7 @@ log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_arg
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
+app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)

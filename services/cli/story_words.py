@@ -25,6 +25,7 @@ from libs.common.messages import (
     GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
+    JournalHeadDeclared,
     JournalPosted,
     MacroOverrideChanged,
     MacroOverrideCommanded,
@@ -227,7 +228,15 @@ def _(message: Answer, instruments: tuple[str, ...]) -> tuple[str, Details]:
 @said.register
 def _(message: JournalPosted, instruments: tuple[str, ...]) -> tuple[str, Details]:
     lines = [f"{each.account:<22} {each.amount:+f} {each.asset}" for each in message.postings]
-    return f"{message.kind} {message.memo}", lines
+    place = f"entry {message.number} of the journal" if message.number else "from before the journal's chain"
+    return f"{message.kind} {message.memo}", [*lines, place]
+
+
+@said.register
+def _(message: JournalHeadDeclared, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"the books of {message.day} end with entry {message.number}, equity {_money(message.equity)}", [
+        message.digest
+    ]
 
 
 @said.register

@@ -28,6 +28,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import ExecutionReport, Reconciled
 from libs.common.money import ZERO, plain
+from libs.trading.journal import ChainHead
 from libs.trading.positions import EXACT, Position, exactly
 
 CONTENT_CHARS = 16
@@ -61,7 +62,7 @@ class Books(msgspec.Struct):
     `bases` are the instruments that can value an asset, by base currency; `quote` is the currency of all PnL. `marks` are mid
     prices by instrument, or the first fill's price until one is seen. `exec_ids` maps instrument and exec_id to the fill's content. `uncounted` is
     capital, by asset, that has moved and has had no price since: the high-water mark has yet to follow it. `projection` is how the breaker before
-    the database stands.
+    the database stands. `head` is where the journal's chain ends; `day_end` is when the current UTC day ends (ns).
     """
 
     is_open: bool = False
@@ -77,6 +78,8 @@ class Books(msgspec.Struct):
     unvalued: list[str] = []
     uncounted: dict[str, Decimal] = {}
     projection: Literal["CLOSED", "OPEN", "HALF_OPEN"] = "CLOSED"
+    head: ChainHead = ChainHead()
+    day_end: int = 0
 
     def move(self, changes: Mapping[str, Decimal]) -> None:
         """Add `changes` to what we own."""

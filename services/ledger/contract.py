@@ -6,6 +6,7 @@ from libs.common.messages import (
     ExecutionReport,
     FeedMarks,
     FeedStatus,
+    JournalHeadDeclared,
     JournalPosted,
     PositionChanged,
     ProjectionBreakerChanged,
@@ -14,11 +15,21 @@ from libs.common.messages import (
 from libs.runtime.contract import Contract, Reader, Zone
 
 CONSUMES = (CapitalMoved, ExecutionReport, FeedMarks, FeedStatus, Reconciled)
-PRODUCES = (EquityChanged, JournalPosted, PositionChanged, ProjectionBreakerChanged)
+PRODUCES = (EquityChanged, JournalHeadDeclared, JournalPosted, PositionChanged, ProjectionBreakerChanged)
 
 PROJECTION = Reader(
     durable="ledger-sql",
-    filters=("agent.*.signals", "exec.report.*", "exec.submitting.*", "ledger.>", "portfolio.intent.*", "risk.>"),
+    filters=(
+        "agent.*.signals",
+        "agent.llm.judgement.*",
+        "agent.llm.model",
+        "exec.report.*",
+        "exec.submitting.*",
+        "ledger.>",
+        "portfolio.decisions",
+        "portfolio.intent.*",
+        "risk.>",
+    ),
 )
 
 CONTRACT = Contract(

@@ -9,12 +9,18 @@
     FeedStatus     which currency the book is valued in, and which instruments value an asset
     FeedMarks      → EquityChanged, at most every `equity_interval_ns` of log time, and only when something changed
 
+    whatever comes first in a new UTC day (a timer, where nothing else does)   → JournalHeadDeclared: where the chain ended, and what the
+                   equity was, before that event is looked at
+
+Every entry is chained to the one before it (libs/trading/journal.py).
+
 A fill's entries belong to the story of the fill's report, so that one correlation id leads from the bar to the posting.
 """
 
 from __future__ import annotations
 
 from decimal import Decimal, localcontext
+from typing import Any
 
 import msgspec
 
@@ -26,17 +32,18 @@ from libs.common.messages import (
     ExecutionReport,
     FeedMarks,
     FeedStatus,
-    JournalPosted,
     Message,
     PositionChanged,
     ProjectionBreakerChanged,
     Reconciled,
 )
 from libs.common.money import ZERO
-from libs.runtime.machine import Effect, Publish, Reject
+from libs.runtime.machine import Effect, Publish, Reject, SetTimer
+from libs.trading.journal import ChainHead, next_entry
 from libs.trading.positions import EXACT, FLAT, Position, avg_entry_px, exactly, fill, is_bookable
 from services.ledger.books import Books, content_of, differences_to_tell, totals_of
 from services.ledger.chart_of_accounts import assets_of, capital_postings, fill_postings, moves, opening_postings
+from services.ledger.day import DAY_TIMER, declaration, next_day_end
 from services.ledger.valuation import count_capital, mark_px, unvalued_assets, value
 
 NAMED_MAX = 20
@@ -61,6 +68,9 @@ class LedgerMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event of the log at `now` (ns)."""
+        return [*self._end_day(now), *self._react(event, now)]
+
+    def _react(self, event: Message, now: int) -> list[Effect]:
         match event:
             case ExecutionReport(exec_type="TRADE"):
                 return self._fill(event, now)
@@ -76,6 +86,21 @@ class LedgerMachine:
                 return self._compare(event) if self.state.is_open else self._open(event, now)
         return []
 
+    def _end_day(self, now: int) -> list[Effect]:
+        """The books of the day that is over by `now`, once; the timer wakes us where nothing else will."""
+        state = self.state
+        if now < state.day_end:
+            return []
+        told: list[Effect] = [Publish(declaration(state, now))] if state.day_end and state.is_open else []
+        state.day_end = next_day_end(now)
+        return [*told, SetTimer(DAY_TIMER, state.day_end)]
+
+    def _enter(self, now: int, **content: Any) -> Publish:
+        """A journal entry, appended to the chain."""
+        entry = next_entry(self.state.head, ts_event=now, **content)
+        self.state.head = ChainHead(entry.digest, entry.number)
+        return Publish(entry)
+
     # --- opening and comparing ------------------------------------------------------------------------------------
 
     def _open(self, reconciled: Reconciled, now: int) -> list[Effect]:
@@ -87,7 +112,8 @@ class LedgerMachine:
         self.state.is_open = True
         self.state.move(moves(postings))
         self.state.comparison.moved = {}
-        entry = JournalPosted(
+        entry = self._enter(
+            now,
             entry_id=derive_id("entry", "OPENING"),
             kind="OPENING",
             source_id=reconciled.id,
@@ -95,7 +121,7 @@ class LedgerMachine:
             postings=postings,
             memo="balances at the venue when the books were opened",
         )
-        return [Publish(entry), *self._equity(now, at_once=True)]
+        return [entry, *self._equity(now, at_once=True)]
 
     def _compare(self, reconciled: Reconciled) -> list[Effect]:
         if not _are_bookable(reconciled):
@@ -125,9 +151,9 @@ class LedgerMachine:
         if not self.state.is_open:
             detail = f"fill {report.exec_id} of {report.instrument}: the opening balances may contain it already"
             return [Reject("BEFORE_OPENING", detail)]
-        return [*self._post(report), *self._equity(now, at_once=True)]
+        return [*self._post(report, now), *self._equity(now, at_once=True)]
 
-    def _post(self, report: ExecutionReport) -> list[Effect]:
+    def _post(self, report: ExecutionReport, now: int) -> list[Effect]:
         side, qty, px, commission = report.side, report.last_qty, report.last_px, report.commission
         assert qty is not None
         assert px is not None
@@ -137,7 +163,8 @@ class LedgerMachine:
         self.state.move(moves(postings))
         self.state.marks.setdefault(instrument, exactly(px))
         alerts = self._move_position(report, qty, px, commission)
-        entry = JournalPosted(
+        entry = self._enter(
+            now,
             entry_id=derive_id("entry", "FILL", instrument, report.exec_id),
             kind="FILL",
             source_id=report.exec_id,
@@ -146,7 +173,7 @@ class LedgerMachine:
             memo=f"{side} {exactly(qty):f} {instrument} at {exactly(px):f}, {report.role} order {report.cl_ord_id}",
         )
         position = self.state.positions[instrument]
-        return [Publish(entry), Publish(_position_changed(report, position)), *alerts]
+        return [entry, Publish(_position_changed(report, position)), *alerts]
 
     def _move_position(self, report: ExecutionReport, qty: Decimal, px: Decimal, commission: Decimal) -> list[Effect]:
         base, quote = _assets(report.instrument)
@@ -177,7 +204,8 @@ class LedgerMachine:
         postings = capital_postings(moved.asset, moved.amount)
         self.state.move(moves(postings))
         self.state.move_capital(moved.asset, moved.amount)
-        entry = JournalPosted(
+        entry = self._enter(
+            now,
             entry_id=derive_id("entry", "ADJUSTMENT", moved.id),
             kind="ADJUSTMENT",
             source_id=moved.id,
@@ -186,7 +214,7 @@ class LedgerMachine:
             memo=_capital_memo(moved),
         )
         equity = self._equity(now, at_once=True) or self._name_unvalued()
-        return [Publish(entry), *self._name_uncovered(moved), *equity]
+        return [entry, *self._name_uncovered(moved), *equity]
 
     def _name_uncovered(self, moved: CapitalMoved) -> list[Effect]:
         """Positions that say more than is owned, now that some of it has been taken out."""

@@ -3,6 +3,7 @@
 from libs.common.messages import (
     AlertRaised,
     ExecutionReport,
+    JournalHeadDeclared,
     MessageSent,
     OrderDenied,
     PersonNotified,
@@ -10,7 +11,7 @@ from libs.common.messages import (
 )
 from libs.runtime.contract import Contract, Zone
 
-CONSUMES = (AlertRaised, ExecutionReport, OrderDenied, TradingStateChanged)
+CONSUMES = (AlertRaised, ExecutionReport, JournalHeadDeclared, OrderDenied, TradingStateChanged)
 PRODUCES = (MessageSent, PersonNotified)
 
 CONTRACT = Contract(service="notifier", writer="notify", zone=Zone.EDGE, consumes=CONSUMES, produces=PRODUCES)

@@ -28,6 +28,7 @@ from libs.common.messages import (
     AlertRaised,
     Answer,
     ExecutionReport,
+    JournalHeadDeclared,
     Message,
     MessageSent,
     OrderDenied,
@@ -44,7 +45,7 @@ from services.notifier.channel import BREAKER_TIMER, Channel
 from services.notifier.letters import Letter, Waiting
 from services.notifier.manner import Manner
 from services.notifier.requests import Level, SendMessage
-from services.notifier.wording import STATE_LEVELS, alert_text, denial_text, fill_text, state_text
+from services.notifier.wording import STATE_LEVELS, alert_text, denial_text, fill_text, head_text, state_text
 
 WRITER = "notify"
 WINDOW_TIMER = "window."
@@ -104,6 +105,8 @@ class NotifierMachine:
             case TradingStateChanged():
                 key = derive_id("state", event.state)
                 return self._tell(key, STATE_LEVELS[event.state], state_text(event), event, now)
+            case JournalHeadDeclared():
+                return self._tell(derive_id("head", event.day), "note", head_text(event), event, now)
             case TimerFired():
                 return self._on_timer(event, channel, now)
             case Answer():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from libs.common.messages import AlertRaised, ExecutionReport, OrderDenied, TradingStateChanged
+from libs.common.messages import AlertRaised, ExecutionReport, JournalHeadDeclared, OrderDenied, TradingStateChanged
 from services.notifier.requests import Level
 
 TEXT_CHARS_MAX = 1_000
@@ -35,6 +35,12 @@ def state_text(change: TradingStateChanged) -> str:
     """A move of the trading state, by whom and why."""
     reason = f": {change.reason}" if change.reason else ""
     return one_line(f"trading is {change.state} (was {change.previous}) by {change.author}{reason}")
+
+
+def head_text(head: JournalHeadDeclared) -> str:
+    """Where the journal ended that day: what `bulkhead ledger verify --head` wants to be told later, from outside the log."""
+    worth = "not known" if head.equity is None else f"{head.equity:,.2f} {head.quote}"
+    return one_line(f"the books of {head.day} end at {head.digest}:{head.number}, equity {worth}; keep this line")
 
 
 def one_line(text: str) -> str:

@@ -542,3 +542,16 @@ async def test_a_text_that_cannot_be_told_is_refused_with_the_reason(
     refused = await bulkhead(tmp_path, "agents", "tell", *words)
     assert refused.exit_code == 2
     assert wish in " ".join(refused.stderr.split())
+
+
+# --- the books ----------------------------------------------------------------------------------------------------
+
+
+async def test_the_journal_of_a_running_stack_is_proven(stack: NatsStack) -> None:
+    """From the live log alone: as many entries as it has, and a head that is not theirs is a finding."""
+    count = len([1 for entry in recorded_log(SEED) if entry.subject == "ledger.entry"])
+    found = await answer_of(stack.home, "ledger", "verify", "--without-database")
+    assert (found["ok"], found["log"]["entries"], found["tables"]) == (True, count, None)
+    longer = f"{'0' * 64}:{count + 1}"
+    found = await answer_of(stack.home, "ledger", "verify", "--without-database", "--head", longer, code=FINDING)
+    assert [each["fault"] for each in found["findings"]] == ["TRUNCATED"]

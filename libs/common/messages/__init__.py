@@ -61,6 +61,7 @@ from libs.common.messages.feed import (
 )
 from libs.common.messages.ledger import (
     EquityChanged,
+    JournalHeadDeclared,
     JournalPosted,
     PositionChanged,
     Posting,
@@ -152,6 +153,7 @@ __all__ = [
     "InstrumentQuarantined",
     "InstrumentReleased",
     "InstrumentSpec",
+    "JournalHeadDeclared",
     "JournalPosted",
     "LevelMap",
     "LevelsMapped",

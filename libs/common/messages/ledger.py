@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from libs.common.messages.base import Instant, Message
+from libs.common.messages.base import Count, Instant, Message
 
 
 class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -18,8 +18,12 @@ class Posting(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     amount: Decimal
 
 
-class JournalPosted(Message, frozen=True, kw_only=True, tag="journal_posted.v1"):
-    """A journal entry: its postings sum to zero in every asset. `source_id` is the exec_id or balance it books."""
+class JournalPosted(Message, frozen=True, kw_only=True, tag="journal_posted.v2"):
+    """A journal entry: its postings sum to zero in every asset. `source_id` is the exec_id or balance it books.
+
+    It is number `number` of the chain, from 1 on; `digest` (SHA-256, hex) is that of its content and of `previous`, the digest of the entry
+    before it (libs/trading/journal.py). 0 and "": it was booked before there was a chain.
+    """
 
     said_by: ClassVar[str] = "ledger"
     suffix: ClassVar[str] = "entry"
@@ -30,6 +34,28 @@ class JournalPosted(Message, frozen=True, kw_only=True, tag="journal_posted.v1")
     instrument: str
     postings: tuple[Posting, ...]
     memo: str
+    number: Count
+    previous: str
+    digest: str
+
+
+class JournalHeadDeclared(Message, frozen=True, kw_only=True, tag="journal_head.v1"):
+    """Where the journal's chain ended when a UTC day ended: whoever keeps `digest` and `number` can prove what stood before.
+
+    `day` (2026-11-25) ended at `day_end` (ns). `equity` is what was owned at the marks of that moment, in `quote` (None: not known); it was last
+    said at `equity_ts`.
+    """
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "head"
+
+    day: str
+    day_end: Instant
+    number: Count
+    digest: str
+    quote: str
+    equity_ts: Instant
+    equity: Decimal | None
 
 
 class PositionChanged(Message, frozen=True, kw_only=True, tag="position_changed.v1"):

@@ -12,6 +12,7 @@ import msgspec
 
 from libs.common.messages.base import Message
 from libs.common.messages.feed import FeedMarks, FeedStatus, InstrumentSpec, Mark
+from libs.common.messages.ledger import JournalPosted, Posting
 
 
 class Retired(Message, frozen=True, kw_only=True):
@@ -85,8 +86,29 @@ class FeedStatusV1(Retired, frozen=True, kw_only=True, tag="feed_status.v1"):
         )
 
 
+class JournalPostedV1(Retired, frozen=True, kw_only=True, tag="journal_posted.v1"):
+    """An entry from before the journal was a chain."""
+
+    said_by: ClassVar[str] = "ledger"
+    suffix: ClassVar[str] = "entry"
+
+    entry_id: str
+    kind: Literal["OPENING", "FILL", "ADJUSTMENT"]
+    source_id: str
+    instrument: str
+    postings: tuple[Posting, ...]
+    memo: str
+
+    def upgraded(self) -> JournalPosted:
+        """No place in a chain, and no digest: nobody gave it one."""
+        own = {
+            name: getattr(self, name) for name in ("entry_id", "kind", "source_id", "instrument", "postings", "memo")
+        }
+        return JournalPosted(**_metadata(self), **own, number=0, previous="", digest="")
+
+
 def _metadata(message: Message) -> dict[str, object]:
     return {name: getattr(message, name) for name in Message.__struct_fields__}
 
 
-RETIRED: tuple[type[Retired], ...] = (FeedMarksV1, FeedStatusV1)
+RETIRED: tuple[type[Retired], ...] = (FeedMarksV1, FeedStatusV1, JournalPostedV1)

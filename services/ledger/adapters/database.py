@@ -14,6 +14,7 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
@@ -56,6 +57,13 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
     """Take the schema back to `revision`; "base" drops every table (the log can fill them again)."""
     with engine.begin() as connection:
         command.downgrade(_config(connection), revision)
+
+
+def newest_revision() -> str:
+    """The revision of the tables that this code knows."""
+    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
+    assert revision is not None
+    return revision
 
 
 def _config(connection: Connection) -> Config:

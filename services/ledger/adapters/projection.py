@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, OperationalErr
 
 from libs.common.codec import BadEvent, decode_from
 from libs.runtime.adapter import LogEntry
+from services.ledger.adapters.bulk import Bulk
 from services.ledger.adapters.database import migrate, open_engine
 from services.ledger.adapters.rows import TableRow, rows_of
 from services.ledger.adapters.tables import KEY_CHARS_MAX, METADATA, PROJECTION_POSITION, PROJECTION_SKIPPED
@@ -57,6 +58,7 @@ class Projection:
 
     def __init__(self, engine: Engine):
         self._engine = engine
+        self._bulk = Bulk(engine.dialect.name)
         self._insert = postgresql.insert if engine.dialect.name == "postgresql" else sqlite.insert
         with engine.begin() as connection:
             self._place = self._read_place(connection)
@@ -139,19 +141,9 @@ class Projection:
                 once.setdefault(row.table, []).append(row.values)
         for table in METADATA.sorted_tables:
             if table in once:
-                connection.execute(self._insert(table).on_conflict_do_nothing(), once[table])
+                self._bulk.add(connection, table, once[table])
             if table in newer:
-                values = list(newer[table].values())
-                connection.execute(self._replace_older(table, list(values[0])), values)
-
-    def _replace_older(self, table: Table, columns: list[str]) -> Any:
-        statement = self._insert(table)
-        keys = [column.name for column in table.primary_key]
-        return statement.on_conflict_do_update(
-            index_elements=keys,
-            set_={name: statement.excluded[name] for name in columns if name not in keys},
-            where=table.c.updated_seq < statement.excluded.updated_seq,
-        )
+                self._bulk.replace_older(connection, table, list(newer[table].values()))
 
     def _read_place(self, connection: Connection) -> Place:
         table = PROJECTION_POSITION

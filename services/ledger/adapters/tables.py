@@ -33,6 +33,16 @@ EXPONENT_MAX = 100
 KEY_CHARS_MAX = 200
 
 
+def checked_money(value: Decimal) -> None:
+    """Refuse what would become millions of digits.
+
+    Raises:
+        ValueError
+    """
+    if not value.is_finite() or abs(value.adjusted()) > EXPONENT_MAX:
+        raise ValueError("a money figure is out of range")
+
+
 class Money(TypeDecorator[Decimal]):
     """An exact decimal number, with the digits it had in the log."""
 
@@ -47,8 +57,7 @@ class Money(TypeDecorator[Decimal]):
         """Refuses what would become millions of digits (1E+999999 is short in JSON)."""
         if value is None:
             return None
-        if not value.is_finite() or abs(value.adjusted()) > EXPONENT_MAX:
-            raise ValueError("a money figure is out of range")
+        checked_money(value)
         return value if dialect.name == "postgresql" else format(value, "f")
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:
@@ -133,6 +142,89 @@ VERDICTS = Table(
     Column("checks", JSON, nullable=False),
 )
 
+VERDICT_CHECKS = Table(
+    "verdict_checks",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    _key("code", index=True),
+    Column("passed", Boolean, nullable=False),
+    Column("value", Text, nullable=False),
+    Column("bound", Text, nullable=False),
+)
+
+DECISIONS = Table(
+    "decisions",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    *_story(),
+    Column("end_ts", BigInteger, nullable=False),
+    _key("mode"),
+    _key("instrument"),
+    _key("action"),
+    Column("reason", Text, nullable=False),
+    Column("size_factor", Double, nullable=False),
+    Column("regime_share", Double, nullable=False),
+    Column("score", Double, nullable=False),
+    _key("driver"),
+    Column("fallback", Text, nullable=False),
+    _key("intent_id", index=True),
+)
+
+BALLOTS = Table(
+    "ballots",
+    METADATA,
+    _seq(primary_key=True),
+    Column("line", Integer, primary_key=True, autoincrement=False),
+    Column("place", Integer, primary_key=True, autoincrement=False),
+    _key("agent_id", index=True),
+    _key("kind"),
+    _key("stance"),
+    Column("p", Double, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("freshness", Double, nullable=False),
+    Column("size_without", Double, nullable=False),
+)
+
+JUDGEMENTS = Table(
+    "judgements",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("proposal_id", index=True),
+    _key("instrument"),
+    _key("outcome"),
+    Column("failure", Text, nullable=False),
+    _key("expects"),
+    Column("p", Double, nullable=False),
+    Column("evidence", JSON, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("flags", JSON, nullable=False),
+    _key("case_id"),
+    _key("key", index=True),
+    _key("model"),
+)
+
+MODEL_CALLS = Table(
+    "model_calls",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("request_id"),
+    _key("key", index=True),
+    _key("outcome"),
+    Column("failure", Text, nullable=False),
+    _key("model"),
+    _key("finish"),
+    Column("tokens_in", BigInteger, nullable=False),
+    Column("tokens_out", BigInteger, nullable=False),
+    _money("cost_usd"),
+    Column("latency_ms", BigInteger, nullable=False),
+    Column("http_status", Integer, nullable=False),
+    Column("retry_after_s", Double, nullable=False),
+)
+
 ORDERS = Table(
     "orders",
     METADATA,
@@ -185,6 +277,9 @@ JOURNAL_ENTRIES = Table(
     _key("source_id"),
     Column("instrument", String(KEY_CHARS_MAX), nullable=False),
     Column("memo", Text, nullable=False),
+    Column("number", BigInteger, nullable=False, server_default="0"),
+    Column("previous", String(KEY_CHARS_MAX), nullable=False, server_default=""),
+    Column("digest", String(KEY_CHARS_MAX), nullable=False, server_default=""),
 )
 
 POSTINGS = Table(
@@ -224,6 +319,20 @@ EQUITY = Table(
     _money("drawdown"),
 )
 
+EQUITY_DAILY = Table(
+    "equity_daily",
+    METADATA,
+    _seq(primary_key=True),
+    *_story(),
+    _key("day", index=True),
+    Column("day_end", BigInteger, nullable=False),
+    Column("number", BigInteger, nullable=False),
+    _key("digest"),
+    _key("quote"),
+    Column("equity_ts", BigInteger, nullable=False),
+    _money("equity", nullable=True),
+)
+
 PROJECTION_POSITION = Table(
     "projection_position",
     METADATA,
@@ -239,3 +348,7 @@ PROJECTION_SKIPPED = Table(
     _key("subject"),
     Column("reason", Text, nullable=False),
 )
+
+CHANGING = (ORDERS, POSITIONS, PROJECTION_POSITION)
+"""How things stand. Every other table holds facts: its rows are inserted once, and the database refuses to change or delete them."""
+FACTS = tuple(table for table in METADATA.sorted_tables if table not in CHANGING)

@@ -12,9 +12,14 @@ import msgspec
 from libs.common.codec import encode
 from libs.common.messages import (
     AgentSignals,
+    Ballot,
     Check,
+    Decision,
+    DecisionsMade,
+    EntryJudged,
     EquityChanged,
     Message,
+    ModelAnswered,
     OrderApproved,
     OrderDenied,
     OrderIntent,
@@ -24,7 +29,8 @@ from libs.common.messages import (
 )
 from libs.common.subjects import subject_of
 from libs.runtime.adapter import AdapterContext, LogEntry
-from tests.unit.ledger.conversation import START, Conversation, trade
+from tests.unit.common.sampling import sample_of
+from tests.unit.ledger.conversation import START, Conversation, marks, trade
 
 D = Decimal
 
@@ -39,16 +45,17 @@ class LogWriter:
         for message in self._ledger.said:
             self._append(message)
 
-    def add(self, message: Message) -> None:
+    def add(self, message: Message, *, after_s: float = 0.1) -> None:
         """Append `message`, and what the ledger says to it."""
         self._append(message)
-        for said in self._ledger.tell(message):
+        for said in self._ledger.tell(message, after_s=after_s):
             self._append(said)
 
     def _append(self, message: Message) -> None:
         self.seq += 3  # what the projection does not read lies between
         producer = message.producer or message.said_by.replace("*", "trend")
-        changes: dict[str, Any] = {"producer": producer, "ts_init": START + self.seq, "ts_event": START + self.seq}
+        changes: dict[str, Any] = {"producer": producer, "ts_init": START + self.seq}
+        changes["ts_event"] = message.ts_event or START + self.seq
         changes["id"] = message.id or f"{self.seq:032x}"
         changes["correlation_id"] = message.correlation_id or f"{self.seq:032x}"
         message = msgspec.structs.replace(message, **changes)
@@ -61,6 +68,8 @@ def a_log(cycles: int) -> list[LogEntry]:
     writer.add(TradingStateChanged(state="ACTIVE", previous="HALTED", reason="genesis", author="ops"))
     for number in range(cycles):
         _cycle(writer, number)
+        if number == cycles // 2:
+            writer.add(marks(BTC_USDT=60000.0), after_s=86_400)
     return writer.entries
 
 
@@ -81,6 +90,8 @@ def _cycle(writer: LogWriter, number: int) -> None:
     writer.add(
         AgentSignals(agent_id="trend", end_ts=START, signals=(signal, msgspec.structs.replace(signal, ready=False)))
     )
+    for said in _votes(intent_id):
+        writer.add(said)
     wish: dict[str, Any] = {"instrument": "BTC-USDT", "side": side, "intent_id": intent_id, "order_qty": D("0.01")}
     terms: dict[str, Any] = {"ord_type": "MARKET", "time_in_force": "IOC", "limit_px": None, "reduce_only": False}
     exits: dict[str, Any] = {"ref_px": px, "stop_px": px * D("0.98"), "target_px": None}
@@ -100,6 +111,30 @@ def _cycle(writer: LogWriter, number: int) -> None:
     for part, (qty, cum, status) in enumerate((("0.004", "0.004", "PARTIALLY_FILLED"), ("0.006", "0.010", "FILLED"))):
         fill = trade(f"{number}-{part}", side, qty, str(px), "0.00000400", "BTC", ord_status=status, **order)
         writer.add(msgspec.structs.replace(fill, cum_qty=D(cum), leaves_qty=D("0.01") - D(cum)))
+
+
+def _votes(intent_id: str) -> tuple[Message, ...]:
+    """What a model was asked and said, and what was decided."""
+    ballot = Ballot(agent_id="trend", kind="RULE", stance="LONG", p=0.6, weight=1.0, freshness=1.0, size_without=-0.0)
+    decision = Decision(
+        instrument="BTC-USDT",
+        action="ENTER",
+        reason="",
+        size_factor=1 / 3,
+        regime_share=1.0,
+        score=0.5,
+        ballots=(ballot, msgspec.structs.replace(ballot, agent_id="llm", kind="MODEL")),
+        driver="MODEL",
+        fallback="",
+        intent_id=intent_id,
+    )
+    answered = msgspec.structs.replace(sample_of(ModelAnswered), id="", http_status=200, tokens_in=900, tokens_out=70)
+    judged = msgspec.structs.replace(sample_of(EntryJudged), id="")
+    return (
+        msgspec.structs.replace(answered, latency_ms=840),
+        judged,
+        DecisionsMade(end_ts=START, mode="confirm", decisions=(decision,), model_driven=1, model_asked=1),
+    )
 
 
 def _but(fields: dict[str, Any], **changes: Any) -> dict[str, Any]:

@@ -53,6 +53,12 @@ def test_the_story_of_an_order_is_in_the_tables(databases: Databases, log: list[
         "positions": 1,
         "equity": 97,
         "projection_skipped": 0,
+        "verdict_checks": 60,
+        "decisions": 60,
+        "ballots": 120,
+        "judgements": 60,
+        "model_calls": 60,
+        "equity_daily": 1,
     }
     order = dict(zip(ORDERS.c.keys(), found["orders"][0], strict=True))
     assert (order["ord_status"], order["cum_qty"], order["ord_type"], order["avg_px"]) == (

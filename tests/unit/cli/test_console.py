@@ -103,6 +103,9 @@ FLAT = {**SIGNAL, "instrument": "ETH-USDT", "stance": "FLAT"}
 COLD = Signal(**{**SIGNAL, "ready": False})
 
 
+FIRST = {"number": 1, "previous": "", "digest": "d"}
+
+
 def said(event: type[Message], producer: str, fields: dict[str, Any]) -> str | None:
     line = line_of(event(ts_init=AT, producer=producer, **fields))
     return None if line is None else line.plain
@@ -181,7 +184,15 @@ PRICES = {"trusted_px": 67_000.0, "protective_px": 67_000.0, "suspect_px": 54_00
         ),
         (
             JournalPosted,
-            {"entry_id": "e", "kind": "OPENING", "source_id": "s", "instrument": "", "postings": (), "memo": "USDT"},
+            {
+                "entry_id": "e",
+                "kind": "OPENING",
+                "source_id": "s",
+                "instrument": "",
+                "postings": (),
+                "memo": "USDT",
+                **FIRST,
+            },
             "books opening USDT",
         ),
         (
@@ -250,7 +261,15 @@ def test_a_decision_is_one_line(kind: type[Message], fields: dict[str, Any], tex
         (AgentSignals, {"agent_id": "trend", "end_ts": 0, "signals": (COLD,)}),
         (
             JournalPosted,
-            {"entry_id": "e", "kind": "FILL", "source_id": "s", "instrument": "BTC-USDT", "postings": (), "memo": ""},
+            {
+                "entry_id": "e",
+                "kind": "FILL",
+                "source_id": "s",
+                "instrument": "BTC-USDT",
+                "postings": (),
+                "memo": "",
+                **FIRST,
+            },
         ),
     ],
 )

@@ -37,6 +37,7 @@ _BY_NAME: dict[str, Any] = {
     "done_out_index": 2,
     "rejected_seq": 40,
     "uses": 3,
+    "number": 7,
     "text": 'Grüße "✓" \\ 1 < 2 & 3\n',
 }
 

@@ -14,6 +14,7 @@ from libs.common.messages import (
     AlertRaised,
     Check,
     ExecutionReport,
+    JournalHeadDeclared,
     MessageSent,
     OrderDenied,
     PersonNotified,
@@ -321,3 +322,22 @@ def test_no_request_stays_unanswered_twice_under_one_id() -> None:
 def test_it_hears_alerts_of_every_depth() -> None:
     """Alerts of `exec` and of `agent.trend` both reach it."""
     assert {"*.alert", "*.*.alert"} <= set(CONTRACT.filters)
+
+
+def test_the_end_of_a_day_is_told_with_the_head_to_keep() -> None:
+    """Whoever keeps the line can prove later what stood in the books, without believing the log."""
+    head = JournalHeadDeclared(
+        day="2026-11-25",
+        day_end=START,
+        number=1234,
+        digest="5f" * 32,
+        quote="USDT",
+        equity_ts=START,
+        equity=Decimal("10012.345"),
+        producer="ledger",
+    )
+    told = book().tell(head).only(PersonNotified)
+    text = f"the books of 2026-11-25 end at {'5f' * 32}:1234, equity 10,012.34 USDT; keep this line"
+    assert (told.level, told.text) == ("note", text)
+    unknown = book().tell(msgspec.structs.replace(head, equity=None)).only(PersonNotified)
+    assert "equity not known" in unknown.text

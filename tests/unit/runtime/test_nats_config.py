@@ -38,6 +38,7 @@ def test_a_trusted_service_publishes_what_it_says_and_asks_for_its_own_durables(
         "ledger.alert",
         "ledger.entry",
         "ledger.equity",
+        "ledger.head",
         "ledger.position.*",
         "ledger.projection",
         "ledger.rejected",
