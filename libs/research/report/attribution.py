@@ -1,0 +1,130 @@
+"""Whose the result is: by agent, instrument, regime, hour and reason, and the trips that made most of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from heapq import nlargest, nsmallest
+
+from libs.research.report.charts import Chart, Section, bars, figure
+from libs.research.report.markup import Cell, heading, paragraph, table, toned
+from libs.research.report.words import UNKNOWN, number, percent, price, signed_money, signed_percent, span, utc
+from libs.research.result import BacktestResult
+from libs.trading.round_trips import RoundTrip
+from libs.trading.track_record import contributions
+from libs.trading.trade_stats import grouped, trade_statistics
+
+HEADINGS = {
+    "agent": "By agent that led the entry",
+    "instrument": "By instrument",
+    "regime": "By regime at the entry",
+    "hour": "By hour of the entry (UTC)",
+    "reason": "By reason of the exit",
+}
+GROUPS_MAX = 40
+LARGEST = 10
+
+
+def section(result: BacktestResult) -> Section:
+    """A table per label, the largest winners and losers, and the trips that are still open."""
+    trips = result.trips
+    parts: list[str | Chart] = []
+    if not trips.closed:
+        parts.append(paragraph("No round trip was closed: there is no result to divide."))
+    for label in HEADINGS if trips.closed else ():
+        parts += _by(label, result)
+    if trips.closed:
+        words = (
+            "A trip that several agents led is in the group of each, so those groups may add up to more than the whole."
+        )
+        parts.append(paragraph(words, "soft"))
+        won = nlargest(LARGEST, (trip for trip in trips.closed if trip.pnl > 0), key=lambda trip: trip.pnl)
+        lost = nsmallest(LARGEST, (trip for trip in trips.closed if trip.pnl < 0), key=lambda trip: trip.pnl)
+        parts += [
+            _trips("The largest winners", won, "There was no winner."),
+            _trips("The largest losers", lost, "There was no loser."),
+        ]
+    if trips.open:
+        parts.append(_trips("Still open, so far", list(trips.open), ""))
+    return Section("attribution", "Where the result came from", tuple(parts))
+
+
+def _by(label: str, result: BacktestResult) -> list[str | Chart]:
+    groups = grouped(result.trips.closed, label)
+    # the largest by what they did, good or bad; the hours keep their order
+    largest = sorted(groups, key=lambda name: (-abs(sum(trip.pnl for trip in groups[name])), name))[:GROUPS_MAX]
+    names = sorted(largest)
+    rows, values = [], []
+    for name in names:
+        stats = trade_statistics(groups[name])
+        rate, expected = stats.win_rate, stats.expectancy
+        share = math.fsum(contributions(groups[name], result.daily)) if result.daily.days else math.nan
+        rows.append(
+            [
+                name or "none named",
+                f"{stats.count:,}",
+                _interval(percent(rate.value), percent(rate.low), percent(rate.high), rate.value),
+                toned(signed_money(stats.net_pnl), float(stats.net_pnl)),
+                signed_percent(share),
+                _interval(number(expected.value), number(expected.low), number(expected.high), expected.value),
+            ]
+        )
+        values.append(figure(stats.net_pnl))
+    quote = result.quote
+    columns = (
+        label,
+        "round trips",
+        "win rate [low, high]",
+        f"net result, {quote}",
+        "added to the days' returns",
+        f"expectancy, {quote} [low, high]",
+    )
+    parts: list[str | Chart] = [heading(HEADINGS[label])]
+    if len(names) > 1:
+        words = f"Net result {HEADINGS[label][0].lower()}{HEADINGS[label][1:]}, in quote currency."
+        parts.append(bars(f"chart-by-{label}", words, [name or "none named" for name in names], values, quote))
+    parts.append(table(HEADINGS[label], columns, rows))
+    if len(groups) > len(names):
+        parts.append(paragraph(f"{len(groups) - len(names):,} groups with smaller results are not shown.", "soft"))
+    return parts
+
+
+def _interval(value: str, low: str, high: str, of: float) -> str:
+    return UNKNOWN if math.isnan(of) else f"{value} [{low}, {high}]"
+
+
+def _trips(title: str, trips: Sequence[RoundTrip], otherwise: str) -> str:
+    if not trips:
+        return heading(title) + paragraph(otherwise)
+    columns = (
+        "entry (UTC)",
+        "exit (UTC)",
+        "instrument",
+        "way",
+        "quantity",
+        "entry price",
+        "net result",
+        "in R",
+        "held",
+        "agents",
+        "regime",
+        "reason",
+    )
+    return heading(title) + table(title, columns, [_trip(each) for each in trips], words=(1, 2, 3, 9, 10, 11))
+
+
+def _trip(trip: RoundTrip) -> list[str | Cell]:
+    return [
+        utc(trip.entry_ts),
+        "open" if trip.is_open else utc(trip.exit_ts),
+        trip.instrument,
+        trip.direction,
+        price(trip.qty),
+        price(trip.avg_entry_px),
+        toned(signed_money(trip.pnl), float(trip.pnl)),
+        f"{float(trip.pnl / trip.risk):+.2f}" if trip.risk else UNKNOWN,
+        span(trip.holding_ns),
+        ", ".join(trip.agents) or "none named",
+        trip.regime,
+        trip.reason,
+    ]
