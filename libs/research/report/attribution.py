@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from heapq import nlargest, nsmallest
 
 from libs.research.report.charts import Chart, Section, bars, figure
+from libs.research.report.figures import interval
 from libs.research.report.markup import Cell, heading, paragraph, table, toned
-from libs.research.report.words import UNKNOWN, number, percent, price, signed_money, signed_percent, span, utc
+from libs.research.report.words import UNKNOWN, price, signed_money, signed_percent, span, utc
 from libs.research.result import BacktestResult
+from libs.trading.bootstrap import Interval
 from libs.trading.round_trips import RoundTrip
 from libs.trading.track_record import contributions
 from libs.trading.trade_stats import grouped, trade_statistics
@@ -63,10 +65,10 @@ def _by(label: str, result: BacktestResult) -> list[str | Chart]:
             [
                 name or "none named",
                 f"{stats.count:,}",
-                _interval(percent(rate.value), percent(rate.low), percent(rate.high), rate.value),
+                _interval(rate, "%"),
                 toned(signed_money(stats.net_pnl), float(stats.net_pnl)),
                 signed_percent(share),
-                _interval(number(expected.value), number(expected.low), number(expected.high), expected.value),
+                _interval(expected),
             ]
         )
         values.append(figure(stats.net_pnl))
@@ -76,21 +78,22 @@ def _by(label: str, result: BacktestResult) -> list[str | Chart]:
         "round trips",
         "win rate [low, high]",
         f"net result, {quote}",
-        "added to the days' returns",
+        "added to daily returns",
         f"expectancy, {quote} [low, high]",
     )
     parts: list[str | Chart] = [heading(HEADINGS[label])]
     if len(names) > 1:
         words = f"Net result {HEADINGS[label][0].lower()}{HEADINGS[label][1:]}, in quote currency."
         parts.append(bars(f"chart-by-{label}", words, [name or "none named" for name in names], values, quote))
-    parts.append(table(HEADINGS[label], columns, rows))
+    parts.append(table(HEADINGS[label], columns, rows, kind="quiet"))
     if len(groups) > len(names):
         parts.append(paragraph(f"{len(groups) - len(names):,} groups with smaller results are not shown.", "soft"))
     return parts
 
 
-def _interval(value: str, low: str, high: str, of: float) -> str:
-    return UNKNOWN if math.isnan(of) else f"{value} [{low}, {high}]"
+def _interval(found: Interval, unit: str = "") -> str:
+    value, low, high = interval(found, unit)
+    return value if math.isnan(found.value) else f"{value} [{low}, {high}]"
 
 
 def _trips(title: str, trips: Sequence[RoundTrip], otherwise: str) -> str:
@@ -110,7 +113,9 @@ def _trips(title: str, trips: Sequence[RoundTrip], otherwise: str) -> str:
         "regime",
         "reason",
     )
-    return heading(title) + table(title, columns, [_trip(each) for each in trips], words=(1, 2, 3, 9, 10, 11))
+    return heading(title) + table(
+        title, columns, [_trip(each) for each in trips], words=(1, 2, 3, 9, 10, 11), kind="quiet"
+    )
 
 
 def _trip(trip: RoundTrip) -> list[str | Cell]:

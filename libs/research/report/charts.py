@@ -66,14 +66,19 @@ def time_axis(**more: Any) -> dict[str, Any]:
     return {"type": "date", "title": {"text": "UTC"}, "rangeslider": {"visible": False}, **more}
 
 
+def money_axis(title: str, **more: Any) -> dict[str, Any]:
+    """A y axis of prices or amounts, written out; `title` is escaped already."""
+    return {"title": {"text": title}, "separatethousands": True, "exponentformat": "none", "automargin": True, **more}
+
+
 def layout(**more: Any) -> dict[str, Any]:
     """What all charts have in common, and `more`."""
     return {
-        "margin": {"l": 64, "r": 16, "t": 16, "b": 48},
+        "margin": {"l": 64, "r": 16, "t": 36, "b": 48},
         "paper_bgcolor": "rgba(0,0,0,0)",
         "plot_bgcolor": "rgba(0,0,0,0)",
         "hovermode": "closest",
-        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+        "legend": {"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top"},
         **more,
     }
 
@@ -90,6 +95,6 @@ def bars(key: str, words: str, names: Sequence[str], values: Sequence[float | No
     }
     axes = {
         "xaxis": {"type": "category", "automargin": True},
-        "yaxis": {"title": {"text": escape(unit)}, "automargin": True},
+        "yaxis": money_axis(escape(unit)),
     }
     return Chart(key, words, 280, [trace], layout(showlegend=False, **axes))

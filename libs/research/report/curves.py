@@ -14,12 +14,14 @@ from libs.research.report.charts import (
     figures,
     label,
     layout,
+    money_axis,
     ms,
     time_axis,
 )
 from libs.research.report.markup import paragraph
 from libs.research.report.words import percent
 from libs.research.result import BacktestResult
+from libs.research.scribe import CURVE_POINTS_MAX
 
 
 def section(result: BacktestResult) -> Section:
@@ -27,8 +29,8 @@ def section(result: BacktestResult) -> Section:
     if not result.curve:
         return Section("curves", "Equity and drawdown", (paragraph("Equity was never known: there is no curve."),))
     note = (
-        f"The curve is thinned out for looking at: at its {len(result.curve):,} points. The deepest drawdown at any mark, {percent(float(result.drawdown_max))}, "
-        "may lie between two of them."
+        f"At most {CURVE_POINTS_MAX:,} points of the run are shown; its deepest drawdown at any mark, "
+        f"{percent(float(result.drawdown_max))}, may lie between two of them."
     )
     return Section("curves", "Equity and drawdown", (_chart(result), paragraph(note, "soft")))
 
@@ -65,7 +67,7 @@ def _chart(result: BacktestResult) -> Chart:
     shape = layout(
         showlegend=False,
         xaxis=time_axis(anchor="y2"),
-        yaxis={"domain": [0.34, 1], "title": {"text": f"equity, {label(result.quote)}"}, "automargin": True},
+        yaxis=money_axis(f"equity, {label(result.quote)}", domain=[0.34, 1]),
         yaxis2={"domain": [0, 0.27], "title": {"text": "drawdown"}, "tickformat": ".1%", "automargin": True},
         shapes=[start],
     )

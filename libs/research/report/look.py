@@ -15,6 +15,7 @@ dl div{background:var(--card);border:1px solid var(--line);border-radius:6px;pad
 dt{color:var(--soft);font-size:.85rem}dd{margin:0;overflow-wrap:anywhere}
 .wide{overflow-x:auto;margin:.75rem 0}
 table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums}caption{text-align:left;padding:.25rem 0}
+.quiet caption{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}.wide{position:relative}
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--soft);font-weight:600;white-space:nowrap}tbody th{font-weight:500}
 .n{text-align:right;white-space:nowrap}.up{color:var(--up)}.down{color:var(--down)}
@@ -27,10 +28,12 @@ SCRIPT = """
 "use strict";
 (() => {
   const charts = JSON.parse(document.getElementById("charts").textContent);
-  const config = {responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtonsToRemove: ["lasso2d", "select2d"]};
+  // the buttons are named one by one: plotly's own choice has one that sends the chart to its makers
+  const buttons = [["toImage"], ["zoom2d", "pan2d"], ["zoomIn2d", "zoomOut2d", "resetScale2d"]];
+  const config = {responsive: true, displaylogo: false, plotlyServerURL: "", modeBarButtons: buttons};
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const dress = (layout) => {
-    const changes = {"font.color": color("--ink"), "hoverlabel.bgcolor": color("--card"), "hoverlabel.font.color": color("--ink")};
+    const changes = {"font.color": color("--ink"), "modebar.bgcolor": "rgba(0,0,0,0)", "modebar.color": color("--soft"), "modebar.activecolor": color("--ink"), "hoverlabel.bgcolor": color("--card"), "hoverlabel.font.color": color("--ink")};
     for (const key of Object.keys(layout)) {
       if (!/^[xy]axis/.test(key)) continue;
       for (const part of ["gridcolor", "linecolor", "zerolinecolor"]) changes[key + "." + part] = color("--line");

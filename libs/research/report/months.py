@@ -24,7 +24,7 @@ def section(result: BacktestResult) -> Section:
         "months",
         "Returns by month",
         (
-            table("Returns by month", ("year", *MONTHS, "year as a whole"), rows, kind="months"),
+            table("Returns by month", ("year", *MONTHS, "year as a whole"), rows, kind="months quiet"),
             paragraph(f"{words} All together: {whole}.", "soft"),
         ),
     )

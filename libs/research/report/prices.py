@@ -26,6 +26,7 @@ from libs.research.report.charts import (
     figures,
     label,
     layout,
+    money_axis,
     ms,
     time_axis,
 )
@@ -106,7 +107,7 @@ def _chart(
     edges = [float(px) for _, _, px in (*stops, *targets)]
     low, high = min([*edges, *(bar.low for bar in bars)]), max([*edges, *(bar.high for bar in bars)])
     pad = (high - low) * 0.03 or high * 0.01
-    axis = {"title": {"text": label(quote)}, "range": figures([low - pad, high + pad]), "automargin": True}
+    axis = money_axis(label(quote), range=figures([low - pad, high + pad]))
     words = (
         f"{plural(len(bars), 'bar')} and {plural(len(trips), 'round trip')}. Triangles: entries (up: long, down: short); crosses: exits; lines between entry and exit: "
         "planned stop and target. What is grey in the legend is drawn when it is chosen there."

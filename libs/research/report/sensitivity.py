@@ -33,7 +33,7 @@ def section(result: BacktestResult) -> Section:
         "run",
         f"equity at the end, {result.quote}",
         "return",
-        "against the run above all",
+        "against the first",
         "round trips",
         "Sharpe ratio a year",
     )
