@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from decimal import Decimal
 from heapq import nlargest, nsmallest
+from statistics import fmean
 
+from libs.common.money import ZERO
 from libs.research.report.charts import Chart, Section, bars, figure
 from libs.research.report.figures import interval
 from libs.research.report.markup import Cell, heading, paragraph, table, toned
-from libs.research.report.words import UNKNOWN, price, signed_money, signed_percent, span, utc
+from libs.research.report.words import UNKNOWN, number, price, signed_money, signed_percent, span, utc
 from libs.research.result import BacktestResult
-from libs.trading.bootstrap import Interval
+from libs.trading.bootstrap import Interval, bootstrapped
+from libs.trading.calibration import wilson
 from libs.trading.round_trips import RoundTrip
-from libs.trading.track_record import contributions
-from libs.trading.trade_stats import grouped, trade_statistics
+from libs.trading.track_record import OBSERVATIONS_MIN, contributions
+from libs.trading.trade_stats import grouped
 
 HEADINGS = {
     "agent": "By agent that led the entry",
@@ -25,6 +29,7 @@ HEADINGS = {
 }
 GROUPS_MAX = 40
 LARGEST = 10
+NOBODY = "none named"
 
 
 def section(result: BacktestResult) -> Section:
@@ -37,7 +42,8 @@ def section(result: BacktestResult) -> Section:
         parts += _by(label, result)
     if trips.closed:
         words = (
-            "A trip that several agents led is in the group of each, so those groups may add up to more than the whole."
+            "A trip that several agents led is in the group of each, so those groups may add up to more than the whole. Daily returns are those of full "
+            f"days: what ended after the last midnight is not in them. Of fewer than {OBSERVATIONS_MIN} trips the expectancy has no interval."
         )
         parts.append(paragraph(words, "soft"))
         won = nlargest(LARGEST, (trip for trip in trips.closed if trip.pnl > 0), key=lambda trip: trip.pnl)
@@ -54,24 +60,10 @@ def section(result: BacktestResult) -> Section:
 def _by(label: str, result: BacktestResult) -> list[str | Chart]:
     groups = grouped(result.trips.closed, label)
     # the largest by what they did, good or bad; the hours keep their order
-    largest = sorted(groups, key=lambda name: (-abs(sum(trip.pnl for trip in groups[name])), name))[:GROUPS_MAX]
+    largest = sorted(groups, key=lambda name: (-abs(_net(groups[name])), name))[:GROUPS_MAX]
     names = sorted(largest)
-    rows, values = [], []
-    for name in names:
-        stats = trade_statistics(groups[name])
-        rate, expected = stats.win_rate, stats.expectancy
-        share = math.fsum(contributions(groups[name], result.daily)) if result.daily.days else math.nan
-        rows.append(
-            [
-                name or "none named",
-                f"{stats.count:,}",
-                _interval(rate, "%"),
-                toned(signed_money(stats.net_pnl), float(stats.net_pnl)),
-                signed_percent(share),
-                _interval(expected),
-            ]
-        )
-        values.append(figure(stats.net_pnl))
+    rows = [_row(name, groups[name], result) for name in names]
+    values = [figure(_net(groups[name])) for name in names]
     quote = result.quote
     columns = (
         label,
@@ -84,16 +76,42 @@ def _by(label: str, result: BacktestResult) -> list[str | Chart]:
     parts: list[str | Chart] = [heading(HEADINGS[label])]
     if len(names) > 1:
         words = f"Net result {HEADINGS[label][0].lower()}{HEADINGS[label][1:]}, in quote currency."
-        parts.append(bars(f"chart-by-{label}", words, [name or "none named" for name in names], values, quote))
+        parts.append(bars(f"chart-by-{label}", words, [name or NOBODY for name in names], values, quote))
     parts.append(table(HEADINGS[label], columns, rows, kind="quiet"))
     if len(groups) > len(names):
         parts.append(paragraph(f"{len(groups) - len(names):,} groups with smaller results are not shown.", "soft"))
     return parts
 
 
-def _interval(found: Interval, unit: str = "") -> str:
+def _row(name: str, trips: Sequence[RoundTrip], result: BacktestResult) -> list[str | Cell]:
+    count, net = len(trips), _net(trips)
+    wins = sum(trip.pnl > 0 for trip in trips)
+    rate = Interval(wins / count, *wilson(wins, count))
+    share = math.fsum(contributions(trips, result.daily)) if result.daily.days else math.nan
+    return [
+        name or NOBODY,
+        f"{count:,}",
+        _with_bounds(rate, "%"),
+        toned(signed_money(net), float(net)),
+        signed_percent(share),
+        _expectancy(trips),
+    ]
+
+
+def _expectancy(trips: Sequence[RoundTrip]) -> str:
+    results = [float(trip.pnl) for trip in trips]
+    if len(results) < OBSERVATIONS_MIN:
+        return number(fmean(results))
+    return _with_bounds(bootstrapped(results, fmean))
+
+
+def _net(trips: Sequence[RoundTrip]) -> Decimal:
+    return sum((trip.pnl for trip in trips), ZERO)
+
+
+def _with_bounds(found: Interval, unit: str = "") -> str:
     value, low, high = interval(found, unit)
-    return value if math.isnan(found.value) else f"{value} [{low}, {high}]"
+    return f"{value} [{low}, {high}]"
 
 
 def _trips(title: str, trips: Sequence[RoundTrip], otherwise: str) -> str:
@@ -129,7 +147,7 @@ def _trip(trip: RoundTrip) -> list[str | Cell]:
         toned(signed_money(trip.pnl), float(trip.pnl)),
         f"{float(trip.pnl / trip.risk):+.2f}" if trip.risk else UNKNOWN,
         span(trip.holding_ns),
-        ", ".join(trip.agents) or "none named",
+        ", ".join(trip.agents) or NOBODY,
         trip.regime,
         trip.reason,
     ]

@@ -39,19 +39,24 @@ def monthly(result: BacktestResult) -> dict[tuple[int, int], float]:
         # it ended before its first midnight
         parts = [(daily.live_ts, float(result.equity_final / result.cash))]
     else:
+        # where nothing happened before the first midnight or after the last, that is no month of its own
         before = (daily.start_ts, float(daily.start_equity / result.cash))
-        parts = [before, *((day.ts, day.growth) for day in daily.days), (daily.live_ts, 1.0 + daily.live_return)]
+        after = (daily.live_ts, 1.0 + daily.live_return)
+        days = [(day.ts, day.growth) for day in daily.days]
+        parts = [*_moved(before), *days, *_moved(after)] or [after]
     found: dict[tuple[int, int], float] = {}
     for ts, growth in parts:
-        if growth == 1.0 and ts in (daily.start_ts, daily.live_ts) and len(parts) > 1:
-            continue  # nothing happened before the first midnight or after the last: no month of its own for it
-        # what ends at midnight belongs to the day before
-        day = datetime.fromtimestamp((ts - 1) // SECOND_NS, UTC)
-        found[day.year, day.month] = found.get((day.year, day.month), 1.0) * growth
-    return found or {_month_of(daily.live_ts): 1.0}
+        month = _month_of(ts)
+        found[month] = found.get(month, 1.0) * growth
+    return found
+
+
+def _moved(part: tuple[int, float]) -> list[tuple[int, float]]:
+    return [part] if part[1] != 1.0 else []
 
 
 def _month_of(ts: int) -> tuple[int, int]:
+    # what ends at midnight belongs to the day before
     day = datetime.fromtimestamp((ts - 1) // SECOND_NS, UTC)
     return day.year, day.month
 

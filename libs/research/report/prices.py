@@ -113,7 +113,7 @@ def _chart(
         "planned stop and target. What is grey in the legend is drawn when it is chosen there."
     )
     shown = [trace for trace in data if trace["x"]]
-    return Chart(key, words, 520, shown, layout(xaxis=time_axis(range=[ms(bars[0].ts), ms(end)]), yaxis=axis))
+    return Chart(key, words, 560, shown, layout(xaxis=time_axis(range=[ms(bars[0].ts), ms(end)]), yaxis=axis))
 
 
 def _held(trip: RoundTrip, entry: Entry, end: int) -> tuple[int, int]:

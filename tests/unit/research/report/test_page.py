@@ -20,6 +20,7 @@ from plotly.offline import get_plotlyjs
 from libs.research.report import page, write_report
 from libs.research.result import SeriesUsed, Variant
 from libs.research.scribe import PriceBar
+from libs.trading.round_trips import round_trips
 from tests.unit.research.report.samples import (
     CASH,
     HOSTILE,
@@ -380,8 +381,9 @@ def test_a_large_backtest_stays_a_page() -> None:
     ]
     bars = [PriceBar(START + place * HOUR, 98765.4321, 112345.678, 87654.3219, 101234.567) for place in range(4_000)]
     result = result_of_fills(
-        fills,
-        days=2_500,
+        fills[:2],
+        days=400,
+        trips=round_trips(fills),
         prices=dict.fromkeys(names, bars),
         levels=dict.fromkeys(names, levels),
         entries=[wish(place, instrument=names[place % 14], levels=levels) for place in range(2_000)],
