@@ -22,7 +22,7 @@ HOUR = 3_600_000_000_000
 START = int(datetime(2025, 1, 30, tzinfo=UTC).timestamp()) * 1_000_000_000
 CASH = Decimal(10_000)
 NAME = "BTC-USDT"
-HOSTILE = "</script><script>alert(1)</script><img src=https://evil.example/x onerror=alert(2)>&\"'"
+HOSTILE = "</script><script>alert(1)</script><img src=//evil.example onerror=alert(2)><a href='https://evil.example/'>x</a>&\""
 
 
 def zone(mid: float, role: str, *, score: float = 2.0, since: int = START) -> PriceZone:

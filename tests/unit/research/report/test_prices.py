@@ -80,6 +80,15 @@ def test_an_entry_shows_the_zones_it_saw() -> None:
     assert max(x for x in last["x"] if x is not None) == entry.intent.ts_event // MS
 
 
+def test_the_last_entry_is_the_last() -> None:
+    """Of two wishes the zones of the later one are drawn."""
+    maps = [level_map(zone(mid, "SUPPORT")) for mid in (60, 70)]
+    result = result_of_fills([], days=2, entries=[wish(place, levels=levels) for place, levels in enumerate(maps)])
+    last = trace(charts_of(result)["chart-price-0"], "support at the last entry")
+    assert last["y"][0] == 69.0
+    assert last["x"][1] == (START + 25 * HOUR) // MS
+
+
 def test_only_the_strongest_zones_are_drawn() -> None:
     """Of many the ones with the highest scores, in order of price."""
     many = level_map(*(zone(50 + 3 * place, "SUPPORT", score=float(place % 10)) for place in range(30)))
