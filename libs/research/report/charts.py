@@ -19,6 +19,7 @@ from libs.research.report.words import is_known
 BLUE, GREEN, RED, AMBER, GREY, VIOLET = "#3b82f6", "#16a37f", "#e5484d", "#d98a0b", "#8a93a3", "#9366e0"
 GREEN_VEIL, RED_VEIL, BLUE_VEIL = "rgba(22,163,127,0.18)", "rgba(229,72,77,0.18)", "rgba(59,130,246,0.18)"
 MS = 1_000_000
+TICK_MAX = 20
 
 Trace = dict[str, Any]
 
@@ -56,9 +57,9 @@ def ms(ts: int) -> int:
     return ts // MS
 
 
-def label(words: str) -> str:
+def label(words: str, length_max: int = TEXT_MAX) -> str:
     """Text from data for a label of plotly's, which would read `<a href=...>` in it as a link."""
-    return escape(words if len(words) <= TEXT_MAX else words[: TEXT_MAX - 1] + "…")
+    return escape(words if len(words) <= length_max else words[: length_max - 1] + "…")
 
 
 def time_axis(**more: Any) -> dict[str, Any]:
@@ -84,17 +85,19 @@ def layout(**more: Any) -> dict[str, Any]:
 
 
 def bars(key: str, words: str, names: Sequence[str], values: Sequence[float | None], unit: str) -> Chart:
-    """One bar per name, green above zero and red below, in the order given."""
+    """One bar per name, green above zero and red below, in the order given; long names are whole only where one points."""
     colors = [RED if value is not None and value < 0 else GREEN for value in values]
+    # places and not names on the axis: names that begin alike would share a bar
+    places = list(range(len(names)))
     trace = {
         "type": "bar",
-        "x": [label(name) for name in names],
+        "x": places,
         "y": list(values),
+        "text": [label(name) for name in names],
+        "textposition": "none",
         "marker": {"color": colors},
-        "hovertemplate": "%{x}: %{y:,.2f} " + escape(unit) + "<extra></extra>",
+        "hovertemplate": "%{text}: %{y:,.2f} " + escape(unit) + "<extra></extra>",
     }
-    axes = {
-        "xaxis": {"type": "category", "automargin": True},
-        "yaxis": money_axis(escape(unit)),
-    }
-    return Chart(key, words, 280, [trace], layout(showlegend=False, **axes))
+    ticks = [label(name, TICK_MAX) for name in names]
+    axis = {"tickmode": "array", "tickvals": places, "ticktext": ticks, "showgrid": False, "automargin": True}
+    return Chart(key, words, 280, [trace], layout(showlegend=False, xaxis=axis, yaxis=money_axis(escape(unit))))

@@ -19,7 +19,7 @@ table{border-collapse:collapse;font-size:.9rem;font-variant-numeric:tabular-nums
 th,td{padding:.25rem .6rem;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;max-width:26rem;overflow-wrap:break-word}
 thead th{color:var(--soft);font-weight:600;white-space:nowrap}tbody th{font-weight:500}
 .n{text-align:right;white-space:nowrap}.up{color:var(--up)}.down{color:var(--down)}
-.months .up{background:rgba(22,163,127,.12)}.months .down{background:rgba(229,72,77,.12)}
+.months th,.months td{padding-inline:.45rem}.months .up{background:rgba(22,163,127,.12)}.months .down{background:rgba(229,72,77,.12)}
 figure{margin:.75rem 0}figcaption{font-size:.85rem}.chart{width:100%}
 @media (max-width:40rem){body{padding:.5rem;font-size:14px}th,td{padding:.2rem .4rem}.wide{margin-inline:-.5rem;padding-inline:.5rem}}
 """

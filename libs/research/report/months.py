@@ -10,6 +10,7 @@ from libs.research.report.markup import Cell, paragraph, table, toned
 from libs.research.report.words import SECOND_NS, signed_percent
 from libs.research.result import BacktestResult
 
+CAPTION = "Percent by month, and of the whole year"
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
@@ -24,7 +25,7 @@ def section(result: BacktestResult) -> Section:
         "months",
         "Returns by month",
         (
-            table("Returns by month", ("year", *MONTHS, "year as a whole"), rows, kind="months quiet"),
+            table(CAPTION, ("year", *MONTHS, "whole"), rows, kind="months"),
             paragraph(f"{words} All together: {whole}.", "soft"),
         ),
     )
@@ -67,4 +68,4 @@ def _row(name: str, growths: dict[int, float]) -> list[str | Cell]:
 
 
 def _cell(growth: float) -> Cell:
-    return toned(signed_percent(growth - 1.0), round(growth - 1.0, 4))
+    return toned(signed_percent(growth - 1.0).removesuffix(" %"), round(growth - 1.0, 4))

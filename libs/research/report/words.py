@@ -9,6 +9,7 @@ from decimal import Decimal
 from libs.trading.track_record import UNKNOWN
 
 SECOND_NS = 1_000_000_000
+NOTHING = 1e-12
 NEVER = "never, at this ratio"
 _SPANS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
@@ -22,7 +23,8 @@ def number(value: float, scale: float = 1.0) -> str:
     """Four digits that count, without an exponent where it can be helped."""
     if not is_known(value):
         return UNKNOWN
-    scaled = value * scale
+    # what rounding leaves of nothing is nothing
+    scaled = value * scale if abs(value) > NOTHING else 0.0
     if abs(scaled) >= 1_000:
         return f"{scaled:,.0f}"
     return f"{scaled:.4g}" if abs(scaled) >= 1e-4 or not scaled else f"{scaled:.2e}"

@@ -18,6 +18,7 @@ import pytest
 from plotly.offline import get_plotlyjs
 
 from libs.research.report import page, write_report
+from libs.research.report.charts import GREEN, RED, bars
 from libs.research.result import SeriesUsed, Variant
 from libs.research.scribe import PriceBar
 from libs.trading.round_trips import round_trips
@@ -207,6 +208,22 @@ def test_other_costs_stand_beside_the_run(read: Reader) -> None:
     assert read.row(caption, "a bar later")[-1] == "not known yet"
 
 
+def test_months_stand_in_their_years(read: Reader) -> None:
+    """Twelve months and the whole year; a month that was not reached is empty."""
+    cells = read.row("Percent by month, and of the whole year", "2025")
+    assert cells == ["+0.40", "+2.09", "+0.78", *[""] * 9, "+3.30"]
+
+
+def test_each_bar_has_its_place() -> None:
+    """Results by name: what it earned, in its colour, with the name below it; a long one is cut there and whole where one points."""
+    chart = bars("k", "words", ["a", "b" * 30, "b" * 31], [2.0, -1.0, None], "USDT")
+    (drawn,) = chart.data
+    assert (drawn["x"], drawn["y"]) == ([0, 1, 2], [2.0, -1.0, None])
+    assert drawn["marker"]["color"] == [GREEN, RED, GREEN]
+    assert drawn["text"][1:] == ["b" * 30, "b" * 31]
+    assert chart.layout["xaxis"]["ticktext"][:2] == ["a", "b" * 19 + "…"]
+
+
 def test_what_was_denied_is_counted(read: Reader) -> None:
     """Reasons, alerts and messages, the most frequent first."""
     denials = read.tables["Denials by reason (a wish may be denied for several)"]
@@ -230,7 +247,7 @@ def test_a_backtest_in_which_nothing_happened_says_so(empty: Reader) -> None:
     assert empty.row("Figures", "Sharpe ratio a year") == ["not known yet"] * 3
     assert empty.row("Figures", "win rate") == ["not known yet"] * 3
     assert empty.pairs["days until the first of these is 95 %"] == "not known yet"
-    assert empty.row("Returns by month", "2025")[0] == "0.00 %"
+    assert empty.row("Percent by month, and of the whole year", "2025")[0] == "0.00"
 
 
 def test_less_than_nothing_makes_a_page_too() -> None:

@@ -21,6 +21,7 @@ DAY = 86_400_000_000_000
         (words.number(0.466023), "0.466"),
         (words.number(-12_345.6), "-12,346"),
         (words.number(0.0), "0"),
+        (words.number(1.7e-18, 100), "0"),
         (words.number(0.00001234), "1.23e-05"),
         (words.number(0.3333333, 100), "33.33"),
         (words.percent(0.0311), "3.11 %"),
