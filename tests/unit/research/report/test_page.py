@@ -279,6 +279,15 @@ def test_the_same_result_makes_the_same_bytes(tmp_path: Path, html: str) -> None
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_page_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
+    """Where a folder stands in the way there is an error, and no half of a page beside it."""
+    folder = tmp_path / "report.html"
+    folder.mkdir()
+    with pytest.raises(OSError, match="report"):
+        write_report(nothing_happened(), folder)
+    assert list(tmp_path.iterdir()) == [folder]
+
+
 def test_nothing_is_loaded_from_anywhere(read: Reader) -> None:
     """No element names an address, the style none either, and the page's policy allows none."""
     named = [(tag, attrs[name]) for tag, attrs in read.elements for name in LOADING & set(attrs)]
