@@ -55,7 +55,7 @@ class _Symbol(msgspec.Struct):
     filters: list[dict[str, Any]]
 
 
-class _ExchangeInfo(msgspec.Struct):
+class _Listed(msgspec.Struct):
     symbols: list[_Symbol]
 
 
@@ -115,7 +115,7 @@ async def _listings(session: aiohttp.ClientSession, url: str, instruments: tuple
     if status != 200:
         raise MarketUnreachable(f"{url} answers exchangeInfo with status {status}")
     try:
-        listed = {each.symbol: each for each in msgspec.json.decode(body, type=_ExchangeInfo).symbols}
+        listed = {each.symbol: each for each in msgspec.json.decode(body, type=_Listed).symbols}
         missing = [name for name in instruments if symbol_of(name) not in listed]
         if missing:
             raise UnknownInstrument(f"{url} does not list {', '.join(missing)}; correct BULKHEAD_INSTRUMENTS")
