@@ -179,7 +179,8 @@ class Follower:
             await self._ask_quotes(session)
             _log.info("market_followed", venue=self._url)
             while True:
-                message = await ws.receive(timeout=QUIET_S_MAX)
+                async with asyncio.timeout(QUIET_S_MAX):  # aiohttp's own begins anew with every pong
+                    message = await ws.receive()
                 if message.type is not aiohttp.WSMsgType.TEXT:
                     raise MarketUnreachable(f"the connection ended ({message.type.name})")
                 self._take(message.data)
