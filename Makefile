@@ -1,4 +1,4 @@
-# Two commands: `make dev` (everything, for real, in paper mode) and `make test`. Both set up what they need in .venv.
+# Two commands: `make dev` (everything, for real, on a simulated market) and `make test`. Both set up what they need in .venv.
 PYTHON ?= python3
 BIN    := .venv/bin
 WORKERS ?= 3
@@ -6,10 +6,11 @@ STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev test lint sim chaos bench bench-feed bench-exec bench-decide soak-feed docs lock clean
+.PHONY: help install dev paper test lint sim chaos bench bench-feed bench-exec bench-decide soak-feed docs lock clean
 
 help:
-	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system in paper mode; Ctrl-C stops it"
+	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
+	@echo "make paper                      the same on the live market, on paper, in wall time, without a key (docs/paper-trading.md)"
 	@echo "make test [WORKERS=3]           the whole test suite, against real servers, in so many processes"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
@@ -36,6 +37,9 @@ $(ORACLES): requirements/oracles.lock $(STAMP)
 
 dev: install
 	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") exec $(BIN)/bulkhead up
+
+paper: install
+	@exec $(BIN)/bulkhead up --mode paper --home .bulkhead-paper
 
 test: install $(ORACLES)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
 from libs.common.timeframe import MILLISECOND, STEP
 
 
+def _never(values: Mapping[str, Any]) -> bool:
+    return False
+
+
 class Match(msgspec.Struct, frozen=True):
-    """`agree` is asked with the values of `variables`, all of them known."""
+    """`agree` is asked with the values of `variables`, all of them known, `unless` everything that is known makes an exception."""
 
     level: Literal["danger", "question"]
     variables: tuple[str, ...]
     agree: Callable[..., bool]
     why: str
+    unless: Callable[[Mapping[str, Any]], bool] = _never
 
 
 def _same_venue(one: str, other: str) -> bool:
@@ -37,6 +42,27 @@ def _real_in_real_time(venue_url: str, clock_url: str) -> bool:
     return not (venue_url.startswith("https:") and clock_url)
 
 
+def _follows_a_market(values: Mapping[str, Any]) -> bool:
+    """A paper venue that follows a live market stands between real prices and orders."""
+    return bool(values.get("BULKHEAD_SIM_FOLLOW_URL"))
+
+
+def _same_market(follow_url: str, feed_url: str) -> bool:
+    return not follow_url or follow_url.rstrip("/") == feed_url.rstrip("/")
+
+
+def _not_both(one: str, other: str) -> bool:
+    return not (one and other)
+
+
+def _on_paper(follow_url: str, venue_url: str) -> bool:
+    return not (follow_url and venue_url.startswith("https:"))
+
+
+def _follows_binance(follow_url: str, venue: str) -> bool:
+    return not follow_url or venue in ("", "binance")
+
+
 def _within_a_bar(age_ms: Decimal, timeframes: str) -> bool:
     bar = STEP.get(timeframes.split(",")[0].strip())
     return bar is None or age_ms * MILLISECOND <= bar
@@ -53,6 +79,31 @@ MATCHES = (
         ("BULKHEAD_FEED_VENUE_URL", "BULKHEAD_EXEC_VENUE_URL"),
         _both_real_or_neither,
         "prices of one world would move orders in another: both real (https) or both simulated",
+        _follows_a_market,
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_SIM_FOLLOW_URL", "BULKHEAD_FEED_VENUE_URL"),
+        _same_market,
+        "the paper venue would fill at other prices than those that are decided on: both the same venue",
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_SIM_FOLLOW_URL", "BULKHEAD_EXEC_VENUE_URL"),
+        _on_paper,
+        "on paper, orders go to the paper venue and to no real one",
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_SIM_FOLLOW_URL", "BULKHEAD_EXEC_VENUE"),
+        _follows_binance,
+        "the paper venue follows Binance's market and no other",
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_SIM_FOLLOW_URL", "BULKHEAD_CLOCK_URL"),
+        _not_both,
+        "a live market is followed in real time, not by a simulated clock",
     ),
     Match(
         "danger",

@@ -77,7 +77,7 @@ def _holds(rule: Order, low: Decimal, high: Decimal) -> bool:
 
 def _matches(values: Values) -> Iterator[Verdict]:
     for rule in MATCHES:
-        if all(name in values for name in rule.variables):
+        if all(name in values for name in rule.variables) and not rule.unless(values):
             yield from _mismatch(rule, [values[name] for name in rule.variables])
 
 

@@ -237,6 +237,16 @@ class SpotVenue(Matching):
             updates += filled
         return updates + self._resume(instrument, now) + self._trigger(instrument, now)
 
+    def lose_market(self, instrument: str, now: int) -> list[VenueUpdate]:
+        """Nobody sees this market any more: what is due meets it as it was, then nothing fills or triggers before the next quote.
+
+        An order that arrives meanwhile finds an empty book: a LIMIT rests, a MARKET order expires unfilled.
+        """
+        updates = self.advance(now)
+        self._spec(instrument)
+        self._account.books[instrument] = TopOfBook()
+        return updates
+
     def snapshot(self) -> bytes:
         """The whole account and the market it last saw; `restore` makes an equal venue of it."""
         return _encoder.encode(self._account)

@@ -114,6 +114,12 @@ def main() -> None:
 def up(
     ctx: typer.Context,
     home: Home = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(
+            help="sim: a simulated market, without network. paper: live market data, wall time, no key. (BULKHEAD_MODE)"
+        ),
+    ] = None,
     port_base: Annotated[int | None, typer.Option(help="The first of its ports (BULKHEAD_PORT_BASE).")] = None,
     data: Annotated[
         Path | None, typer.Option(exists=True, file_okay=False, help="Replay recorded market data from this folder.")
@@ -121,11 +127,15 @@ def up(
     speed: Annotated[float | None, typer.Option(help="Venue seconds per second of yours.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which generated market.")] = None,
 ) -> None:
-    """Run the whole system on this machine in paper mode; Ctrl-C stops it. Other settings come from the environment and `.env`."""
+    """Run the whole system on this machine, on a simulated market or (paper) on a live one; Ctrl-C stops it.
+
+    Other settings come from the environment and `.env`.
+    """
     screen = Screen(terminal())
     with answering(as_json=False):
         if read_dotenv(Path(".env"), os.environ):
             screen.say("settings were read from .env, too; variables of the environment win", "dim")
+        _tell_children("BULKHEAD_MODE", mode)
         _tell_children("BULKHEAD_PORT_BASE", port_base)
         _tell_children("BULKHEAD_SIM_DATA", data.resolve() if data else None)
         _tell_children("BULKHEAD_SIM_SPEED", speed)
@@ -195,9 +205,11 @@ def _refuse_live(findings: list[doctor.Finding]) -> NoReturn:
     against = [each.check for each in what_stands_against_it(findings)]
     if against:
         text = f"live mode does not start while a critical check fails: {', '.join(against)}"
-        raise Failure(CONFIG, text, "do what the table says, then `bulkhead doctor`; or leave BULKHEAD_MODE at paper")
+        raise Failure(
+            CONFIG, text, "do what the table says, then `bulkhead doctor`; or leave BULKHEAD_MODE at sim or paper"
+        )
     text = "every critical check passes, but the native stack trades on exchange_sim only"
-    raise Failure(CONFIG, text, "leave BULKHEAD_MODE at paper; live trading is for a deployment of its own")
+    raise Failure(CONFIG, text, "leave BULKHEAD_MODE at sim or paper; live trading is for a deployment of its own")
 
 
 def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:

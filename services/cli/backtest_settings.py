@@ -3,7 +3,7 @@
 Three things are otherwise, because nobody but us touches a paper account and history has no half seconds:
 
 * books and venue are compared once a day and not every minute, and the gate accepts a comparison of that age;
-* what a newcomer's stack does to trade within a minute (`stack._DEV_DEFAULTS`) is left out: a backtest is about the system one would deploy;
+* what a newcomer's stack does to trade within a minute (`stack.DEV_DEFAULTS`) is left out: a backtest is about the system one would deploy;
 * the instruments are those of the files, unless BULKHEAD_INSTRUMENTS names fewer.
 """
 

@@ -35,6 +35,9 @@ class Place(msgspec.Struct, frozen=True, kw_only=True):
     services: dict[str, str] = {}
     supervisor_pid: int = 0
     is_known: bool = True
+    mode: str = ""
+    venue_url: str = ""
+    market_url: str = ""
 
     @property
     def is_supervised(self) -> bool:
@@ -50,6 +53,9 @@ class _Map(msgspec.Struct):
     services: dict[str, str] = {}
     supervisor_pid: int = 0
     is_known: bool = True
+    mode: str = ""
+    venue_url: str = ""
+    market_url: str = ""
 
 
 def stack_settings(home: Path | None = None, *, strict: bool = True) -> StackSettings:
@@ -85,6 +91,9 @@ def find_place(home: Path | None = None) -> Place:
         services=found.services,
         supervisor_pid=found.supervisor_pid,
         is_known=found.is_known,
+        mode=found.mode,
+        venue_url=found.venue_url,
+        market_url=found.market_url,
     )
 
 

@@ -33,7 +33,9 @@ from libs.runtime.nats_config import check_private, write_secret
 from libs.runtime.profiles import said_by
 from libs.runtime.registry import module_of, plugged_in
 from libs.runtime.settings import ConfiguredSettings, Listed
+from libs.trading.binance_ccxt import PRODUCTION_URL
 from services.cli.child import ChildSpec
+from services.cli.newcomer import DEV_DEFAULTS
 from services.cli.restart_policy import RestartLimits
 
 RUNNING = (
@@ -98,8 +100,15 @@ class StackSettings(ConfiguredSettings):
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
     port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
     book: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$", description="the portfolio this log belongs to")
-    mode: Literal["paper", "live"] = Field(
-        default="paper", description="live: refused after the pre-flight; the native stack trades on exchange_sim only"
+    mode: Literal["sim", "paper", "live"] = Field(
+        default="sim",
+        description="sim: a simulated market and its clock; paper: the live market of market_url in wall time, without a key, orders at"
+        " the paper venue; live: refused after the pre-flight, the native stack trades on exchange_sim only",
+    )
+    market_url: str = Field(
+        default=PRODUCTION_URL,
+        pattern=r"^https?://[^@/]+(:[0-9]+)?/?$",
+        description="paper mode: REST root of the Binance whose public market is read and followed; another than the default has its sockets on the same host",
     )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
@@ -109,6 +118,26 @@ class StackSettings(ConfiguredSettings):
         max_length=AGENTS_EXTRA_MAX,
         description="agents of your own, comma-separated: paths of Python files, or names of entry points in bulkhead.agents",
     )
+
+    @property
+    def is_paper(self) -> bool:
+        """Whether a live market is traded on paper."""
+        return self.mode == "paper"
+
+    @property
+    def clock_url(self) -> str:
+        """The clock that everybody follows; empty: wall time, the only one that a live market has."""
+        return "" if self.is_paper else Ports(self.port_base).clock_url
+
+    @property
+    def feed_url(self) -> str:
+        """Where prices come from."""
+        return self.market_url.rstrip("/") if self.is_paper else Ports(self.port_base).sim_url
+
+    @property
+    def followed_url(self) -> str:
+        """The live market that the paper venue follows; empty: it has one of its own."""
+        return self.feed_url if self.is_paper else ""
 
     @property
     def restart_limits(self) -> RestartLimits:
@@ -224,7 +253,8 @@ def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSp
     special = {
         "BULKHEAD_HOME": str(settings.home.resolve()),
         "BULKHEAD_SIM_PORT": str(ports.sim),
-        "BULKHEAD_CLOCK_URL": ports.clock_url,  # its own: what ages mean where it runs
+        "BULKHEAD_CLOCK_URL": settings.clock_url,  # its own: what ages mean where it runs
+        "BULKHEAD_SIM_FOLLOW_URL": settings.followed_url,
         "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
         "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
     }
@@ -236,10 +266,13 @@ def service_specs(
 ) -> list[ChildSpec]:
     """Every service, with what it must be told on this machine; variables set by hand win over our defaults.
 
-    Not `is_newcomers`: without what only a first minute of trading wants (`_DEV_DEFAULTS`).
+    Not `is_newcomers`: without what only a first minute of trading wants (`DEV_DEFAULTS`).
     """
     ports = Ports(settings.port_base)
-    special = _special(ports, ensure_secrets(settings.home))
+    special = _special(settings, ensure_secrets(settings.home))
+    taste = (
+        DEV_DEFAULTS if is_newcomers and not settings.is_paper else {}
+    )  # on a live market they are told what a deployment would be
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
     for name in running():
@@ -248,54 +281,22 @@ def service_specs(
             "BULKHEAD_NATS_URL": ports.nats_url,
             "BULKHEAD_INSTANCE": "up",
             "BULKHEAD_HTTP_PORT": str(ports.service(name)),
-            "BULKHEAD_CLOCK_URL": ports.clock_url,
+            "BULKHEAD_CLOCK_URL": settings.clock_url,
+            "BULKHEAD_SIM_FOLLOW_URL": settings.followed_url,  # so that each can see what kind of venue it has
         }
         env = {**common, **special.get(name, {})}
         command = (PLUGIN_PROCESS, str(files[name])) if name in files else (module_of(name),)
-        defaults = _DEV_DEFAULTS.get(name, {}) if is_newcomers else {}
-        spec = _spec(name, command, ports.service(name), env, environment, defaults)
+        spec = _spec(name, command, ports.service(name), env, environment, taste.get(name, {}))
         specs.append(msgspec.structs.replace(spec, is_essential=name not in files))
     return specs
 
 
-_DEV_DEFAULTS: dict[str, dict[str, str]] = {
-    "market-feed": {"BULKHEAD_FEED_STALENESS_MS_MAX": "60000", "BULKHEAD_FEED_ALIVE_WINDOW_MS": "20000"},
-    "agent-trend": {"BULKHEAD_TREND_TIMEFRAMES": "1m,15m"},
-    "agent-levels": {"BULKHEAD_LEVELS_TIMEFRAME": "1m"},
-    "portfolio": {
-        "BULKHEAD_PORTFOLIO_STOP_ATR": "6",
-        "BULKHEAD_PORTFOLIO_TARGET_ATR": "8",
-        "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": "15000",
-        "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX": "20000",
-        "BULKHEAD_PORTFOLIO_LEVELS": "false",
-        "BULKHEAD_PORTFOLIO_REGIMES": "false",
-        "BULKHEAD_PORTFOLIO_MODEL_WAIT_MS": "10000",
-    },
-    "agent-llm": {"BULKHEAD_LLM_DEADLINE_MS": "10000"},
-    "risk-gate": {
-        "BULKHEAD_RISK_PRICE_AGE_MS_MAX": "20000",
-        "BULKHEAD_RISK_COOLDOWN_MS": "300000",
-        "BULKHEAD_RISK_LOSSES_PAUSE_MS": "1800000",
-        "BULKHEAD_RISK_MACRO": "false",
-        "BULKHEAD_RISK_BAR_TIMEFRAME": "1m",
-        "BULKHEAD_RISK_STOP_ATR_MAX": "12",
-        "BULKHEAD_RISK_SIGNAL_AGE_SHARE_MAX": "0.5",
-    },
-}
-"""What a newcomer's stack does otherwise than a deployment. Something should happen within the first minute, so it trades on
-one-minute bars (their ATR is small: stops are set more of them away), confirmed by 15m and 1h, of which the feed's history
-is enough to be warm at once; and venue time runs SPEED times faster than our own
-processes do, so limits on ages, which are venue time, are wider. Losses pause it for minutes of venue time, not for hours,
-and it trades whatever the weekly regime of the generated market is. Zones of one-minute bars are nearer than costs allow a stop to be.
-What bulkhead.toml says, or a profile that somebody names, wins."""
-
-
-def _special(ports: Ports, made: Secrets) -> dict[str, dict[str, str]]:
+def _special(settings: StackSettings, made: Secrets) -> dict[str, dict[str, str]]:
     return {
-        "market-feed": {"BULKHEAD_FEED_VENUE_URL": ports.sim_url},
+        "market-feed": {"BULKHEAD_FEED_VENUE_URL": settings.feed_url},
         "risk-gate": {"BULKHEAD_RISK_SIGNING_KEY_FILE": str(made.gate_key.resolve())},
         "order-executor": {
-            "BULKHEAD_EXEC_VENUE_URL": ports.sim_url,
+            "BULKHEAD_EXEC_VENUE_URL": Ports(settings.port_base).sim_url,
             "BULKHEAD_EXEC_API_KEY_FILE": str(made.api_key.resolve()),
             "BULKHEAD_EXEC_API_SECRET_FILE": str(made.api_secret.resolve()),
             "BULKHEAD_EXEC_GATE_PUBLIC_KEY": made.gate_public_key,
@@ -309,11 +310,11 @@ def _spec(
     port: int,
     env: dict[str, str],
     environment: Mapping[str, str],
-    defaults: Mapping[str, str],
+    taste: Mapping[str, str],
 ) -> ChildSpec:
     config = read_config(environment)
     said = said_by(config, environment)
-    ours = {variable: value for variable, value in defaults.items() if variable not in said}
+    ours = {variable: value for variable, value in taste.items() if variable not in said}
     seen = {**ours, **passed_on(name, environment), **env, "PYTHONUNBUFFERED": "1"}
     if config.path is not None:
         seen[CONFIG_VARIABLE] = str(config.path.resolve())

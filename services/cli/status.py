@@ -23,6 +23,7 @@ from libs.runtime.readiness import Readiness
 from libs.runtime.registry import writer_of
 from libs.runtime.snapshots import SnapshotFolder
 from services.cli.exit_codes import UNAVAILABLE, Failure, failing_clearly
+from services.cli.market_watch import venue_line
 from services.cli.observer import LogSize, Observer, observing
 from services.cli.place import Place, processes_of
 from services.cli.status_view import (
@@ -67,6 +68,7 @@ class Status(msgspec.Struct, kw_only=True):
     """The whole answer. Money in quote currency; `equity` is None before the ledger has spoken.
 
     `dust`: instruments held in less than the venue would sell. `known_seq`: how far the services have seen the log reach.
+    `venue`: which market is traded where, in words, and `venue_trouble` what is wrong there; empty where no supervisor says.
     Work left over, in words: `catching_up` becomes less, `stuck` does not.
     """
 
@@ -89,6 +91,8 @@ class Status(msgspec.Struct, kw_only=True):
     uncovered: list[Uncovered]
     log: LogSize
     model: ModelLine | None = None
+    venue: str = ""
+    venue_trouble: str = ""
     dust: list[str] = []
     doubts: dict[str, str] = {}
     known_seq: int = 0
@@ -144,6 +148,8 @@ async def gather(place: Place) -> Status:
     lines = await _later(place, before)
     status = _status(place, size, view, lines)
     status.known_seq = known_seq
+    if place.is_supervised:
+        status.venue, status.venue_trouble = await venue_line(place.mode, place.venue_url, place.market_url)
     status.catching_up, status.stuck = work_left(before, lines)
     status.findings = findings_of(status)
     return status
@@ -200,6 +206,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
 def findings_of(status: Status) -> list[str]:
     """What a person should look at, in words; empty when all is well."""
     found = [f"{line.name} is not ready: {line.phase}" for line in status.services.values() if not line.ready]
+    found += [f"the venue: {status.venue_trouble}"] if status.venue_trouble else []
     if status.known_seq > status.log.last_seq:
         found.append(f"the log ends at {status.log.last_seq}, but has reached {status.known_seq}: events are lost")
     found += status.stuck

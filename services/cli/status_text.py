@@ -43,6 +43,7 @@ def _head(status: Status) -> Text:
         f" in {status.home} as of {at}\n",
         ("log        ", "cyan"),
         f"{size.stream}: {size.last_seq:,} events, {size.bytes / 1e6:,.1f} MB\n",
+        *([("venue      ", "cyan"), f"{status.venue}\n"] if status.venue else []),
         ("trading    ", "cyan"),
         (status.trading_state, _STATE_STYLE.get(status.trading_state, "bold red")),
         f" {status.trading_reason}\n",

@@ -48,6 +48,7 @@ from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, declare_genesis
 from services.cli.health_watch import end_silent, tell_when_ready
 from services.cli.lost_log import refuse_lost_log
+from services.cli.market_watch import tell_of_market
 from services.cli.screen import Screen, Terminal
 from services.cli.stack import (
     HomeError,
@@ -81,7 +82,7 @@ def plan_of(settings: StackSettings, environment: Mapping[str, str]) -> Plan:
     return Plan(
         venue=sim_spec(settings, environment),
         services=tuple(service_specs(settings, environment)),
-        clock_url=Ports(settings.port_base).clock_url,
+        clock_url=settings.clock_url,
     )
 
 
@@ -188,6 +189,7 @@ class Supervisor:
         self._greet()
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
         others += [self._show_log()] if show_log else []
+        others += [tell_of_market(self._settings.followed_url, self._say)] if self._settings.is_paper else []
         await self._watch([asyncio.create_task(each) for each in others])
 
     # --- start ----------------------------------------------------------------------------------------------------
@@ -287,6 +289,8 @@ class Supervisor:
             "nats_monitor_url": f"http://127.0.0.1:{self._ports.monitor}",
             "venue_url": self._ports.sim_url if plan.venue else "",
             "clock_url": plan.clock_url,
+            "mode": self._settings.mode,
+            "market_url": self._settings.followed_url,
             "services": {spec.name: f"http://127.0.0.1:{spec.port}" for spec in plan.services},
         }
         draft = self._settings.home / "stack.json.draft"

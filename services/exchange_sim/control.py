@@ -161,5 +161,6 @@ class Control:
             "now_ns": self._exchange.clock.now_ns(),
             "speed": self._exchange.clock.speed,
             "market": self._exchange.market.identity,
+            "out_of_sight": sorted(self._exchange.out_of_sight),
             "instruments": instruments,
         }

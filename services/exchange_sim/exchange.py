@@ -2,6 +2,9 @@
 
 Everything here is synchronous. Before an order is looked at, all market events that are due have been played, so an answer never
 depends on how often the loop came round. Each change of the account is on disk before it is told.
+
+A market that is followed may be out of sight. Then nothing fills, and new orders are refused as by a venue that is too busy (-1015:
+proved not to have been entered, and it may be sent again); what rests goes on resting, and can be cancelled.
 """
 
 from __future__ import annotations
@@ -15,10 +18,14 @@ import msgspec
 from libs.common.timeframe import MINUTE
 from libs.trading.venue import BookedOrder, NewOrder, NewPair, SpotVenue, VenueRejected, VenueUpdate
 from libs.trading.venue_account import BookedPair, MarketStatus
+from libs.trading.venue_rules import TOO_MANY_ORDERS
 from services.exchange_sim.account_store import AccountStore, SavedAccount
 from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.depth import DepthBook
-from services.exchange_sim.market import Event, Key, Market, Quote, Trade
+from services.exchange_sim.market import Event, Key, Lost, Market, Quote, Trade
+
+NEVER = 1 << 62
+"""When nothing is due: later than any time."""
 
 
 class Listener(Protocol):
@@ -62,6 +69,7 @@ class Exchange:
         self.last_trades: dict[str, Trade] = {}
         self.books = {name: DepthBook(name, history.listing) for name, history in market.histories.items()}
         self.seen: dict[str, int] = {}
+        self.out_of_sight: set[str] = set()
         self.listeners: list[Listener] = []
         self._store = store
         self._elsewhere = elsewhere
@@ -87,19 +95,23 @@ class Exchange:
     @property
     def next_ts(self) -> int:
         """When something is due next: a market event, or an order whose latency is over."""
-        due = self.venue.next_due
-        return self._next.ts if due is None else min(due, self._next.ts)
+        due, event = self.venue.next_due, self._peeked()
+        ts = NEVER if event is None else event.ts
+        return ts if due is None else min(due, ts)
 
     def play_next(self) -> None:
-        """Play what is due next, whatever the clock says."""
-        due = self.venue.next_due
-        if due is not None and due <= self._next.ts:
+        """Play what is due next, whatever the clock says; something must be (`next_ts`)."""
+        due, event = self.venue.next_due, self._peeked()
+        if due is not None and (event is None or due <= event.ts):
             self._account_changed(self.venue.advance(due), due)
             return
-        event = self._next
-        self._next = next(self._events)
+        assert event is not None, "nothing is due"
+        self._next = None
         self._position = (event.ts, event.rank)
         self._remember(event)
+        if isinstance(event, Lost):
+            self._account_changed(self.venue.lose_market(event.instrument, event.ts), event.ts)
+            return
         updates: list[VenueUpdate] = []
         if isinstance(event, Quote):
             updates = self.venue.on_quote(
@@ -127,6 +139,7 @@ class Exchange:
             VenueRejected: the venue refuses it.
         """
         now = self.catch_up()
+        self._check_sight(order.instrument)
         updates = self.venue.submit(order, now)
         self._see(order.cl_ord_id)
         self._account_changed(updates, now)
@@ -152,6 +165,7 @@ class Exchange:
             VenueRejected: nothing was done.
         """
         now = self.catch_up()
+        self._check_sight(order.instrument)
         updates, refused = self.venue.replace(order, now, cl_ord_id=cl_ord_id, venue_order_id=venue_order_id)
         self._account_changed(updates, now)
         old = self.venue.require(order.instrument, None, updates[0].order.venue_order_id)
@@ -167,6 +181,7 @@ class Exchange:
             VenueRejected: the venue refuses them.
         """
         now = self.catch_up()
+        self._check_sight(pair.instrument)
         updates = self.venue.submit_pair(pair, now)
         self._see(pair.stop_id, pair.target_id)
         self._account_changed(updates, now)
@@ -223,14 +238,28 @@ class Exchange:
     def _prime(self) -> None:
         """Find the events behind the position, and the quotes, trades and books that stand there."""
         self._events = self.market.events((self._position[0] - MINUTE, 0))
-        self._next = next(self._events)
-        while (self._next.ts, self._next.rank) <= self._position:
-            event, self._next = self._next, next(self._events)
+        self._next: Event | None = None
+        while (event := self._peeked()) is not None and (event.ts, event.rank) <= self._position:
+            self._next = None
             self._remember(event)
+
+    def _peeked(self) -> Event | None:
+        """The next event of the market; None if it has not happened yet."""
+        if self._next is None:
+            self._next = next(self._events)
+        return self._next
+
+    def _check_sight(self, instrument: str) -> None:
+        if instrument in self.out_of_sight:
+            raise VenueRejected(TOO_MANY_ORDERS, f"{instrument}: its market cannot be seen now; send the order again.")
 
     def _remember(self, event: Event) -> None:
         if isinstance(event, Quote):
             self.quotes[event.instrument] = event
+            self.out_of_sight.discard(event.instrument)
+        elif isinstance(event, Lost):
+            self.quotes.pop(event.instrument, None)
+            self.out_of_sight.add(event.instrument)
         elif isinstance(event, Trade):
             self.last_trades[event.instrument] = event
         else:

@@ -1,5 +1,7 @@
 """What every market of this venue is: a sequence of trades and quotes in venue time, and a history that agrees with it.
 
+Generated and recorded markets know what comes next; a followed one (`followed`) does not, and says None until it has happened.
+
 A position in the sequence is a key (time, rank), strictly increasing, so that a restarted venue goes on exactly behind the
 last event it played. Bars ("klines" on the wire) of any interval are put together from `pieces`, the largest aligned spans
 the history knows, and end with the trades of the minute in progress.
@@ -75,7 +77,15 @@ class DepthFrame(msgspec.Struct, frozen=True, kw_only=True):
     is_snapshot: bool = False
 
 
-Event = Trade | Quote | DepthFrame
+class Lost(msgspec.Struct, frozen=True, kw_only=True):
+    """The market of an instrument cannot be seen from now on, until it is quoted again."""
+
+    ts: int
+    rank: int
+    instrument: str
+
+
+Event = Trade | Quote | DepthFrame | Lost
 
 
 class Kline(msgspec.Struct, kw_only=True):
@@ -140,8 +150,11 @@ class Market(Protocol):
     identity: dict[str, str]
     starts_at: int
 
-    def events(self, after: Key) -> Iterator[Event]:
-        """Every event behind `after`, in order, without end; before them, changes of the book that lead there."""
+    def events(self, after: Key) -> Iterator[Event | None]:
+        """Every event behind `after`, in order, without end; before them, changes of the book that lead there.
+
+        None: what comes next has not happened yet; asking again is right.
+        """
         ...
 
 

@@ -12,9 +12,14 @@ from libs.runtime.logs import configure
 from libs.runtime.redaction import register_secret
 from libs.runtime.settings import EX_CONFIG, settings_or_exit
 from services.exchange_sim.account_store import StoreError
+from services.exchange_sim.follower import MarketUnreachable
+from services.exchange_sim.market import Market
 from services.exchange_sim.recorded import RecordingError
-from services.exchange_sim.server import ExchangeServer
+from services.exchange_sim.server import ExchangeServer, market_of
 from services.exchange_sim.settings import Settings
+from services.exchange_sim.waiting_room import WaitingRoom
+
+RETRY_S = 5.0
 
 
 def main() -> None:
@@ -39,9 +44,17 @@ async def _serve(settings: Settings) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    server = ExchangeServer(settings)
+    stopped = asyncio.create_task(stopping.wait())
+    opening = asyncio.create_task(_market_when_it_answers(settings))
+    await asyncio.wait((stopped, opening), return_when=asyncio.FIRST_COMPLETED)
+    if not opening.done():
+        opening.cancel()
+        await asyncio.gather(opening, return_exceptions=True)
+        return
+    market, port = opening.result()
+    server = ExchangeServer(settings.model_copy(update={"sim_port": port}), market)
     await server.start()
-    stopped, failed = asyncio.create_task(stopping.wait()), asyncio.create_task(server.failed())
+    failed = asyncio.create_task(server.failed())
     try:
         await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
         if failed.done():
@@ -50,3 +63,22 @@ async def _serve(settings: Settings) -> None:
         stopped.cancel()
         failed.cancel()
         await server.stop()
+
+
+async def _market_when_it_answers(settings: Settings) -> tuple[Market, int]:
+    """The market and the port to serve it at. While it cannot be had, whoever asks us is told so."""
+    port = settings.sim_port
+    try:
+        return await market_of(settings), port
+    except MarketUnreachable as error:
+        room = WaitingRoom(str(error))
+    port = await room.open(settings.sim_host, port)
+    try:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            try:
+                return await market_of(settings), port
+            except MarketUnreachable as error:
+                room.reason = str(error)
+    finally:
+        await room.close()

@@ -7,6 +7,7 @@ mode, market events are played as they fall due, and the time is saved ahead of 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterator
 
 import structlog
@@ -18,6 +19,8 @@ from services.exchange_sim.clock import VenueClock
 from services.exchange_sim.control import Control
 from services.exchange_sim.exchange import Exchange
 from services.exchange_sim.fault_desk import FaultDesk
+from services.exchange_sim.followed import FollowedMarket
+from services.exchange_sim.follower import Follower, followed_market
 from services.exchange_sim.generated import GeneratedMarket
 from services.exchange_sim.hub import Hub
 from services.exchange_sim.kraken_account import KrakenAccount
@@ -80,18 +83,22 @@ class ExchangeServer:
         Raises:
             StoreError: the saved account belongs to another market.
             RecordingError: the recorded frames cannot be used.
+            MarketUnreachable, UnknownInstrument: the market that is to be followed does not answer, or lists less.
             OSError: a file or the port is not ours to use.
         """
         settings = self._settings
-        market = self._market or market_of(settings)
+        market = self._market or await market_of(settings)
         specs = {instrument: history.listing.spec for instrument, history in market.histories.items()}
         twins = Twins((KRAKEN, KUCOIN), market)
+        is_followed = isinstance(market, FollowedMarket)
         self.exchange = Exchange(
             market,
             SpotVenue(specs | twins.specs, settings.balances(), settings.fill_model(), quote_fees=twins.specs),
             AccountStore(settings.folder),
-            lambda now: VenueClock(now, settings.speed),
-            elsewhere=twins,
+            _wall_clock if is_followed else lambda now: VenueClock(now, settings.speed),
+            elsewhere=None
+            if is_followed
+            else twins,  # other venues' prices are their own, and not derived from this one's
         )
         self.hub = Hub(self.exchange)
         self.exchange.listeners.append(self.hub)
@@ -106,6 +113,8 @@ class ExchangeServer:
         self.port = int(self._runner.addresses[0][1])
         (settings.folder / "port").write_text(f"{self.port}\n")
         self._tasks = [asyncio.create_task(self._let_time_pass()), asyncio.create_task(self._beat())]
+        if isinstance(market, FollowedMarket):
+            self._tasks.append(asyncio.create_task(Follower(settings.sim_follow_url, market).run()))
         _log.info(
             "venue_open", port=self.port, speed=settings.speed, now_ns=self.exchange.clock.now_ns(), **market.identity
         )
@@ -200,12 +209,20 @@ class ExchangeServer:
             await asyncio.sleep(BEAT_S)
 
 
-def market_of(settings: Settings) -> Market:
+def _wall_clock(resume_at: int) -> VenueClock:
+    """The time of a live market, which does not wait for us."""
+    return VenueClock(time.time_ns(), 1.0, time.time_ns)
+
+
+async def market_of(settings: Settings) -> Market:
     """The market that `settings` ask for.
 
     Raises:
         RecordingError: the recorded frames cannot be used.
+        MarketUnreachable, UnknownInstrument: the market that is to be followed does not answer, or lists less.
     """
+    if settings.sim_follow_url:
+        return await followed_market(settings.sim_follow_url, settings.instruments, time.time_ns)
     if settings.sim_data is not None:
         return RecordedMarket(settings.sim_data, settings.sim_seed)
     return GeneratedMarket(settings.sim_seed, settings.listings(), settings.start_ns)

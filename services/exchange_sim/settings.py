@@ -5,18 +5,20 @@ from __future__ import annotations
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, field_validator
+import msgspec
+from pydantic import Field, field_validator, model_validator
 
-from libs.runtime.settings import ServiceSettings, SettingsError
-from libs.trading.fill_model import FillModel
+from libs.runtime.settings import Instruments, ServiceSettings, SettingsError
+from libs.trading.fill_model import REALISTIC, FillModel
 from services.exchange_sim.listing import Listing, listing_of
 from services.exchange_sim.signing import KeyRights
 
 SPEED_GENERATED = 20.0
 SPEED_RECORDED = 20.0
 WEIGHT_LIMIT = 6000
+FOLLOWED_SPEED = 1.0
 
 
 class Settings(ServiceSettings):
@@ -43,6 +45,15 @@ class Settings(ServiceSettings):
     sim_data: Path | None = Field(
         default=None,
         description="a folder to replay instead: of `bulkhead record` or `import`, or of raw Binance frames",
+    )
+    sim_follow_url: str = Field(
+        default="",
+        pattern=r"^(|https?://[^@]+)$",
+        description="follow the live market of the venue at this REST root instead, in wall time, with realistic fills: paper trading",
+    )
+    instruments: Instruments = Field(
+        default=("BTC-USDT", "ETH-USDT"),
+        description="the instruments of the book: what a followed market lists, separated by commas",
     )
     sim_balances: str = Field(
         default="USDT=10000",
@@ -89,6 +100,27 @@ class Settings(ServiceSettings):
             raise ValueError("needs a time zone, for example 2026-01-05T00:00:00Z")
         return value
 
+    @model_validator(mode="after")
+    def _follows_honestly(self) -> Self:
+        """A followed market is itself, in its own time, and no cheaper than it is (docs/paper-trading.md)."""
+        if not self.sim_follow_url:
+            return self
+        if self.sim_data is not None:
+            raise ValueError(
+                "BULKHEAD_SIM_DATA and BULKHEAD_SIM_FOLLOW_URL: a market is recorded or followed, not both"
+            )
+        if self.sim_mode == "step" or self.sim_speed not in (None, FOLLOWED_SPEED):
+            raise ValueError("BULKHEAD_SIM_MODE and _SPEED: a followed market lives in wall time; leave them unset")
+        model = self.fill_model()
+        costs = ((getattr(model, name), getattr(REALISTIC, name)) for name in ("latency_ms", "slip_bps", "impact_bps"))
+        if any(ours < least for ours, least in costs) or model.participation_max > REALISTIC.participation_max:
+            raise ValueError(
+                "BULKHEAD_SIM_LATENCY_MS, _SLIP_BPS, _IMPACT_BPS, _PARTICIPATION_MAX: a followed market fills realistically or"
+                f" worse: at least {REALISTIC.latency_ms}, {REALISTIC.slip_bps}, {REALISTIC.impact_bps}, and at most"
+                f" {REALISTIC.participation_max}; leave them unset"
+            )
+        return self
+
     @property
     def folder(self) -> Path:
         """Where the venue keeps what must survive a restart."""
@@ -104,6 +136,8 @@ class Settings(ServiceSettings):
         """Venue seconds per wall second; 0 in step mode."""
         if self.sim_mode == "step":
             return 0.0
+        if self.sim_follow_url:
+            return FOLLOWED_SPEED
         return self.sim_speed or (SPEED_GENERATED if self.sim_data is None else SPEED_RECORDED)
 
     def listings(self) -> dict[str, Listing]:
@@ -116,13 +150,18 @@ class Settings(ServiceSettings):
         return {asset: Decimal(amount) for asset, amount in pairs}
 
     def fill_model(self) -> FillModel:
-        """How much worse than its market the venue fills (docs/paper-venue.md)."""
-        return FillModel(
+        """How much worse than its market the venue fills (docs/paper-venue.md); realistically where that is a live one."""
+        told = FillModel(
             latency_ms=self.sim_latency_ms,
             slip_bps=self.sim_slip_bps,
             impact_bps=self.sim_impact_bps,
             participation_max=self.sim_participation_max,
         )
+        if not self.sim_follow_url:
+            return told
+        names = ("latency_ms", "slip_bps", "impact_bps", "participation_max")
+        said = {name: getattr(told, name) for name in names if f"sim_{name}" in self.model_fields_set}
+        return msgspec.structs.replace(REALISTIC, **said)
 
     def credentials(self) -> tuple[str, str]:
         """Key and secret; empty strings when no files are named.

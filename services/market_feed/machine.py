@@ -20,10 +20,16 @@ class MarketFeedMachine:
     """The memory of the feed, and its voice to people."""
 
     class Settings(msgspec.Struct, frozen=True, kw_only=True):
-        """The home venue, where orders go, and whose prices are told."""
+        """The home venue, where orders go, and whose prices are told.
+
+        `market_url` and `clock_url` decide nothing; they put into the log in which world its prices were said: where they come from (empty: a
+        log from before this was told) and by which clock they are dated (empty: wall time).
+        """
 
         venue: str
         instruments: tuple[str, ...]
+        market_url: str = ""
+        clock_url: str = ""
 
     State = FeedRecord
 

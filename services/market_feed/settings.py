@@ -97,7 +97,12 @@ class Settings(ServiceSettings):
 
     def machine(self) -> MarketFeedMachine.Settings:
         """Whose prices are told."""
-        return MarketFeedMachine.Settings(venue=self.home_venue, instruments=self.instruments)
+        return MarketFeedMachine.Settings(
+            venue=self.home_venue,
+            instruments=self.instruments,
+            market_url=self.feed_venue_url.rstrip("/"),
+            clock_url=self.clock_url,
+        )
 
     @property
     def home_venue(self) -> str:

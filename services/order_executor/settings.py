@@ -198,6 +198,8 @@ class Settings(ServiceSettings):
             crash_starts_max=self.exec_crash_starts_max,
             losses_in_a_row_max=self.exec_losses_in_a_row_max,
             losses_pause_ms=self.exec_losses_pause_ms,
+            venue_url=self.exec_venue_url.rstrip("/"),
+            clock_url=self.clock_url,
         )
 
 

@@ -29,6 +29,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     stops or pairs share a position. `trail_bps` (0: never) is how far a stop follows the highest price, in steps of
     `trail_step_bps`. `foreign_orders` says what becomes of open orders that are not ours: told to a person, taken over
     where they sell what we hold, or cancelled. `flatten_on_stop` sells everything when the service is told to stop.
+
+    `venue_url` and `clock_url` decide nothing: they put into the log where orders went (empty: a log from before this was told), and by
+    which clock (empty: wall time).
     """
 
     gate_public_key: str
@@ -68,6 +71,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     intents_kept: int = 5_000
     orders_kept: int = 500
     execs_kept: int = 5_000
+    venue_url: str = ""
+    clock_url: str = ""
 
 
 class Holding(msgspec.Struct):

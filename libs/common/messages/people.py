@@ -9,14 +9,18 @@ from libs.common.messages.trading import Side
 
 
 class GenesisDeclared(Message, frozen=True, kw_only=True, tag="ops_genesis.v1"):
-    """The first command of a book: from here on it exists and may be reconciled, opened and traded."""
+    """The first command of a book: from here on it exists and may be reconciled, opened and traded.
+
+    `mode`: sim, a simulated market; paper, a live market and a paper venue (in logs from before sim was a word of its own: a simulated
+    market, too); live, a real venue. In which world a service worked is told by the settings of each of its starts.
+    """
 
     said_by: ClassVar[str] = "ops.*"
     suffix: ClassVar[str] = "genesis"
     is_source: ClassVar[bool] = True
 
     book: str
-    mode: Literal["paper", "live"]
+    mode: Literal["sim", "paper", "live"]
     author: str
 
 

@@ -12,6 +12,8 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from pydantic import ValidationError
 
 from libs.runtime.nats_config import KeysError
+from services.cli.child import ChildRefused
+from services.cli.child_settings import refuse_bad_settings
 from services.cli.stack import (
     RUNNING,
     Ports,
@@ -104,6 +106,28 @@ def test_what_the_operator_sets_wins_over_what_is_only_our_taste(tmp_path: Path)
     assert ours["agent-trend"]["BULKHEAD_TREND_TIMEFRAMES"] == "1m,15m"
     theirs = {spec.name: spec.env for spec in service_specs(settings, {"BULKHEAD_TREND_TIMEFRAMES": "1h"})}
     assert theirs["agent-trend"]["BULKHEAD_TREND_TIMEFRAMES"] == "1h"
+
+
+def test_on_paper_everybody_lives_in_wall_time_on_the_live_market(tmp_path: Path) -> None:
+    """The feed reads it, the paper venue follows it, orders go to the paper venue, and nobody is told a newcomer's limits."""
+    settings = StackSettings(home=tmp_path, port_base=5200, mode="paper")
+    specs = {spec.name: spec.env for spec in [sim_spec(settings, {}), *service_specs(settings, {})]}
+    assert specs["market-feed"]["BULKHEAD_FEED_VENUE_URL"] == "https://api.binance.com"
+    assert specs["order-executor"]["BULKHEAD_EXEC_VENUE_URL"] == "http://127.0.0.1:5202"
+    assert {env["BULKHEAD_SIM_FOLLOW_URL"] for env in specs.values()} == {"https://api.binance.com"}
+    assert {env["BULKHEAD_CLOCK_URL"] for env in specs.values()} == {""}
+    assert "BULKHEAD_TREND_TIMEFRAMES" not in specs["agent-trend"]
+    simulated = {spec.env["BULKHEAD_SIM_FOLLOW_URL"] for spec in service_specs(StackSettings(home=tmp_path), {})}
+    assert simulated == {""}
+
+
+def test_on_paper_the_settings_of_all_go_together(tmp_path: Path) -> None:
+    """By default nothing is refused or questioned; time that runs faster than the market is."""
+    settings = StackSettings(home=tmp_path, mode="paper")
+    assert refuse_bad_settings([sim_spec(settings, {}), *service_specs(settings, {})]) == []
+    fast = {"BULKHEAD_SIM_SPEED": "20"}
+    with pytest.raises(ChildRefused, match="a followed market lives in wall time"):
+        refuse_bad_settings([sim_spec(settings, fast), *service_specs(settings, fast)])
 
 
 def test_a_home_belongs_to_one_supervisor(tmp_path: Path) -> None:

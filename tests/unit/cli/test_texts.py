@@ -269,6 +269,14 @@ def test_a_young_stack_has_nothing_to_find() -> None:
     assert "not yet known" in text
 
 
+def test_a_status_says_which_market_is_traded_where() -> None:
+    """And what is wrong there is something to look at."""
+    on_paper = status(venue="paper: the live market of X, orders at Y", venue_trouble="it does not see BTC-USDT")
+    text = shown(status_text(on_paper))
+    assert "venue      paper: the live market of X, orders at Y" in text
+    assert "the venue: it does not see BTC-USDT" in text
+
+
 def test_everything_a_person_should_look_at_is_found() -> None:
     """Each trouble is one finding in words, and stands at the end of the screen."""
     bad = status(

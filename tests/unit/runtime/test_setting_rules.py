@@ -19,6 +19,13 @@ from services.signal_agents.trend.settings import Settings as TrendSettings
 
 D = Decimal
 WALL_TIME = {"BULKHEAD_CLOCK_URL": ""}
+PAPER = {
+    "BULKHEAD_SIM_FOLLOW_URL": "https://a",
+    "BULKHEAD_FEED_VENUE_URL": "https://a/",
+    "BULKHEAD_EXEC_VENUE_URL": "http://sim",
+    "BULKHEAD_EXEC_VENUE": "binance",
+    "BULKHEAD_CLOCK_URL": "",
+}
 MODEL = {"BULKHEAD_LLM_URL": "http://127.0.0.1:1/v1"}
 
 
@@ -71,6 +78,12 @@ def test_a_number_may_not_pass_another(rule: Order) -> None:
         ({"BULKHEAD_FEED_VENUE_URL": "https://a", "BULKHEAD_EXEC_VENUE_URL": "https://b"}, ""),
         ({"BULKHEAD_EXEC_VENUE_URL": "https://b", "BULKHEAD_CLOCK_URL": "ws://sim/clock"}, "danger"),
         ({"BULKHEAD_EXEC_VENUE_URL": "http://sim", "BULKHEAD_CLOCK_URL": "ws://sim/clock"}, ""),
+        (PAPER, ""),
+        (PAPER | {"BULKHEAD_FEED_VENUE_URL": "https://b"}, "danger"),
+        (PAPER | {"BULKHEAD_EXEC_VENUE_URL": "https://a"}, "danger"),
+        (PAPER | {"BULKHEAD_EXEC_VENUE": "kraken"}, "danger"),
+        (PAPER | {"BULKHEAD_CLOCK_URL": "ws://sim/clock"}, "danger"),
+        (PAPER | {"BULKHEAD_SIM_FOLLOW_URL": ""}, "danger"),
         ({"BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": D(60_001), "BULKHEAD_TREND_TIMEFRAMES": "1m"}, "question"),
         ({"BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX": D(60_000), "BULKHEAD_TREND_TIMEFRAMES": "1m"}, ""),
     ],
