@@ -44,7 +44,7 @@ class BacktestResult(msgspec.Struct, frozen=True, kw_only=True):
     """One backtest. Money is in quote currency, times are ns UTC.
 
     `digest` covers all that was decided, `settings_digest` the machines' settings. `curve` and `prices` are thinned out for looking at;
-    `daily`, `fills` and `trips` are complete.
+    `daily` and `trips` are complete, `entries` the last ones.
     """
 
     digest: str

@@ -48,6 +48,8 @@ NAMES = frozenset(Message.__struct_fields__) - {"ts_event"} | {
     "entry_id",
     "signature",
     "source_id",
+    "memo",
+    "number",
     "previous",
     "digest",
 }
@@ -131,7 +133,7 @@ class Scribe:
         self.equity: Decimal | None = None
         self.drawdown_max = Decimal(0)
         self.fills: list[Fill] = []
-        self.entries: list[Entry] = []
+        self._entries: dict[str, Entry] = {}
         self.levels: dict[str, LevelMap] = {}
         self.prices: dict[str, Prices] = {}
         self.denials: Counter[str] = Counter()
@@ -167,15 +169,21 @@ class Scribe:
             hear(message)
 
     @property
+    def entries(self) -> list[Entry]:
+        """The last wishes to enter that were not denied."""
+        return list(self._entries.values())
+
+    @property
     def digest(self) -> str:
         """32 hex characters over everything that was decided so far."""
         return self._digest.hexdigest()
 
     def _bars(self, message: FeedBars) -> None:
+        shortest = message.bars[-1].timeframe if message.bars else ""
         for bar in message.bars:
             prices = self.prices.get(bar.instrument)
             if prices is None:
-                prices = self.prices[bar.instrument] = Prices(bar.timeframe)
+                prices = self.prices[bar.instrument] = Prices(shortest)
             prices.add(bar)
         if self.equity is not None and message.end_ts // DAY > self.observed[-1].ts // DAY:
             self._observe(message.end_ts, self.equity)
@@ -234,14 +242,15 @@ class Scribe:
 
     def _intent(self, intent: OrderIntent) -> None:
         self._intents[intent.intent_id] = intent
-        if not intent.reduce_only and len(self.entries) < ENTRIES_SHOWN_MAX:
-            self.entries.append(Entry(intent, self.levels.get(intent.instrument)))
+        if not intent.reduce_only:
+            self._entries[intent.intent_id] = Entry(intent, self.levels.get(intent.instrument))
+            if len(self._entries) > ENTRIES_SHOWN_MAX:
+                del self._entries[next(iter(self._entries))]
 
     def _denied(self, denied: OrderDenied) -> None:
         self._intents.pop(denied.intent_id, None)
         self._agents.pop(denied.intent_id, None)
-        if self.entries and self.entries[-1].intent.intent_id == denied.intent_id:
-            self.entries.pop()
+        self._entries.pop(denied.intent_id, None)
         self.denials.update(denied.reasons)
 
     def _regimes_told(self, told: MacroRegimes) -> None:
