@@ -22,6 +22,7 @@ import structlog
 
 from libs.common.instruments import symbol_of
 from libs.common.messages import InstrumentSpec
+from libs.common.money import plain
 from libs.common.timeframe import MILLISECOND
 from libs.trading.binance_ccxt import PRODUCTION_SOCKETS_URL, PRODUCTION_URL
 from services.exchange_sim.followed import FollowedMarket
@@ -41,7 +42,11 @@ _log = structlog.get_logger(__name__)
 
 
 class MarketUnreachable(Exception):
-    """The venue does not answer, or not sensibly; to be tried again. The text says what came."""
+    """The venue does not answer, or not sensibly; to be tried again, `retry_after_s` later at the earliest. The text says what came."""
+
+    def __init__(self, text: str, retry_after_s: float = 0.0):
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
 
 
 class UnknownInstrument(ValueError):
@@ -109,11 +114,11 @@ async def followed_market(url: str, instruments: tuple[str, ...], now: Callable[
 
 
 async def _listings(session: aiohttp.ClientSession, url: str, instruments: tuple[str, ...]) -> dict[str, Listing]:
-    status, body, _ = await _ask(session, f"{url}/api/v3/exchangeInfo", instruments)
+    status, body, asked_s = await _ask(session, f"{url}/api/v3/exchangeInfo", instruments)
     if status == 400 and _refusal_of(body).code == -1121:
         raise UnknownInstrument(f"{url} does not list one of {', '.join(instruments)}; correct BULKHEAD_INSTRUMENTS")
     if status != 200:
-        raise MarketUnreachable(f"{url} answers exchangeInfo with status {status}")
+        raise MarketUnreachable(f"{url} answers exchangeInfo with status {status}", asked_s)
     try:
         listed = {each.symbol: each for each in msgspec.json.decode(body, type=_Listed).symbols}
         missing = [name for name in instruments if symbol_of(name) not in listed]
@@ -131,10 +136,10 @@ def _listing(instrument: str, said: _Symbol) -> Listing:
         instrument=instrument,
         base=said.base,
         quote=said.quote,
-        px_tick=Decimal(filters["PRICE_FILTER"]["tickSize"]),
-        qty_step=Decimal(filters["LOT_SIZE"]["stepSize"]),
-        qty_min=Decimal(filters["LOT_SIZE"]["minQty"]),
-        notional_min=Decimal(notional["minNotional"]),
+        px_tick=plain(Decimal(filters["PRICE_FILTER"]["tickSize"])),
+        qty_step=plain(Decimal(filters["LOT_SIZE"]["stepSize"])),
+        qty_min=plain(Decimal(filters["LOT_SIZE"]["minQty"])),
+        notional_min=plain(Decimal(notional["minNotional"])),
         taker_fee=FEE,
         maker_fee=FEE,
     )
@@ -160,7 +165,7 @@ class Follower:
                 try:
                     await self._listen(session)
                 except MarketUnreachable as error:
-                    self.trouble = str(error)
+                    self.trouble, asked_s = str(error), error.retry_after_s
                 except aiohttp.WSServerHandshakeError as error:
                     self.trouble, asked_s = f"HTTP {error.status}", _retry_after(error.headers)
                 except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -191,8 +196,7 @@ class Follower:
             session, f"{self._url}/api/v3/ticker/bookTicker", tuple(self._market.followed)
         )
         if status != 200:
-            await asyncio.sleep(asked_s)
-            raise MarketUnreachable(f"{self._url} answers bookTicker with status {status}")
+            raise MarketUnreachable(f"{self._url} answers bookTicker with status {status}", asked_s)
         try:
             for each in msgspec.json.decode(body, type=list[_AskedQuote]):
                 name = self._instruments.get(each.symbol.lower())

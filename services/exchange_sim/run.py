@@ -71,14 +71,14 @@ async def _market_when_it_answers(settings: Settings) -> tuple[Market, int]:
     try:
         return await market_of(settings), port
     except MarketUnreachable as error:
-        room = WaitingRoom(str(error))
+        room, asked_s = WaitingRoom(str(error)), error.retry_after_s
     port = await room.open(settings.sim_host, port)
     try:
         while True:
-            await asyncio.sleep(RETRY_S)
+            await asyncio.sleep(max(RETRY_S, asked_s))
             try:
                 return await market_of(settings), port
             except MarketUnreachable as error:
-                room.reason = str(error)
+                room.reason, asked_s = str(error), error.retry_after_s
     finally:
         await room.close()

@@ -150,6 +150,14 @@ async def test_a_venue_that_lists_less_or_answers_nonsense(live: VenueStand) -> 
             await followed_market(live.url, ("BTC-USDT",), time.time_ns)
 
 
+async def test_a_venue_that_wants_to_be_left_alone_is(live: VenueStand) -> None:
+    """Who asks on while he is banned is banned for longer."""
+    live.server.faults.add(RestFault(kind="status", path=INFO, code=418, retry_after=120))
+    with pytest.raises(MarketUnreachable, match="status 418") as banned:
+        await followed_market(live.url, ("BTC-USDT",), time.time_ns)
+    assert banned.value.retry_after_s == 120
+
+
 async def test_until_the_market_answers_everybody_is_told_why(
     live: VenueStand, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
