@@ -104,7 +104,7 @@ class _Play:
         for each in history:
             test.tell("feed", msgspec.structs.replace(each, **times))
         test.tell("exec", UserStreamChanged(connected=True, reason="backtest", **times))
-        test.tell(OPERATOR, GenesisDeclared(book="backtest", mode="paper", author="backtest", **times))
+        test.tell(OPERATOR, GenesisDeclared(book="backtest", mode="sim", author="backtest", **times))
 
     def step(self, test: Backtest, instant: Instant) -> None:
         """From the instant the bars open to the instant they have closed."""

@@ -27,6 +27,7 @@ from services.cli import (
     backtest_app,
     command,
     doctor,
+    graduate_app,
     ledger_app,
     market_app,
     proof,
@@ -76,6 +77,7 @@ app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)
 app.command(name="sweep", epilog=POINTER)(sweep_app.sweep)
+app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
 
 Home = Annotated[
     Path | None,
