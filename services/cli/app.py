@@ -22,7 +22,18 @@ from rich.text import Text
 from libs.runtime import logs
 from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
-from services.cli import agents_app, backtest_app, command, doctor, market_app, proof, risk_app, strategy_app, trace
+from services.cli import (
+    agents_app,
+    backtest_app,
+    command,
+    doctor,
+    market_app,
+    proof,
+    risk_app,
+    strategy_app,
+    trace,
+    validate_app,
+)
 from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
 from services.cli.doctor_stack import every_complaint, examine_stack
@@ -62,6 +73,7 @@ app.add_typer(strategy_app.app, name="strategy")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)
+app.command(name="validate", epilog=POINTER)(validate_app.validate)
 
 Home = Annotated[
     Path | None,
