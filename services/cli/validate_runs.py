@@ -21,7 +21,8 @@ from libs.research.validity.telling import Candidate, market_of
 from libs.research.validity.verdict import Costed, Validation
 from libs.research.validity.votes import Costs, Series
 from libs.runtime.code_version import code_version
-from libs.runtime.plugin import Plugin, PluginRefused, find_file
+from libs.runtime.plugin import Plugin, PluginRefused, find_file, service_of
+from libs.runtime.plugin_trial import Verdict
 from libs.runtime.registry import contract_of, machine_of
 from libs.trading.fill_model import REALISTIC_BARS
 from services.cli.admission import passed, tried
@@ -73,14 +74,13 @@ def validated(wish: Wish, progress: Progress) -> Validation:
         RefusedFile: the data cannot be believed.
         Failure, SettingsError: the command line, the settings or the place of the counter is wrong.
     """
-    service, plugins, rehearsed, base, flaw = _found(wish, progress)
+    service, plugins, tried_out = _found(wish, progress)
     name = service.removeprefix("agent-").replace("-", "_")
-    if flaw:
-        return Validation(
-            name=name, code_digest="", settings_digest="", flaw=flaw, is_leak="it looks ahead" in flaw, rehearsed=""
-        )
+    if not tried_out.may_run:
+        return _refused(name, tried_out)
+    rehearsed = passed(tried_out) if plugins else ""
     if not wish.files:
-        found = _unread(wish, service, name, plugins, base, progress)
+        found = _unread(wish, service, name, plugins, tried_out, progress)
         return msgspec.structs.replace(found, rehearsed=rehearsed)
     histories = opened(wish.files, wish.told, wish.repair, wish.begin, wish.end)
     settings = machine_settings(hearing(wish.environment, plugins), histories.instruments)
@@ -102,10 +102,10 @@ def validated(wish: Wish, progress: Progress) -> Validation:
 # --- who is on trial ----------------------------------------------------------------------------------------------
 
 
-def _found(wish: Wish, progress: Progress) -> tuple[str, tuple[Plugin, ...], str, str, str]:
-    """The service, the plug-in (if it is one), what its rehearsal showed, the longest bars it had opinions on, and its flaw."""
+def _found(wish: Wish, progress: Progress) -> tuple[str, tuple[Plugin, ...], Verdict]:
+    """The service, the plug-in (if it is one), and what its rehearsal came to; those of ours are rehearsed by our own tests."""
     if wish.item in BUILT_IN:
-        return BUILT_IN[wish.item], (), "", "", ""
+        return BUILT_IN[wish.item], (), Verdict()
     try:
         path = find_file(wish.item)
     except PluginRefused as error:
@@ -114,10 +114,19 @@ def _found(wish: Wish, progress: Progress) -> tuple[str, tuple[Plugin, ...], str
     progress("is it one that may run?")
     verdict = tried(path, wish.environment, TRIAL_S_MAX)
     if not verdict.may_run:
-        return f"agent-{verdict.agent_id or path.stem}", (), "", "", verdict.flaw
+        return service_of(verdict.agent_id or path.stem), (), verdict
     plugins = plugged([path])
-    base = max((each.base for each in verdict.rehearsals), key=STEP.__getitem__)
-    return plugins[0].service, plugins, passed(verdict), base, ""
+    return plugins[0].service, plugins, verdict
+
+
+def _refused(name: str, verdict: Verdict) -> Validation:
+    return Validation(
+        name=name,
+        code_digest=verdict.version or "unknown",
+        settings_digest="unknown",
+        flaw=verdict.flaw,
+        is_leak=verdict.leak is not None,
+    )
 
 
 def _candidates(
@@ -173,14 +182,14 @@ def _beside(hears: tuple[type, ...], settings: Mapping[str, Any]) -> Beside:
 
 
 def _unread(
-    wish: Wish, service: str, name: str, plugins: tuple[Plugin, ...], base: str, progress: Progress
+    wish: Wish, service: str, name: str, plugins: tuple[Plugin, ...], verdict: Verdict, progress: Progress
 ) -> Validation:
     """Without any history."""
     settings = machine_settings(hearing(wish.environment, plugins), ("BTC-USDT",))
     candidate = _candidates(wish, service, name, plugins, ("BTC-USDT",))[0]
-    shape = getattr(settings[service], "shape", None)
-    played = shape.timeframe if shape is not None and not base else base
-    return without_history(candidate, played, wish.terms, _beside(candidate.hears, settings), progress)
+    heard = [each.base for each in verdict.rehearsals]
+    base = max(heard, key=STEP.__getitem__) if heard else settings[service].shape.timeframe
+    return without_history(candidate, base, wish.terms, _beside(candidate.hears, settings), progress)
 
 
 # --- the full backtests -------------------------------------------------------------------------------------------

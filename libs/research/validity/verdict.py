@@ -98,6 +98,8 @@ def claims_of(found: Validation) -> Claims:
         good, bad = part(found)
         may += good
         may_not += bad
+    if found.ahead is None:
+        may_not.append("anything about what it earns: no history was given")
     if found.luck:
         days = max(each.days for each in found.luck)
         may_not.append(

@@ -48,7 +48,7 @@ def as_json(found: Validation) -> dict[str, Any]:
 
 def _ahead(found: Validation) -> Iterable[str]:
     if found.is_leak:
-        yield f"Yes. {found.flaw}"
+        yield f"Yes: {found.flaw}"
         yield "Nothing else was computed: what a rule earns that knows the future says nothing, and is never forgotten."
         return
     if found.flaw:
