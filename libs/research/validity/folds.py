@@ -93,7 +93,7 @@ def cross_validated(variants: Mapping[str, Sequence[float]], holding_days: int) 
     return CrossValidated(
         forward=_examined(names[0], forward, variants),
         purged=_examined(names[1], purged, variants),
-        combinatorial=_examined(names[2], combined, variants),
+        combinatorial=_examined(names[2], combined, variants, once=False),
         path_sharpes=_paths(combined, variants),
         overfit=overfit,
         overfit_missing=missing,
@@ -140,7 +140,8 @@ def _joined(rows: Sequence[tuple[float, float, int]], chosen: Sequence[int]) -> 
     return mean / math.sqrt(variance) if variance > 1e-18 else 0.0
 
 
-def _examined(name: str, splits: Iterable[Split], variants: Mapping[str, Sequence[float]]) -> Folds:
+def _examined(name: str, splits: Iterable[Split], variants: Mapping[str, Sequence[float]], once: bool = True) -> Folds:
+    """Not `once`: days are examined several times, and an interval of them would be too narrow."""
     found, together = [], list[float]()
     for split in splits:
         chosen = _best(variants, split.train)
@@ -148,7 +149,8 @@ def _examined(name: str, splits: Iterable[Split], variants: Mapping[str, Sequenc
             returns = [variants[chosen][place] for place in stretch]
             together += returns
             found.append(Examined(first=stretch[0], after=stretch[-1] + 1, chosen=chosen, sharpe=sharpe(returns)))
-    return Folds(name=name, stretches=tuple(found), together=bootstrapped(together, sharpe))
+    interval = bootstrapped(together, sharpe) if once else Interval(sharpe(together), math.nan, math.nan)
+    return Folds(name=name, stretches=tuple(found), together=interval)
 
 
 def _paths(splits: Sequence[Split], variants: Mapping[str, Sequence[float]]) -> tuple[float, ...]:

@@ -209,8 +209,10 @@ def fills_of(series: Series, spells: Spells, costs: Costs, cash: float) -> list[
     count = len(series.opens)
     for first, after in spells:
         opens = series.opens[first]
-        px = opens * (1.0 + costs.share(cash / opens, series.volumes[first]))
-        bought = cash / px
+        volume, bought = series.volumes[first], cash / opens
+        for _ in range(2):  # how much can be had depends on the price, and the price on how much
+            px = opens * (1.0 + costs.share(bought, volume))
+            bought = cash / px
         fee = bought * costs.fee
         found.append(Filled(first, bought, px, fee))
         if after >= count:

@@ -136,9 +136,10 @@ def _fold(folds: Folds) -> str:
         return f"{folds.name}: {folds.missing}."
     shown = ", ".join(_number(each.sharpe) for each in folds.stretches[:SHOWN_MAX])
     more = ", ..." if len(folds.stretches) > SHOWN_MAX else ""
-    low, high = _number(folds.together.low), _number(folds.together.high)
+    low, high = folds.together.low, folds.together.high
+    interval = "" if math.isnan(low) else f" [{low:.2f}, {high:.2f}]"
     return (
-        f"{folds.name}: Sharpe ratio {_number(folds.together.value)} [{low}, {high}], above zero in {folds.positive} of"
+        f"{folds.name}: Sharpe ratio {_number(folds.together.value)}{interval}, above zero in {folds.positive} of"
         f" {len(folds.stretches)} stretches ({shown}{more})."
     )
 
