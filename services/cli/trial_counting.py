@@ -25,8 +25,7 @@ CURE = "name another database: --trials sqlite:///trials.db"
 
 
 def counted(
-    told: str,
-    environment: Mapping[str, str],
+    place: URL,
     candidates: Sequence[Candidate],
     returns: Mapping[str, Sequence[float]],
     data_digest: str,
@@ -38,7 +37,7 @@ def counted(
     """
     name = candidates[0].name
     try:
-        counter = TrialCounter.open(place_of(told, environment))
+        counter = TrialCounter.open(place)
         try:
             for each in candidates:
                 counter.note(
@@ -68,9 +67,12 @@ def place_of(told: str, environment: Mapping[str, str]) -> URL:
     """
     if told:
         try:
-            return make_url(told if "://" in told else f"sqlite:///{told}")
+            url = make_url(told if "://" in told else f"sqlite:///{told}")
         except ArgumentError:
             raise Failure(USAGE, "--trials names no database", CURE) from None
+        if url.get_backend_name() not in ("sqlite", "postgresql"):
+            raise Failure(USAGE, f"--trials names a {url.get_backend_name()} database", CURE)
+        return url
     with tempfile.TemporaryDirectory(prefix="bulkhead-validate-") as folder:
         stack = StackSettings.model_construct(home=Path(folder), port_base=4200)
         specs = {each.name: each for each in service_specs(stack, environment, is_newcomers=False)}

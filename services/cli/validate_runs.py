@@ -29,7 +29,7 @@ from services.cli.admission import passed, tried
 from services.cli.backtest_runs import Opened, Plan, check, hearing, opened, plugged, run
 from services.cli.backtest_settings import machine_settings
 from services.cli.exit_codes import USAGE, Failure
-from services.cli.trial_counting import counted
+from services.cli.trial_counting import counted, place_of
 
 BUILT_IN = {"trend": "agent-trend"}
 BESIDE = {LevelsMapped: "agent-levels", MacroRegimes: "agent-macro"}
@@ -82,6 +82,7 @@ def validated(wish: Wish, progress: Progress) -> Validation:
     if not wish.files:
         found = _unread(wish, service, name, plugins, tried_out, progress)
         return msgspec.structs.replace(found, rehearsed=rehearsed)
+    place = place_of(wish.trials, wish.environment)
     histories = opened(wish.files, wish.told, wish.repair, wish.begin, wish.end)
     settings = machine_settings(hearing(wish.environment, plugins), histories.instruments)
     check(histories, settings)
@@ -91,7 +92,7 @@ def validated(wish: Wish, progress: Progress) -> Validation:
     found = msgspec.structs.replace(seen.found, rehearsed=rehearsed, series=_series(histories))
     if found.flaw:
         return found
-    trials, runs = counted(wish.trials, wish.environment, candidates, seen.returns, data_of(histories))
+    trials, runs = counted(place, candidates, seen.returns, data_of(histories))
     luck = [luck_of("its votes", seen.returns[candidates[0].label], trials, runs)]
     if not wish.votes_only:
         found, returns = _pipeline(wish, found, seen.series, histories, settings, plugins, progress)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from functools import cache
 from random import Random
 from statistics import NormalDist
 
@@ -154,6 +155,7 @@ def noise_of(before: Sequence[float], after: Sequence[float], *, runs: int, bars
     )
 
 
+@cache
 def planted_edge(seed: int, carried: float = CARRIED, runs: int = 40) -> PlantedEdge:
     """Whether a rule that is LONG after a rise is found where rises go on: two years of hours."""
     series = momentum(noise_market(f"planted {seed}", "1h", YEARS_PLANTED * 365 * 24, sd=SD_HOUR, carried=carried))
