@@ -15,7 +15,8 @@ is told. The agent lives through all of them once; then, for every event of the 
 * *ahead*: nothing is said of an instant that has not come.
 
 All instants are tried, not a sample of them, because leaks show on few. Effects are compared whole, refusals included, as the bytes they were
-at the moment they were said. It takes events squared steps.
+at the moment they were said. It takes events squared steps. For a history that is too long for that, `look_ahead(..., cuts=...)` holds the
+machine against some prefixes only, and `foresight` asks the first question once for all instants together, in two lives.
 """
 
 from __future__ import annotations
@@ -77,10 +78,10 @@ class Report(msgspec.Struct, frozen=True):
     leak: Leak | None
 
 
-def look_ahead(make_machine: Callable[[], Any], events: Sequence[Message]) -> Report:
+def look_ahead(make_machine: Callable[[], Any], events: Sequence[Message], cuts: Sequence[int] | None = None) -> Report:
     """Hold the machines that `make_machine` makes against every prefix of `events` and another future of each.
 
-    An agent that says nothing has shown nothing: look at `answers`. What a machine raises is not caught.
+    `cuts` are the places (from 0) of the events after which it is cut, if not after each. An agent that says nothing has shown nothing: look at `answers`. What a machine raises is not caught.
 
     Raises:
         ValueError: an event does not say when it is told.
@@ -96,12 +97,34 @@ def look_ahead(make_machine: Callable[[], Any], events: Sequence[Message]) -> Re
         )  # what was said may have been changed since
         or _rewritten(events, clock, effects)
         or _unfrozen(make_machine, events, clock, whole)
-        or _foreseen(make_machine, events, clock, whole)
+        or _foreseen(make_machine, events, clock, whole, range(len(events)) if cuts is None else cuts)
     )
-    opinions = sum(
-        signal.ready for each in effects for message in _said(each, AgentSignals) for signal in message.signals
-    )
+    opinions = sum(map(_ready, effects))
     return Report(len(events), sum(map(bool, whole)), opinions, leak)
+
+
+def foresight(make_machine: Callable[[], Any], events: Sequence[Message]) -> Report:
+    """Whether anything that is told too early decides anything, at any event: one machine is told it as it will be, another one told
+    something else in its place. Two steps an event; every row is compared.
+
+    Raises:
+        ValueError: an event does not say when it is told.
+    """
+    first, other = make_machine(), make_machine()
+    others: dict[Bar, Bar] = {}
+    answers = opinions = 0
+    leak: Leak | None = None
+    for place, (event, now) in enumerate(zip(events, clock_of(events), strict=True)):
+        early = _latest(event) > now
+        effects = first.handle(event, now)
+        told = _row(effects)
+        was = _row(other.handle(_perturbed(event, now, others) if early else event, now))
+        answers += bool(effects)
+        opinions += _ready(effects)
+        if told != was:
+            leak = Leak("future", place, _heard(event), _instant(event), *_shown(told, was))
+            break
+    return Report(len(events), answers, opinions, leak)
 
 
 def unlike(first: Any, other: Any, events: Sequence[Message]) -> Leak | None:
@@ -128,12 +151,16 @@ def clock_of(events: Sequence[Message]) -> list[int]:
 
 
 def _foreseen(
-    make_machine: Callable[[], Any], events: Sequence[Message], clock: list[int], whole: list[Row]
+    make_machine: Callable[[], Any],
+    events: Sequence[Message],
+    clock: list[int],
+    whole: list[Row],
+    cuts: Sequence[int],
 ) -> Leak | None:
     others: dict[Bar, Bar] = {}
     latest = [_latest(event) for event in events]
-    for place, now in enumerate(clock):
-        until = place + 1
+    for place in cuts:
+        now, until = clock[place], place + 1
         lived = list(events[: until + TAIL])
         early = [number for number in range(len(lived)) if latest[number] > now]
         for number in early:
@@ -184,9 +211,12 @@ def _unlike(kind: Any, events: Sequence[Message], whole: list[Row], found: list[
     for number, (told, was) in enumerate(zip(whole, found, strict=True)):
         if told != was:
             event = events[number]
-            instant = event.end_ts if isinstance(event, FeedBars) else event.ts_init
-            return Leak(kind, number, _heard(event), instant, *_shown(told, was))
+            return Leak(kind, number, _heard(event), _instant(event), *_shown(told, was))
     return None
+
+
+def _instant(event: Message) -> int:
+    return event.end_ts if isinstance(event, FeedBars) else event.ts_init
 
 
 # --- living -------------------------------------------------------------------------------------------------------
@@ -202,6 +232,11 @@ def _row(effects: list[Effect]) -> Row:
 
 def _said(effects: list[Effect], kind: type[Message]) -> list[Any]:
     return [each.message for each in effects if isinstance(each, Publish) and isinstance(each.message, kind)]
+
+
+def _ready(effects: list[Effect]) -> int:
+    """How many opinions that are ready these effects hold."""
+    return sum(signal.ready for message in _said(effects, AgentSignals) for signal in message.signals)
 
 
 def _opinions(message: Message) -> dict[tuple[int, str, str], str]:

@@ -1,0 +1,1 @@
+"""The validity suite, held against markets whose truth is known."""
