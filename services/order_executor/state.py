@@ -10,7 +10,7 @@ import msgspec
 from libs.common.messages import InstrumentSpec, Mark, OrderRole
 from libs.common.money import ZERO
 from libs.runtime.breaker import Breaker, BreakerLimits
-from services.order_executor.orders import Order
+from services.order_executor.orders import CLOSED, Order
 
 MS = 1_000_000
 
@@ -169,11 +169,14 @@ class State(msgspec.Struct):
         return self.holdings.setdefault(instrument, Holding())
 
     def live_orders(self, instrument: str) -> list[Order]:
-        """The orders of `instrument` that are not closed, or closed without all their executions; oldest first."""
+        """The orders of `instrument` that are not closed, or closed without all their executions; oldest first.
+
+        Spelled out and not by the orders' own properties: at every price of a position, hundreds of old orders are passed over here.
+        """
         return [
             order
             for order in self.orders.values()
-            if order.instrument == instrument and (not order.is_closed or order.lacks_fills)
+            if (order.status not in CLOSED or order.cum_qty < order.venue_cum_qty) and order.instrument == instrument
         ]
 
     def find(self, cl_ord_id: str, venue_order_id: str = "") -> Order | None:
