@@ -50,6 +50,8 @@ async def lock_step(
     with _timed(f"undisturbed run of {minutes} market minutes"):
         undisturbed = await calm.run()
     parted = differences_to_backtest(calm.stack.entries, MARKET_SEED, INSTRUMENTS, BEGIN)
+    counts = {name: len(getattr(undisturbed, name)) for name in undisturbed.__struct_fields__}
+    print(f"  undisturbed: {counts}", flush=True)
     print("  a backtest of it: " + ("equal" if not parted else "DIFFERENT\n" + "\n".join(parted)), flush=True)
     if only_calm:
         return not parted
