@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -77,36 +77,49 @@ def backtest(
 ) -> None:
     """Play history to the machines of the live system, with the settings they would have, around a paper venue."""
     with answering(as_json):
-        from services.cli import backtest_runs as runs  # what it needs takes a while to import
+        from services.cli import backtest_log  # what these need takes a while to import
+        from services.cli import backtest_runs as runs
 
-        told = Told(instrument=instrument, timeframe=timeframe, assume_utc=assume_utc)
-        environment = {**os.environ, **given(sets)}
-        plan = runs.Plan(
-            cash=Decimal(str(cash)),
-            fee=Decimal(str(fee_bps)) * BPS,
-            costs=Decimal(str(costs)),
-            delay_bars=delay_bars,
-        )
-        try:
-            histories = runs.opened(files, told, frozenset(repair), _ns(begin), _ns(end))
+        environment, began = {**os.environ, **given(sets)}, time.time_ns()
+        if len(files) == 1 and backtest_log.is_dump(files[0]):
+            result = _again(files[0], environment if sets else None)
+        else:
+            told = Told(instrument=instrument, timeframe=timeframe, assume_utc=assume_utc)
+            plan = runs.Plan(
+                cash=Decimal(str(cash)),
+                fee=Decimal(str(fee_bps)) * BPS,
+                costs=Decimal(str(costs)),
+                delay_bars=delay_bars,
+            )
+            try:
+                histories = runs.opened(files, told, frozenset(repair), _ns(begin), _ns(end))
+            except RefusedFile as refused:
+                remedy = refused.remedy or "correct the file, or leave it out"
+                raise Failure(BAD_DATA, refused.wrong, remedy) from refused
             for each in histories.repairs:
                 print(f"bulkhead: repaired: {each}", file=sys.stderr)
             plugins = runs.plugged(agent)
             settings = machine_settings(runs.hearing(environment, plugins), histories.instruments)
             runs.check(histories, settings)
-        except RefusedFile as refused:
-            raise Failure(BAD_DATA, refused.wrong, refused.remedy or "correct the file, or leave it out") from refused
-        began = time.time_ns()
-        with _shown(as_json, histories.begin, histories.end) as progress:
-            result = runs.run(plan, histories, settings, plugins, log, progress)
+            with _shown(as_json, histories.begin, histories.end) as progress:
+                result = runs.run(plan, histories, settings, plugins, log, progress)
+            if sensitivity:
+                result = runs.with_variants(plan, histories, settings, plugins, result)
         if study:
             with database_at_hand():
                 result = runs.counted(result, study, began, project_database())
-        if sensitivity:
-            result = runs.with_variants(plan, histories, settings, plugins, result)
         if html is not None:
             _write(html, lambda: runs.report(result, html))
         show(runs.summary(result) if as_json else _text(result, study, html, log), as_json)
+
+
+def _again(dump: Path, environment: Mapping[str, str] | None) -> Any:
+    """The market of a recorded log; with other settings than the recorded ones if an environment is given."""
+    from services.cli import backtest_log
+
+    recorded = backtest_log.recorded_in(dump)
+    settings = None if environment is None else machine_settings(environment, backtest_log.instruments_of(recorded))
+    return backtest_log.play(recorded, settings)
 
 
 def _ns(at: datetime | None) -> int | None:

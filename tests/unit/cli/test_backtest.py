@@ -81,6 +81,11 @@ def test_the_log_it_writes_is_a_log(file: Path, tmp_path: Path) -> None:
     assert [entry.seq for entry in entries] == list(range(1, len(entries) + 1))
     assert sum(entry.subject == "feed.bars" for entry in entries) == 400
     assert CliRunner().invoke(app, ["replay", "--verify", "--from-file", str(path)]).exit_code == OK
+    again = json.loads(
+        run(path, "--json").stdout
+    )  # a recorded log is a history as well, with the settings it was made by
+    assert (again["series"][0]["timeframe"], again["series"][0]["bars"]) == ("15m", 400)
+    assert again["trades"] > 3
 
 
 def test_a_bad_file_is_refused_with_its_line_and_the_remedy(file: Path, tmp_path: Path) -> None:
