@@ -78,7 +78,7 @@ def backtest(
             delay_bars=delay_bars,
         )
         try:
-            histories = runs.opened(files, told, frozenset(repair), _ns(begin), _ns(end))
+            histories = runs.opened(files, told, frozenset(repair), ns_of(begin), ns_of(end))
             for each in histories.repairs:
                 print(f"bulkhead: repaired: {each}", file=sys.stderr)
             plugins = runs.plugged(agent)
@@ -95,7 +95,8 @@ def backtest(
         show(runs.summary(result) if as_json else _text(result, html, log), as_json)
 
 
-def _ns(at: datetime | None) -> int | None:
+def ns_of(at: datetime | None) -> int | None:
+    """An instant of the command line in ns; without an offset it is UTC."""
     if at is None:
         return None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * SECOND
