@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import importlib.util
+from functools import cache
 from pathlib import Path
 
 PLUGINS = "bulkhead_agents"
@@ -29,7 +30,7 @@ def reachable_modules(*modules: str) -> dict[str, Path]:
         if path is None:
             continue
         found[name] = path
-        waiting.extend(_imports_of(path))
+        waiting.extend(_imports_of(path.read_text()))
     return dict(sorted(found.items()))
 
 
@@ -51,9 +52,11 @@ def _file_of(name: str) -> Path | None:
     return Path(spec.origin) if spec is not None and spec.origin is not None else None
 
 
-def _imports_of(path: Path) -> list[str]:
+@cache
+def _imports_of(text: str) -> list[str]:
+    """Of one text: a file that was changed is another one."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -92,7 +92,7 @@ def backtest(
                 delay_bars=delay_bars,
             )
             try:
-                histories = runs.opened(files, told, frozenset(repair), _ns(begin), _ns(end))
+                histories = runs.opened(files, told, frozenset(repair), ns_of(begin), ns_of(end))
             except RefusedFile as refused:
                 remedy = refused.remedy or "correct the file, or leave it out"
                 raise Failure(BAD_DATA, refused.wrong, remedy) from refused
@@ -122,7 +122,8 @@ def _again(dump: Path, environment: Mapping[str, str] | None) -> Any:
     return backtest_log.play(recorded, settings)
 
 
-def _ns(at: datetime | None) -> int | None:
+def ns_of(at: datetime | None) -> int | None:
+    """An instant of the command line in ns; without an offset it is UTC."""
     if at is None:
         return None
     return int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()) * SECOND

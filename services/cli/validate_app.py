@@ -17,7 +17,7 @@ from rich.text import Text
 
 from libs.research.bar_files.terms import RefusedFile, Told
 from services.cli.answering import answering, show
-from services.cli.backtest_app import BPS, Repairs, Sets, _ns
+from services.cli.backtest_app import BPS, Repairs, Sets, ns_of
 from services.cli.backtest_settings import given
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, FINDING, OK, Failure
 
@@ -79,8 +79,8 @@ def validate(
             files=tuple(files or ()),
             told=Told(instrument=instrument, timeframe=timeframe, assume_utc=assume_utc),
             repair=frozenset(repair),
-            begin=_ns(begin),
-            end=_ns(end),
+            begin=ns_of(begin),
+            end=ns_of(end),
             cash=Decimal(str(cash)),
             fee=Decimal(str(fee_bps)) * BPS,
             environment={**os.environ, **given(sets)},

@@ -75,7 +75,10 @@ def examined(
     try:
         board = board_of(series, _valued_each(series))
     except ValueError as error:
-        flaw = f"{error} on this history of {len(market.instants):,} instants: nothing has been shown"
+        flaw = (
+            f"{error} on this history of {len(market.instants):,} {market.base} instants: nothing has been shown."
+            " Are these the bars it decides on, and are they enough?"
+        )
         return Examination(msgspec.structs.replace(found, flaw=flaw), series)
     progress("how much history does it need?")
     found = msgspec.structs.replace(found, start_up=start_up(candidate, market, beside))

@@ -107,10 +107,9 @@ def careless(market: Market, hears: tuple[type[Message], ...], beside: Iterable[
         yield from _heard(event, hears, machines)
     for place, instant in enumerate(market.instants, start=1):
         early: tuple[Bar, ...] = ()
-        if place % OPEN_EVERY == 0:
-            early = tuple(
-                bars[-1] for bars in (longer(each.instrument, instant.closes) for each in instant.bars) if bars
-            )
+        if place % OPEN_EVERY == 0:  # one of each instrument, shorter and longer ones in turn
+            still_open = [bars for bars in (longer(each.instrument, instant.closes) for each in instant.bars) if bars]
+            early = tuple(bars[place // OPEN_EVERY % len(bars)] for bars in still_open)
         for event in _of(instant, hears, early):
             yield from _heard(event, hears, machines)
         for bar in instant.bars:

@@ -98,6 +98,8 @@ def claims_of(found: Validation) -> Claims:
         good, bad = part(found)
         may += good
         may_not += bad
+    if found.noise is not None and not found.noise.is_honest:
+        may.clear()  # whatever was computed was computed by something that knows the future
     if found.ahead is None:
         may_not.append("anything about what it earns: no history was given")
     if found.luck:
@@ -180,7 +182,7 @@ def _folds(found: Validation) -> Said:
     else:
         low, high = forward.together.low, forward.together.high
         text = (
-            f"that what was chosen earlier earned later: walk-forward Sharpe ratio {forward.together.value:.2f}"
+            f"that it holds over time: walk-forward Sharpe ratio {forward.together.value:.2f}"
             f" [{low:.2f}, {high:.2f}], above zero in {forward.positive} of {len(forward.stretches)} stretches"
         )
         (may if low > 0 else may_not).append(text)

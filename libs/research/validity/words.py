@@ -126,7 +126,7 @@ def _folds(found: Validation) -> Iterable[str]:
         low, high = min(folds.path_sharpes), max(folds.path_sharpes)
         yield f"{len(folds.path_sharpes)} whole paths of the combinatorial splits: Sharpe ratios from {low:.2f} to {high:.2f}."
     if folds.forward.stretches:
-        yield f"Purged are {folds.purge} days (the longest holding) on both sides of a fold, embargoed {folds.embargo} after it."
+        yield f"Days purged on both sides of a fold (the longest holding): {folds.purge}; embargoed after it: {folds.embargo}."
     overfit = folds.overfit_missing or f"{folds.overfit:.0%}"
     yield f"Probability of backtest overfitting: {overfit}."
 
@@ -155,10 +155,11 @@ def _lucky(each: Luck) -> Iterable[str]:
     if math.isnan(each.psr):
         yield f"{each.of}: not known yet, {each.days} days."
         return
-    needed = "never, at this ratio" if math.isinf(each.days_needed) else f"{math.ceil(each.days_needed):,} days"
+    never = math.isinf(each.days_needed)
+    needed = "no number of days makes it 95 %" if never else f"{math.ceil(each.days_needed):,} days make it 95 %"
     yield (
         f"{each.of}: Sharpe ratio {each.sharpe.value:.2f} [{each.sharpe.low:.2f}, {each.sharpe.high:.2f}] in {each.days} days; the chance that"
-        f" the truth is above zero is {each.psr:.1%}, and {needed} are needed for 95 %."
+        f" the truth is above zero is {each.psr:.1%}; at this ratio {needed}."
     )
     yield (
         f"{each.of}: {each.trials.count} different trials of this strategy are on record ({each.runs} runs); the chance that the truth is above the"

@@ -129,10 +129,10 @@ def test_a_clean_strategy_gets_sentences_with_numbers_and_its_trials_are_counted
 
 
 def test_the_full_backtests_are_run_under_other_costs_and_a_bar_later(tmp_path) -> None:
-    """The trend agent through everything that would trade, five times."""
+    """The trend agent through everything that would trade, five times; ten days say nothing about luck, and it is said."""
     result = bulkhead(
         "trend",
-        bars_file(tmp_path, 400),
+        bars_file(tmp_path, 240),
         *("--set", "BULKHEAD_TREND_TIMEFRAMES=1h", "--set", "BULKHEAD_TREND_EMA_SLOW_SPAN=21"),
         *("--runs", 2, "--shuffles", 20, "--trials", "trials.db", "--json"),
     )
@@ -146,6 +146,7 @@ def test_the_full_backtests_are_run_under_other_costs_and_a_bar_later(tmp_path) 
         "one bar later",
     ]
     assert [each["of"] for each in told["luck"]] == ["its votes", "the full backtest"]
+    assert all(each["psr"] is None for each in told["luck"])
     assert told["nulls"][-1]["name"].startswith("the same entries with stops")
 
 

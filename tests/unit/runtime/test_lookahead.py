@@ -7,7 +7,7 @@ import pytest
 
 from libs.common.messages import FeedBars, FeedHistory, FeedMarks, Message
 from libs.common.timeframe import TIMEFRAMES
-from libs.runtime.lookahead import Report, clock_of, look_ahead
+from libs.runtime.lookahead import Report, clock_of, foresight, look_ahead
 from libs.runtime.rehearsal import INSTRUMENTS, MONDAY, rehearsal
 from libs.trading.bar_faults import fault_of
 from tests.unit.runtime import planted_leaks
@@ -41,6 +41,30 @@ def test_a_clean_rule_is_left_alone(rule: type[Rule]) -> None:
     assert report.leak is None, str(report.leak)
     assert report.answers == 40
     assert report.opinions >= 40
+
+
+def test_two_lives_are_enough_to_see_who_uses_what_was_told_too_early() -> None:
+    """One machine is told every early bar as it will be, the other one something else: all that read the future part, no clean rule does."""
+    events = rehearsal("15m", 40, 40, SEEDS[0])
+    for rule, kind in LEAKING.items():
+        leak = foresight(lambda rule=rule: rule(planted_leaks.Settings()), events).leak
+        assert leak is not None or kind != "future", rule.__name__
+    for rule in CLEAN:
+        report = foresight(lambda rule=rule: rule(planted_leaks.Settings()), events)
+        assert report.leak is None, rule.__name__
+        assert report.answers == 40
+
+
+def test_only_the_prefixes_that_are_asked_for_are_tried() -> None:
+    """A rule that believes an open hour is not seen by a single cut before it, and is by one after it."""
+    events = rehearsal("15m", 40, 40, SEEDS[0])
+    place = rehearsed(planted_leaks.OpenHour, events).leak.event
+
+    def cut(*places: int) -> Report:
+        return look_ahead(lambda: planted_leaks.OpenHour(planted_leaks.Settings()), events, places)
+
+    assert cut(0).leak is None
+    assert cut(0, place).leak is not None
 
 
 def test_a_leak_shows_at_the_one_instant_at_which_it_is() -> None:

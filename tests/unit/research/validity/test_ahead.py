@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import pytest
+
 from libs.common.messages import FeedBars, FeedHistory
+from libs.research.validity import ahead
 from libs.research.validity.ahead import looked_ahead, start_up
 from libs.research.validity.examination import Terms, examined
 from libs.research.validity.noise import noise_market
-from libs.research.validity.telling import careless, honest
+from libs.research.validity.telling import Candidate, careless, honest
 from libs.research.validity.verdict import claims_of
 from libs.research.validity.votes import FREE
 from libs.research.validity.words import as_json, sections_of
 from tests.plugins import NOT_CLOSED, NOT_ONCE, changed
 from tests.unit.research.validity.rules import on_trial
+from tests.unit.runtime import planted_leaks
+from tests.unit.runtime.planted_leaks import CLEAN, LEAKING
 
 MARKET = noise_market("ahead", "1h", 600, sd=0.01)
 HEARS = (FeedBars, FeedHistory)
@@ -72,6 +77,18 @@ def test_a_leak_that_shows_only_at_some_prices_is_caught_on_the_history_that_has
     leak = looked_ahead(candidate, MARKET).leak
     assert leak is not None
     assert leak.kind == "future"
+
+
+@pytest.mark.parametrize("rule", [*LEAKING, *CLEAN], ids=lambda rule: rule.__name__)
+def test_every_leak_that_was_ever_planted_is_caught_on_a_history_and_no_clean_rule_is(rule, monkeypatch) -> None:
+    """Centred windows, unconfirmed turns, open hours and weeks, memory that is shared or forgotten."""
+    monkeypatch.setattr(ahead, "CUTS_DENSE", 8)
+    monkeypatch.setattr(ahead, "CUTS_SPREAD", 8)
+    planted_leaks.SharedMemory.highest.clear()
+    told = planted_leaks.Settings()
+    candidate = Candidate(name="planted", make=lambda: rule(told), hears=HEARS, code_digest="-", settings_digest="-")
+    found = looked_ahead(candidate, noise_market("planted", "15m", 700, sd=0.004))
+    assert (found.leak is not None) == (rule in LEAKING)
 
 
 def test_an_agent_agrees_with_itself_from_as_many_bars_on_as_it_needs(tmp_path) -> None:
