@@ -4,7 +4,7 @@ The best of many strategies without skill looks skilled, so a Sharpe ratio means
 strategy over data is noted here with what makes it the trial it is: code, settings and data, as digests. The same of all four again is one trial that ran
 twice: its first ratio stands (whoever repeats a run until it looks better has not tried less), and `runs` says how often it ran.
 
-The table lives in the project's database (SQLite or Postgres) beside the ledger's; it is facts and no projection of the log, and nothing can make it
+The table lives in the ledger's Postgres, or in a SQLite file of its own; it is facts and no projection of the log, and nothing can make it
 again. Any number of processes may note at once: a note is one statement that inserts or counts, in one transaction; the table is made under the
 database's own lock. What this cannot do: nobody is kept from deleting rows, from another database, or from trying in his head. A count is a lower bound.
 """

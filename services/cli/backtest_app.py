@@ -21,7 +21,6 @@ from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
 from services.cli.answering import answering, show
 from services.cli.backtest_settings import given, machine_settings
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, Failure
-from services.cli.research_place import database_at_hand, project_database
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
@@ -106,6 +105,8 @@ def backtest(
             if sensitivity:
                 result = runs.with_variants(plan, histories, settings, plugins, result)
         if study:
+            from services.cli.research_place import database_at_hand, project_database
+
             with database_at_hand():
                 result = runs.counted(result, study, began, project_database())
         if html is not None:

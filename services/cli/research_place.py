@@ -1,22 +1,25 @@
-"""Where trials and studies are kept: in the project's database, beside the ledger's tables."""
+"""Where trials and studies are kept, for all commands that count them."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
-from libs.runtime.registry import settings_of
-from libs.runtime.settings import load_settings
+from sqlalchemy import URL
+from sqlalchemy.exc import SQLAlchemyError
+
 from services.cli.exit_codes import UNAVAILABLE, Failure
+from services.cli.trial_counting import place_of
 
 
-def project_database() -> Any:
-    """The URL of the project's database; the state folder is made if the database is to be a file in it."""
-    settings: Any = load_settings(settings_of("ledger"), strict=False)
-    Path(settings.home).mkdir(parents=True, exist_ok=True, mode=0o700)
-    return settings.sql_url()
+def project_database() -> URL:
+    """The ledger's Postgres if there is one, else a file of its own in the state folder, which is made for it."""
+    url = place_of("", os.environ)
+    if url.get_backend_name() == "sqlite" and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    return url
 
 
 @contextmanager
@@ -26,8 +29,6 @@ def database_at_hand() -> Iterator[None]:
     Raises:
         Failure
     """
-    from sqlalchemy.exc import SQLAlchemyError  # it takes a while to import
-
     try:
         yield
     except SQLAlchemyError as error:

@@ -21,7 +21,6 @@ from services.cli.answering import answering, show
 from services.cli.backtest_app import BPS, Agents, Files, Json, Repairs, Sets
 from services.cli.backtest_settings import given, machine_settings
 from services.cli.exit_codes import BAD_DATA, OK, USAGE, Failure
-from services.cli.research_place import database_at_hand, project_database
 
 OBJECTIVES = ("sharpe", "sortino", "calmar", "expectancy_r", "profit_factor", "total_return")
 RANKED = 10
@@ -90,6 +89,7 @@ class _Search:
         """
         from libs.research.trials import TrialCounter
         from services.cli import backtest_runs as runs
+        from services.cli.research_place import database_at_hand, project_database
 
         self._runs = runs
         self._plan = runs.Plan(cash=cash, fee=Decimal(str(fee_bps)) * BPS)
