@@ -63,7 +63,9 @@ class Run:
         self._cpu = time.process_time() - self._began
         self._wall = time.perf_counter() - self._wall
 
-    def report(self, told: argparse.Namespace, *, engine: str, bars: int, orders: int, equity: float, **more: Any) -> None:
+    def report(
+        self, told: argparse.Namespace, *, engine: str, bars: int, orders: int, equity: float, **more: Any
+    ) -> None:
         """Print the line. `orders` is how many orders filled, `equity` what is there in the end, the position at the last close."""
         places = more.pop("places", None)
         if told.trades and places is not None:

@@ -3,16 +3,18 @@
     python plain_loop.py BARS.csv
 
 At the close of every bar: long if SMA 20 > SMA 50, else flat. What is decided at a close is done at the next open: all the cash, or all the
-coins. The fee is a fraction of what is traded and paid in quote currency; `--fee-in base` takes a buy's fee in the coin, as spot venues do.
+coins. The fee is a fraction of what is traded; `--fee-in` says whose way to take a buy's fee is counted (`bought`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
 from typing import NamedTuple
 
 from measured import FAST, SLOW, Run, arguments, columns
+
+
+FEE_IN = ("quote", "base", "reserved", "on-top")
 
 
 class Played(NamedTuple):
@@ -24,22 +26,29 @@ class Played(NamedTuple):
     places: list[int]
 
 
-def wishes(closes: Sequence[float]) -> list[bool]:
-    """Whether one wants to be long after each close; nobody knows before there are `SLOW` of them."""
-    sums = [0.0, *accumulate(closes)]
-    fast = [(sums[end] - sums[end - FAST]) / FAST for end in range(SLOW, len(sums))]
-    slow = [(sums[end] - sums[end - SLOW]) / SLOW for end in range(SLOW, len(sums))]
-    return [False] * (SLOW - 1) + [one > other for one, other in zip(fast, slow, strict=True)]
+def bought(cash: float, px: float, fee: float, fee_in: str) -> tuple[float, float]:
+    """The coins that all the cash buys, and what is left of it.
+
+    quote: the fee is paid in cash, and what is bought leaves room for it. base: all the cash is spent, the venue keeps its fee in the coin. reserved: the
+    order leaves room for a fee in cash, and the venue keeps it in the coin. on-top: all the cash is spent, and the fee is owed.
+    """
+    with_room = cash / (px * (1.0 + fee))
+    if fee_in == "quote":
+        return with_room, 0.0
+    if fee_in == "base":
+        return cash / px * (1.0 - fee), 0.0
+    if fee_in == "reserved":
+        return with_room * (1.0 - fee), cash - with_room * px
+    return cash / px, -cash * fee
 
 
-def play(opens: Sequence[float], closes: Sequence[float], cash: float, fee: float, *, in_base: bool = False) -> Played:
+def play(opens: Sequence[float], closes: Sequence[float], cash: float, fee: float, fee_in: str = "quote") -> Played:
     """All in or flat, one bar at a time."""
     qty, places, wants = 0.0, [], False
     fast = slow = 0.0
     for place, (opened, close) in enumerate(zip(opens, closes, strict=True)):
         if wants and not qty:
-            qty = cash / opened * (1.0 - fee) if in_base else cash / (opened * (1.0 + fee))
-            cash = 0.0
+            qty, cash = bought(cash, opened, fee, fee_in)
             places.append(place)
         elif qty and not wants:
             cash, qty = cash + qty * opened * (1.0 - fee), 0.0
@@ -52,15 +61,18 @@ def play(opens: Sequence[float], closes: Sequence[float], cash: float, fee: floa
 
 def main() -> None:
     """Print one line of JSON."""
-    told = arguments(
-        __doc__, lambda parser: parser.add_argument("--fee-in", choices=("quote", "base"), default="quote")
-    )
+    told = arguments(__doc__, lambda parser: parser.add_argument("--fee-in", choices=FEE_IN, default="quote"))
     bars = columns(told.file, told.limit)
     opens, closes = bars["open"], bars["close"]
     with Run() as run:
-        played = play(opens, closes, told.cash, told.fee, in_base=told.fee_in == "base")
+        played = play(opens, closes, told.cash, told.fee, told.fee_in)
     run.report(
-        told, engine="plain loop", bars=len(closes), orders=len(played.places), equity=played.equity, places=played.places
+        told,
+        engine="plain loop",
+        bars=len(closes),
+        orders=len(played.places),
+        equity=played.equity,
+        places=played.places,
     )
 
 
