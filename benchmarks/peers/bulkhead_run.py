@@ -1,6 +1,6 @@
 """Bulkhead: the live system's machines over the bars, with the gate, the paper venue and the ledger in the loop.
 
-    PYTHONPATH=. python benchmarks/peers/bulkhead_run.py BARS.csv [BARS2.csv ...] [--profile FILE]
+    PYTHONPATH=. python benchmarks/peers/bulkhead_run.py BARS.csv [--also BARS2.csv ...] [--profile FILE]
 
 The strategy is an agent of the user's (`sma_agent.py`); portfolio, risk gate, order executor and ledger are those of a deployment, and what the backtest
 command writes down (`Scribe`) is written down here. Settings come from the environment like everybody's (`ENVIRONMENT`), except for what no deployment
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import cProfile
 import pstats
+import resource
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 import msgspec
 from measured import Run, arguments
 
-from libs.common.messages import Bar, ExecutionReport, InstrumentSpec, Message
+from libs.common.messages import ExecutionReport, InstrumentSpec, Message
 from libs.common.timeframe import MINUTE
 from libs.research.backtest import Terms, backtest
 from libs.research.bar_files.series import open_bars
@@ -56,9 +57,9 @@ ONE = Decimal(1)
 ALL = Decimal(10) ** 12
 
 
-def opened_up(settings: dict[str, Any]) -> dict[str, Any]:
-    """The settings without the limits that no deployment may go without: all in, and down to the last coin."""
-    sizing = msgspec.structs.replace(settings["portfolio"].limits, risk_per_trade=ONE, position_max=ONE)
+def opened_up(settings: dict[str, Any], instruments: int = 1) -> dict[str, Any]:
+    """The settings without the limits that no deployment may go without: all in (an equal share each), and down to the last coin."""
+    sizing = msgspec.structs.replace(settings["portfolio"].limits, risk_per_trade=ONE, position_max=ONE / instruments)
     changed: dict[str, dict[str, Any]] = {
         "portfolio": {"limits": sizing},
         "risk-gate": {
@@ -119,7 +120,7 @@ class Trades:
 
 
 def _more(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("also", nargs="*", help="further instruments, each a file")
+    parser.add_argument("--also", nargs="*", default=[], help="further instruments, each a file")
     parser.add_argument("--profile", default="", help="write where the time goes here")
 
 
@@ -136,11 +137,12 @@ def main() -> None:
     histories = Histories(open_bars([Path(each) for each in (told.file, *told.also)]))
     fee = Decimal(str(told.fee))
     plugins = plugged([AGENT])
-    settings = opened_up(machine_settings(ENVIRONMENT, histories.instruments))
+    settings = opened_up(machine_settings(ENVIRONMENT, histories.instruments), len(histories.instruments))
     specs = tuple(spec_of(each, fee) for each in histories.instruments)
     terms = Terms(specs=specs, cash=Decimal(str(told.cash)), model=FillModel())
     trades = Trades(histories.begin)
     series = [_limited(each, told.limit) for each in histories.streams(terms.venue)]
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     profile = cProfile.Profile() if told.profile else None
     if profile is not None:
         profile.enable()
@@ -158,13 +160,14 @@ def main() -> None:
         bars=sum(played),
         orders=len(trades.places),
         equity=float(scribe.equity or 0),
+        rss_before_mb=round(before / 1024, 1),
         events=trades.events,
         roles=trades.roles,
         denials=dict(scribe.denials),
         alerts=dict(scribe.alerts),
         digest=scribe.digest,
         places=trades.places,
-        machines=[player for player in settings],
+        machines=list(settings),
         ended_at=test.now,
     )
 

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from measured import FAST, SLOW, Run, arguments, columns
 
-
 FEE_IN = ("quote", "base", "reserved", "on-top")
 
 

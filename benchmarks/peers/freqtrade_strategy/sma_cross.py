@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from freqtrade.strategy import IStrategy
 from pandas import DataFrame
@@ -14,11 +14,16 @@ class SmaCross(IStrategy):
     INTERFACE_VERSION = 3
     timeframe = "1m"
     can_short = False
-    minimal_roi: dict[str, float] = {"0": 1000.0}
+    minimal_roi: ClassVar[dict[str, float]] = {"0": 1000.0}
     stoploss = -0.99
     startup_candle_count = 0
     use_exit_signal = True
-    order_types = {"entry": "market", "exit": "market", "stoploss": "market", "stoploss_on_exchange": False}
+    order_types: ClassVar[dict[str, Any]] = {
+        "entry": "market",
+        "exit": "market",
+        "stoploss": "market",
+        "stoploss_on_exchange": False,
+    }
 
     def populate_indicators(self, dataframe: DataFrame, metadata: dict[str, Any]) -> DataFrame:
         """The averages."""
