@@ -34,17 +34,25 @@ OURS = "bulkhead"
 
 
 class Engine(msgspec.Struct, frozen=True, kw_only=True):
-    """One script, what it needs (`lock`; "": only us), and how the plain loop must count fees to count as it does."""
+    """One script, what it needs (`lock`; "": only us), and how the plain loop must count fees to count as it does
+    (`fee_step`: the steps that commissions are booked in)."""
 
     name: str
     script: str
     lock: str = ""
     fee_in: str = "quote"
+    fee_step: str = "0"
     note: str = ""
 
 
 ENGINES = (
-    Engine(name=OURS, script="bulkhead_run", fee_in="reserved", note="agent, portfolio, gate, executor, venue, ledger"),
+    Engine(
+        name=OURS,
+        script="bulkhead_run",
+        fee_in="reserved",
+        fee_step="1e-8",
+        note="agent, portfolio, gate, executor, venue, ledger; commissions are booked in steps of 1e-8",
+    ),
     Engine(name="venue only", script="bar_venue_run", fee_in="base", note="our paper venue, driven by the rule itself"),
     Engine(name="backtesting", script="backtesting_run", lock="backtesting"),
     Engine(name="nautilus", script="nautilus_run", lock="nautilus", note="fills at the close that decided"),
@@ -117,10 +125,11 @@ def measured(stand: Stand, engines: list[Engine], rounds: int) -> dict[str, list
 def compared(stand: Stand, engines: list[Engine], found: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
     """The medians, and how each engine's trades and equity differ from the plain loop's."""
     reference = next(engine for engine in ENGINES if engine.name == REFERENCE)
-    loops = {way: stand.run(reference, "--fee-in", way) for way in sorted({"quote", *(one.fee_in for one in engines)})}
+    ways = sorted({(engine.fee_in, engine.fee_step) for engine in engines})
+    loops = {way: stand.run(reference, "--fee-in", way[0], "--fee-step", way[1]) for way in ways}
     result = {}
     for engine in engines:
-        lines, loop = found[engine.name], loops[engine.fee_in]
+        lines, loop = found[engine.name], loops[engine.fee_in, engine.fee_step]
         last = lines[-1]
         rows = {name: statistics.median(line[name] for line in lines) for name in ("bars_per_cpu_s", "start_up_cpu_s")}
         ratios = [

@@ -8,7 +8,9 @@ coins. The fee is a fraction of what is traded; `--fee-in` says whose way to tak
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
+from math import floor
 from typing import NamedTuple
 
 from measured import FAST, SLOW, Run, arguments, columns
@@ -25,7 +27,12 @@ class Played(NamedTuple):
     places: list[int]
 
 
-def bought(cash: float, px: float, fee: float, fee_in: str) -> tuple[float, float]:
+def commission(value: float, fee: float, step: float) -> float:
+    """The fee on `value`; booked in whole steps, rounded down, where there are steps."""
+    return floor(value * fee / step) * step if step else value * fee
+
+
+def bought(cash: float, px: float, fee: float, fee_in: str, step: float) -> tuple[float, float]:
     """The coins that all the cash buys, and what is left of it.
 
     quote: the fee is paid in cash, and what is bought leaves room for it. base: all the cash is spent, the venue keeps its fee in the coin. reserved: the
@@ -35,22 +42,25 @@ def bought(cash: float, px: float, fee: float, fee_in: str) -> tuple[float, floa
     if fee_in == "quote":
         return with_room, 0.0
     if fee_in == "base":
-        return cash / px * (1.0 - fee), 0.0
+        return cash / px - commission(cash / px, fee, step), 0.0
     if fee_in == "reserved":
-        return with_room * (1.0 - fee), cash - with_room * px
+        return with_room - commission(with_room, fee, step), cash - with_room * px
     return cash / px, -cash * fee
 
 
-def play(opens: Sequence[float], closes: Sequence[float], cash: float, fee: float, fee_in: str = "quote") -> Played:
+def play(
+    opens: Sequence[float], closes: Sequence[float], cash: float, fee: float, fee_in: str = "quote", step: float = 0.0
+) -> Played:
     """All in or flat, one bar at a time."""
     qty, places, wants = 0.0, [], False
     fast = slow = 0.0
     for place, (opened, close) in enumerate(zip(opens, closes, strict=True)):
         if wants and not qty:
-            qty, cash = bought(cash, opened, fee, fee_in)
+            qty, cash = bought(cash, opened, fee, fee_in, step)
             places.append(place)
         elif qty and not wants:
-            cash, qty = cash + qty * opened * (1.0 - fee), 0.0
+            paid, qty = qty * opened, 0.0
+            cash += paid - commission(paid, fee, step)
             places.append(place)
         fast += close - (closes[place - FAST] if place >= FAST else 0.0)
         slow += close - (closes[place - SLOW] if place >= SLOW else 0.0)
@@ -58,13 +68,18 @@ def play(opens: Sequence[float], closes: Sequence[float], cash: float, fee: floa
     return Played(cash, qty, cash + qty * closes[-1], places)
 
 
+def _more(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--fee-in", choices=FEE_IN, default="quote")
+    parser.add_argument("--fee-step", type=float, default=0.0, help="commissions are booked in such steps; 0: exactly")
+
+
 def main() -> None:
     """Print one line of JSON."""
-    told = arguments(__doc__, lambda parser: parser.add_argument("--fee-in", choices=FEE_IN, default="quote"))
+    told = arguments(__doc__, _more)
     bars = columns(told.file, told.limit)
     opens, closes = bars["open"], bars["close"]
     with Run() as run:
-        played = play(opens, closes, told.cash, told.fee, told.fee_in)
+        played = play(opens, closes, told.cash, told.fee, told.fee_in, told.fee_step)
     run.report(
         told,
         engine="plain loop",

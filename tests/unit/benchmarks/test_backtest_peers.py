@@ -21,7 +21,7 @@ def stand(tmp_path_factory: pytest.TempPathFactory) -> Stand:
 def test_it_trades_at_the_bars_of_the_plain_loop_and_comes_to_its_equity(stand: Stand, name: str) -> None:
     """Gate, executor, venue and ledger change neither when it trades nor what it has in the end, to 1e-9."""
     ours = stand.run(OWN[name])
-    loop = stand.run(OWN[REFERENCE], "--fee-in", OWN[name].fee_in)
+    loop = stand.run(OWN[REFERENCE], "--fee-in", OWN[name].fee_in, "--fee-step", OWN[name].fee_step)
     assert len(loop["places"]) > 10
     assert ours["places"] == loop["places"]
     assert ours["equity"] == pytest.approx(loop["equity"], rel=1e-9)
