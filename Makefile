@@ -63,7 +63,7 @@ lock:
 	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
 
 clean:
-	rm -rf .venv .bulkhead .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
+	rm -rf .venv .bulkhead .bulkhead-peers .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
 
 bench: install
 	@$(BIN)/python -m benchmarks.replay_rate

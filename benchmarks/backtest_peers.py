@@ -108,11 +108,22 @@ class Stand:
         return line
 
 
+def installed(stand: Stand, engines: list[Engine]) -> list[Engine]:
+    """Those of the engines that can be had here; of the others it is said that they are left out."""
+    found = []
+    for engine in engines:
+        try:
+            stand.python(engine)
+        except subprocess.CalledProcessError as error:
+            print(f"left out: {engine.name} does not install (it needs Python 3.11): {error}", file=sys.stderr)
+        else:
+            found.append(engine)
+    return found
+
+
 def measured(stand: Stand, engines: list[Engine], rounds: int) -> dict[str, list[dict[str, Any]]]:
     """Every engine so many times, in turns that begin elsewhere each round."""
     found: dict[str, list[dict[str, Any]]] = {engine.name: [] for engine in engines}
-    for engine in engines:
-        stand.python(engine)
     for number in range(rounds):
         start = number * len(engines) // rounds
         for engine in [*engines[start:], *engines[:start]]:
@@ -216,6 +227,7 @@ def main() -> None:
         if told.memory:
             print(json.dumps(remembered(stand, told.bars, told.seed), indent=1))
             return
+        engines = installed(stand, engines)
         found = measured(stand, engines, told.rounds)
         result = compared(stand, engines, found)
     print(table(engines, result))
