@@ -6,7 +6,7 @@ STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test lint sim chaos bench bench-feed bench-exec bench-decide soak-feed docs lock clean
+.PHONY: help install dev paper test lint sim chaos bench bench-feed bench-exec bench-decide bench-backtest soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
 	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
+	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -66,7 +67,7 @@ lock:
 	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
 
 clean:
-	rm -rf .venv .bulkhead .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
+	rm -rf .venv .bulkhead .bulkhead-peers .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
 
 bench: install
 	@$(BIN)/python -m benchmarks.replay_rate
@@ -82,3 +83,7 @@ bench-exec: install
 
 bench-decide: install
 	@$(BIN)/python -m benchmarks.decide
+
+bench-backtest: install
+	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --rounds $(or $(ROUNDS),3)
+	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --memory
