@@ -41,8 +41,8 @@ from libs.runtime.contract import Contract
 from libs.runtime.machine import Perform, Publish, Reject, SetTimer
 from libs.runtime.registry import contract_of, machine_of, settings_of
 from services.risk_gate.limits import Limits
+from services.signal_agents.llm.paper import no_model
 from services.signal_agents.portfolio.settings import Settings as PortfolioSettings
-from tests.simulation.edges import no_model
 from tests.unit.risk_gate.book import equity, mark, marks, reconciled, spec
 
 BEGIN = 1_767_571_200_000_000_000
