@@ -59,8 +59,8 @@ def ledger_posts_twice() -> contextlib.AbstractContextManager[Any]:
     """The ledger posts some fills twice."""
     post = LedgerMachine._post
 
-    def posts_twice(self: LedgerMachine, report: ExecutionReport) -> list[Effect]:
-        effects = post(self, report)
+    def posts_twice(self: LedgerMachine, report: ExecutionReport, now: int) -> list[Effect]:
+        effects = post(self, report, now)
         return effects + effects[:1] if int(report.exec_id) % 7 == 0 else effects
 
     return mock.patch.object(LedgerMachine, "_post", posts_twice)
