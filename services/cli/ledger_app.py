@@ -55,11 +55,12 @@ def verify(
         known = [books.head_in(each) for each in head or ()]
         place = find_place(home or ctx.obj)
         url = None if without_database else books.ledger_url(place.home, database)
+        tables = None if url is None else books.tables_in(url)
         journal = None
         if not without_log:
             with _log(home or ctx.obj, from_file) as log:
                 journal = books.journal_in(log)
-        found = books.verify(journal, url, known)
+        found = books.verify(journal, tables, known)
     show(_verified_json(found) if as_json else _verified_text(found), as_json)
     if found.findings:
         cure = "keep a copy of log and database as they are, then ask who wrote there; docs/ledger.md says what each word means"

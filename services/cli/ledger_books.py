@@ -38,6 +38,14 @@ class Journal(msgspec.Struct):
     last_seq: int = 0
 
 
+class Tables(msgspec.Struct, frozen=True):
+    """The journal in a database that has followed the log up to event `position`."""
+
+    position: int
+    entries: list[Booked]
+    heads: list[tuple[str, ChainHead]]
+
+
 class Books(msgspec.Struct, frozen=True):
     """What was found. Of the tables only what they have read yet is compared: up to event `position`."""
 
@@ -122,12 +130,19 @@ def journal_in(log: Sequence[LogEntry]) -> Journal:
     return journal
 
 
-def verify(journal: Journal | None, url: Any, known: Sequence[ChainHead]) -> Books:
-    """Hold everything that is there against everything else.
+def tables_in(url: Any) -> Tables:
+    """The journal in a database.
 
     Raises:
         Failure: the database cannot be read.
     """
+    with answering_for(url), ledger("record").Record(url) as record:
+        return Tables(record.position(), record.journal(), record.heads())
+
+
+def verify(journal: Journal | None, tables: Tables | None, known: Sequence[ChainHead]) -> Books:
+    """Hold everything that is there against everything else. Where both live on, the tables must have been read first: they follow the
+    log, and what they know of it by then the log that is read later must hold."""
     told = [("the head that was given", head) for head in known]
     findings: list[tuple[str, Finding]] = []
     of_log = of_tables = None
@@ -135,9 +150,8 @@ def verify(journal: Journal | None, url: Any, known: Sequence[ChainHead]) -> Boo
     if journal is not None:
         of_log = audit(journal.entries, [*((origin, head) for _, origin, head in journal.heads), *told])
         findings += [("log", each) for each in (*journal.unreadable, *of_log.findings)]
-    if url is not None:
-        with answering_for(url), ledger("record").Record(url) as record:
-            position, entries, heads = record.position(), record.journal(), record.heads()
+    if tables is not None:
+        position, entries, heads = tables.position, tables.entries, list(tables.heads)
         if journal is not None:
             heads += [(origin, head) for seq, origin, head in journal.heads if seq <= position]
             findings += [("tables", each) for each in _against_log(journal, entries, position)]

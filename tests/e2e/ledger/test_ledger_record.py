@@ -21,7 +21,7 @@ from libs.trading.journal import ChainHead
 from libs.trading.journal_audit import audit
 from services.cli.app import app
 from services.cli.exit_codes import CONFIG, FINDING, OK, USAGE
-from services.cli.ledger_books import Books, journal_in, verify
+from services.cli.ledger_books import Books, journal_in, tables_in, verify
 from services.cli.log_dump import line_of
 from services.ledger.adapters.database import downgrade, migrate, open_engine
 from services.ledger.adapters.projection import Projection
@@ -56,7 +56,7 @@ def filled(url: URL, log: list[LogEntry]) -> URL:
 
 
 def found_in(url: URL, log: list[LogEntry] | None, *known: ChainHead) -> Books:
-    return verify(None if log is None else journal_in(log), url, known)
+    return verify(None if log is None else journal_in(log), tables_in(url), known)
 
 
 def faults(found: Books) -> set[tuple[str, str]]:
