@@ -17,9 +17,7 @@ from libs.common.messages import (
     FeedStatus,
     GenesisDeclared,
     InstrumentSpec,
-    Message,
     UserStreamChanged,
-    VenueReported,
 )
 from libs.research.bar_market import Instant, instants, marks_at
 from libs.research.cast import cast
@@ -131,13 +129,7 @@ class _Play:
 
     def _report(self, test: Backtest, updates: list[VenueUpdate], now: int) -> None:
         for update in updates:
-            test.tell("exec", _reported(update, now))
-
-
-def _reported(update: VenueUpdate, now: int) -> Message:
-    return VenueReported(
-        instrument=update.order.instrument, order=update.order, fill=update.fill, ts_event=now, ts_init=now
-    )
+            test.tell("exec", update.reported(now))
 
 
 def decimals_of(tick: Decimal) -> int:

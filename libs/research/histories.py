@@ -11,6 +11,7 @@ from libs.common.messages import Bar, FeedHistory, InstrumentSpec
 from libs.common.timeframe import STEP, TIMEFRAMES
 from libs.research.backtest import spec_of
 from libs.research.bar_files.series import BarSeries
+from libs.research.bar_files.terms import Repair
 from libs.research.bar_market import BadHistory
 from libs.research.result import SeriesUsed
 
@@ -41,6 +42,11 @@ class Histories:
         self.instruments = tuple(each.instrument for each in self.played)
         self.begin = min((each.first_ts_open for each in self.played), default=0)
         self.end = max((each.end_ts for each in self.played), default=0)
+
+    @property
+    def repairs(self) -> list[Repair]:
+        """Every repair that was made."""
+        return [repair for each in (*self.played, *self.before) for repair in each.repairs]
 
     @property
     def used(self) -> tuple[SeriesUsed, ...]:

@@ -7,7 +7,7 @@ Without a `tape` of that market the venue knows what the feed told: the marks, o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -20,7 +20,6 @@ from libs.common.messages import (
     Reconciled,
     ServiceStarted,
     UserStreamChanged,
-    VenueReported,
 )
 from libs.research.cast import CAST, cast
 from libs.runtime.adapter import LogEntry
@@ -86,8 +85,8 @@ def play_again(
         now = max(test.now, message.ts_init)
         test.advance(now)
         updates = tape(venue, now) if tape is not None else _as_marked(venue, message)
-        for report in _reports(updates, now):
-            test.tell("exec", report)
+        for update in updates:
+            test.tell("exec", update.reported(now))
         test.tell(message.producer, message)
     return test
 
@@ -99,10 +98,3 @@ def _as_marked(venue: SpotVenue, message: Message) -> list[VenueUpdate]:
             updates += venue.on_quote(mark.instrument, mark.bid_px, DEPTH, mark.ask_px, DEPTH, message.ts_init)
             updates += venue.on_trade(mark.instrument, mark.last_px, DEPTH, message.ts_init)
     return updates
-
-
-def _reports(updates: Iterable[VenueUpdate], now: int) -> Iterator[VenueReported]:
-    for each in updates:
-        yield VenueReported(
-            instrument=each.order.instrument, order=each.order, fill=each.fill, ts_event=now, ts_init=now
-        )

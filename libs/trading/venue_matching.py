@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from libs.common.messages import ExecType, VenueFill, VenueOrder
+from libs.common.messages import ExecType, VenueFill, VenueOrder, VenueReported
 from libs.common.money import ZERO, floor_to_step
 from libs.trading.fill_model import AS_QUOTED, FillModel, taker_px, went_through
 from libs.trading.venue_account import BookedOrder, VenueAccount
@@ -29,6 +29,12 @@ class VenueUpdate(msgspec.Struct, frozen=True, kw_only=True):
     order: VenueOrder
     fill: VenueFill | None
     exec_type: ExecType
+
+    def reported(self, now: int) -> VenueReported:
+        """As a user stream tells it at `now` (ns)."""
+        return VenueReported(
+            instrument=self.order.instrument, order=self.order, fill=self.fill, ts_event=now, ts_init=now
+        )
 
 
 class Matching(AccountView):

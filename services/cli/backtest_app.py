@@ -6,7 +6,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -20,10 +20,12 @@ from rich.text import Text
 from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
 from services.cli.answering import answering, show
 from services.cli.backtest_settings import given, machine_settings
-from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, Failure
+from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, USAGE, Failure
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
+IDLE = ("--log", "--sensitivity", "--agent", "--from", "--to", "--repair")
+"""Options that mean nothing where history is the dump of a log."""
 UNREADY = (
     "nobody had an opinion that was ready: the history is too short for what the agents need to warm up (250 bars of the longest of"
     " BULKHEAD_TREND_TIMEFRAMES, or what your agent asks for); give longer files, files of longer bars beside them, or shorter timeframes"
@@ -81,7 +83,8 @@ def backtest(
 
         environment, began = {**os.environ, **given(sets)}, time.time_ns()
         if len(files) == 1 and backtest_log.is_dump(files[0]):
-            result = _again(files[0], environment if sets else None)
+            idle = (log, sensitivity, agent, begin, end, repair)
+            result = _again(files[0], environment if sets else None, idle)
         else:
             told = Told(instrument=instrument, timeframe=timeframe, assume_utc=assume_utc)
             plan = runs.Plan(
@@ -114,10 +117,14 @@ def backtest(
         show(runs.summary(result) if as_json else _text(result, study, html, log), as_json)
 
 
-def _again(dump: Path, environment: Mapping[str, str] | None) -> Any:
-    """The market of a recorded log; with other settings than the recorded ones if an environment is given."""
+def _again(dump: Path, environment: Mapping[str, str] | None, idle: Sequence[object]) -> Any:
+    """The market of a recorded log; with other settings than the recorded ones if an environment is given. It brings its own span,
+    agents and rows: options about these (`idle`, in the order of `IDLE`) are refused and not passed over in silence."""
     from services.cli import backtest_log
 
+    if named := [name for name, value in zip(IDLE, idle, strict=True) if value]:
+        text = f"{', '.join(named)} does not apply to the dump of a log"
+        raise Failure(USAGE, text, "leave it out; --set, --study and --html apply")
     recorded = backtest_log.recorded_in(dump)
     settings = None if environment is None else machine_settings(environment, backtest_log.instruments_of(recorded))
     return backtest_log.play(recorded, settings)

@@ -18,10 +18,10 @@ from libs.common.subjects import subject_of
 from libs.common.timeframe import STEP
 from libs.research.backtest import Terms, backtest
 from libs.research.bar_files.series import open_bars
-from libs.research.bar_files.terms import Repair, RepairKind, Told
+from libs.research.bar_files.terms import RepairKind, Told
 from libs.research.bar_market import BadHistory
 from libs.research.histories import Histories
-from libs.research.result import BacktestResult, Variant, result_of
+from libs.research.result import BacktestResult, SeriesUsed, Variant, result_of
 from libs.research.result import summary as summary
 from libs.research.scribe import Scribe
 from libs.research.trials import Trial, TrialCounter
@@ -36,6 +36,8 @@ from services.cli.admission import EARS
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, CONFIG, USAGE, Failure
 from services.cli.log_dump import line_of
 
+TOLD_EVERY = STEP["4h"]
+"""So much history passes between two words about the progress, ns."""
 TREND = "agent-trend"
 PORTFOLIO = "portfolio"
 
@@ -61,18 +63,9 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
-class Opened(Histories):
-    """The histories of files, and what was repaired in them."""
-
-    @property
-    def repairs(self) -> list[Repair]:
-        """Every repair that was made."""
-        return [repair for each in (*self.played, *self.before) for repair in each.repairs]
-
-
 def opened(
     files: Sequence[Path], told: Told, repair: frozenset[RepairKind], begin: int | None, end: int | None
-) -> Opened:
+) -> Histories:
     """The series in `files`, checked.
 
     Raises:
@@ -80,7 +73,7 @@ def opened(
         Failure: there is nothing in them, or they do not fit together.
     """
     try:
-        histories = Opened(open_bars(files, told, repair, begin, end))
+        histories = Histories(open_bars(files, told, repair, begin, end))
     except BadHistory as error:
         raise Failure(BAD_DATA, str(error), "give files of one timeframe for all instruments") from error
     except ValueError as error:
@@ -150,7 +143,7 @@ def run(
     day = [0]
 
     def told(instant: Any) -> None:
-        if instant.closes - day[0] > _EVERY:
+        if instant.closes - day[0] > TOLD_EVERY:
             day[0] = instant.closes
             progress(instant.closes)
 
@@ -231,7 +224,9 @@ def _silent(now: int) -> None:
     """Nobody looks."""
 
 
-_EVERY = STEP["4h"]
+def data_of(series: Sequence[SeriesUsed]) -> str:
+    """A digest of everything that was played."""
+    return hashlib.blake2b(" ".join(each.digest for each in series).encode(), digest_size=16).hexdigest()
 
 
 def trial_of(result: BacktestResult, strategy: str, began: int) -> Trial:
@@ -241,7 +236,7 @@ def trial_of(result: BacktestResult, strategy: str, began: int) -> Trial:
         strategy=strategy,
         code_digest=result.code_version,
         settings_digest=_digest([result.settings_digest, result.model, result.cash]),
-        data_digest=_digest([each.digest for each in result.series]),
+        data_digest=data_of(result.series),
         started_at=began,
         sharpe=moments(returns).sharpe,
         observations=len(returns),

@@ -14,6 +14,7 @@ import msgspec
 from libs.common.messages import LevelsMapped, MacroRegimes
 from libs.common.timeframe import STEP
 from libs.research.bar_files.terms import RepairKind, Told
+from libs.research.histories import Histories
 from libs.research.validity.ahead import Beside
 from libs.research.validity.chance import Placed, random_levels
 from libs.research.validity.examination import Terms, examined, luck_of, without_history
@@ -26,7 +27,7 @@ from libs.runtime.plugin_trial import Verdict
 from libs.runtime.registry import contract_of, machine_of
 from libs.trading.fill_model import REALISTIC_BARS
 from services.cli.admission import passed, tried
-from services.cli.backtest_runs import Opened, Plan, check, hearing, opened, plugged, run
+from services.cli.backtest_runs import Plan, check, data_of, hearing, opened, plugged, run
 from services.cli.backtest_settings import machine_settings
 from services.cli.exit_codes import USAGE, Failure
 from services.cli.trial_counting import counted, place_of
@@ -92,7 +93,7 @@ def validated(wish: Wish, progress: Progress) -> Validation:
     found = msgspec.structs.replace(seen.found, rehearsed=rehearsed, series=_series(histories))
     if found.flaw:
         return found
-    trials, runs = counted(place, candidates, seen.returns, data_of(histories))
+    trials, runs = counted(place, candidates, seen.returns, data_of(histories.used))
     luck = [luck_of("its votes", seen.returns[candidates[0].label], trials, runs)]
     if not wish.votes_only:
         found, returns = _pipeline(wish, found, seen.series, histories, settings, plugins, progress)
@@ -200,7 +201,7 @@ def _pipeline(
     wish: Wish,
     found: Validation,
     series: Sequence[Series],
-    histories: Opened,
+    histories: Histories,
     settings: Mapping[str, Any],
     plugins: tuple[Plugin, ...],
     progress: Progress,
@@ -244,12 +245,7 @@ def _placed(result: Any, series: Sequence[Series]) -> list[Placed]:
     return found
 
 
-def _series(histories: Opened) -> tuple[str, ...]:
+def _series(histories: Histories) -> tuple[str, ...]:
     return tuple(
         f"{each.instrument} {each.timeframe}: {each.bars:,} bars, digest {each.digest}" for each in histories.used
     )
-
-
-def data_of(histories: Opened) -> str:
-    """A digest of everything that was played."""
-    return hashlib.blake2b(" ".join(each.digest for each in histories.used).encode(), digest_size=16).hexdigest()

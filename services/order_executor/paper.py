@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from libs.common.messages import Answer, Message, VenueReported
+from libs.common.messages import Answer
 from libs.runtime.backtest import Emit, World
 from libs.runtime.core import Asked
 from libs.runtime.machine import Request
-from libs.trading.venue import SpotVenue, VenueRejected, VenueUpdate
+from libs.trading.venue import SpotVenue, VenueRejected
 from services.order_executor.venue_desk import act, answered, confirmed, is_action, told
 
 
@@ -25,20 +25,13 @@ class PaperDesk:
         answer = answer or told(self.venue, asked.request_id, request)
         return msgspec.structs.replace(answer, ts_event=now, ts_init=now)
 
-    def reported(self, updates: list[VenueUpdate], now: int) -> list[Message]:
-        """What the user stream tells of these updates at `now` (ns)."""
-        return [
-            VenueReported(instrument=each.order.instrument, order=each.order, fill=each.fill, ts_event=now, ts_init=now)
-            for each in updates
-        ]
-
     def _act(self, request_id: str, request: Request, now: int, emit: Emit) -> Answer:
         try:
             updates, refused = act(self.venue, request, now)  # type: ignore[arg-type]
         except VenueRejected as rejected:
             return answered(request_id, request, "REJECTED", code=str(rejected.code), detail=rejected.message)  # type: ignore[arg-type]
-        for message in self.reported(updates, now):
-            emit(message)
+        for update in updates:
+            emit(update.reported(now))
         return confirmed(self.venue, request_id, request, updates, refused)  # type: ignore[arg-type]
 
 

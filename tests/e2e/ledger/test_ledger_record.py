@@ -19,6 +19,7 @@ from libs.common.messages.retired import JournalPostedV1
 from libs.runtime.adapter import LogEntry
 from libs.trading.journal import ChainHead
 from libs.trading.journal_audit import audit
+from services.cli import trace
 from services.cli.app import app
 from services.cli.exit_codes import CONFIG, FINDING, OK, USAGE
 from services.cli.ledger_books import Books, journal_in, tables_in, verify
@@ -359,3 +360,22 @@ def test_an_edited_entry_of_a_log_is_named(tmp_path: Path, dump: Path) -> None:
     (finding,) = told["findings"]
     assert (finding["in"], finding["fault"]) == ("log", "EDITED")
     assert f"event {index + 1}" in finding["place"]
+
+
+def test_a_stack_that_lives_on_while_it_is_verified_is_not_accused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The tables follow the log: what they learn while the log is being read is not held against it."""
+    log = list(recorded_log(SEED))
+    read = log[: len(log) // 2]
+    url = filled(SqliteFiles(tmp_path).new(), read)
+
+    @contextmanager
+    def living(_: Path) -> Iterator[list[LogEntry]]:
+        yield read
+        store(url, log, batch=500)
+
+    monkeypatch.setattr(trace, "read_from", living)
+    told = ["ledger", "verify", "--database", str(url), "--from-file", str(tmp_path), "--json"]
+    result = CliRunner().invoke(app, told)
+    assert (result.exit_code, json.loads(result.stdout)["findings"]) == (0, [])

@@ -86,6 +86,9 @@ def test_the_log_it_writes_is_a_log(file: Path, tmp_path: Path) -> None:
     )  # a recorded log is a history as well, with the settings it was made by
     assert (again["series"][0]["timeframe"], again["series"][0]["bars"]) == ("15m", 400)
     assert again["trades"] > 3
+    idle = run(path, "--log", tmp_path / "other.log", "--sensitivity")
+    assert idle.exit_code == USAGE
+    assert "--log, --sensitivity does not apply to the dump of a log" in idle.output
 
 
 def test_a_bad_file_is_refused_with_its_line_and_the_remedy(file: Path, tmp_path: Path) -> None:

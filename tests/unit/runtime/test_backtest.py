@@ -72,19 +72,19 @@ def run(seed: int, minutes: int = 90) -> list[LogEntry]:
         test.tell("feed", FeedHistory(instrument=each, timeframe="1m", bars=bars, **times))
     test.tell("ops.cli", GenesisDeclared(book="test", mode="paper", author="test", **times))
     for now in range(BEGIN, BEGIN + minutes * MINUTE, PRICE_EVERY):
-        _tick(test, venue, paper, paths, now)
+        _tick(test, venue, paths, now)
     return entries
 
 
-def _tick(test: Backtest, venue: SpotVenue, paper: PaperDesk, paths: dict[str, PricePath], now: int) -> None:
+def _tick(test: Backtest, venue: SpotVenue, paths: dict[str, PricePath], now: int) -> None:
     times = {"ts_event": now, "ts_init": now}
     test.advance(now)
     marks = []
     for each, path in paths.items():
         px = path.at(now)
         bid, ask = round(px * (1 - HALF_SPREAD), 2), round(px * (1 + HALF_SPREAD), 2)
-        _report(test, paper, venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now), now)
-        _report(test, paper, venue.on_trade(each, px, 10.0, now), now)
+        _report(test, venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now), now)
+        _report(test, venue.on_trade(each, px, 10.0, now), now)
         marks.append(
             Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, protective_px=px, trust="TRUSTED", ts=now)
         )
@@ -94,9 +94,9 @@ def _tick(test: Backtest, venue: SpotVenue, paper: PaperDesk, paths: dict[str, P
         test.tell("feed", FeedBars(id=derive_id("bars", now), end_ts=now, bars=bars, **times))
 
 
-def _report(test: Backtest, paper: PaperDesk, updates: list[VenueUpdate], now: int) -> None:
-    for message in paper.reported(updates, now):
-        test.tell("exec", message)
+def _report(test: Backtest, updates: list[VenueUpdate], now: int) -> None:
+    for update in updates:
+        test.tell("exec", update.reported(now))
 
 
 @pytest.fixture(scope="module")
