@@ -110,6 +110,10 @@ class StackSettings(ConfiguredSettings):
         pattern=r"^https?://[^@/]+(:[0-9]+)?/?$",
         description="paper mode: REST root of the Binance whose public market is read and followed; another than the default has its sockets on the same host",
     )
+    newcomer: bool = Field(
+        default=True,
+        description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",
+    )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
@@ -271,7 +275,7 @@ def service_specs(
     ports = Ports(settings.port_base)
     special = _special(settings, ensure_secrets(settings.home))
     taste = (
-        DEV_DEFAULTS if is_newcomers and not settings.is_paper else {}
+        DEV_DEFAULTS if is_newcomers and settings.newcomer and not settings.is_paper else {}
     )  # on a live market they are told what a deployment would be
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
+from typing import Protocol
 
 from libs.common.timeframe import MINUTE
-from services.exchange_sim.bars import DEPTH, FIRST_TS, TRADES_A_MINUTE, BarTree, chance, index_at
+from services.exchange_sim.bars import DEPTH, FIRST_TS, TRADES_A_MINUTE, BarTree, PlannedBar, chance, index_at
 from services.exchange_sim.listing import Listing
 from services.exchange_sim.market import INTERVALS, Event, History, Key, Kline, Trade
 from services.exchange_sim.prints import QUOTES_A_MINUTE, MinutePrinter, TickBar
@@ -20,8 +21,17 @@ RANKS_A_MINUTE = 1000
 _CACHED_MINUTES_MAX = 32
 
 
+class Plan(Protocol):
+    """Where planned bars come from."""
+
+    def bar(self, depth: int, index: int) -> PlannedBar:
+        """The bar number `index` at `depth` (0 is weeks counted from FIRST_TS, 5 is minutes counted from FIRST_TS)."""
+        ...
+
+
 class GeneratedHistory:
-    """One instrument. `scale` multiplies all prices, the id offsets are added to all ids: so it can join a recording."""
+    """One instrument. `scale` multiplies all prices, the id offsets are added to all ids: so it can join a recording. `tree`: another plan than
+    the seed's."""
 
     def __init__(
         self,
@@ -33,12 +43,13 @@ class GeneratedHistory:
         scale: float = 1.0,
         trade_id_offset: int = 0,
         update_id_offset: int = 0,
+        tree: Plan | None = None,
     ):
         self.listing = listing
         self.first_ts = FIRST_TS
         self._seed = seed
         self._instrument = instrument
-        self._tree = BarTree(seed, instrument, listing)
+        self._tree = tree or BarTree(seed, instrument, listing)
         self._printer = MinutePrinter(instrument, listing, place * RANKS_A_MINUTE)
         self._ticks_per_raw = scale * listing.ticks_per_unit
         self._trade_id_offset = trade_id_offset

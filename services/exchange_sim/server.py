@@ -218,11 +218,16 @@ async def market_of(settings: Settings) -> Market:
     """The market that `settings` ask for.
 
     Raises:
-        RecordingError: the recorded frames cannot be used.
+        RecordingError: the recorded frames or bars cannot be used.
         MarketUnreachable, UnknownInstrument: the market that is to be followed does not answer, or lists less.
     """
     if settings.sim_follow_url:
         return await followed_market(settings.sim_follow_url, settings.instruments, time.time_ns)
     if settings.sim_data is not None:
         return RecordedMarket(settings.sim_data, settings.sim_seed)
+    if settings.sim_bars is not None:
+        from services.exchange_sim.recorded_bars import bars_market  # pyarrow is loaded by whom it serves only
+
+        starts_at = settings.start_ns if "sim_start" in settings.model_fields_set else None
+        return bars_market(settings.sim_bars, settings.sim_seed, settings.listings(), starts_at)
     return GeneratedMarket(settings.sim_seed, settings.listings(), settings.start_ns)

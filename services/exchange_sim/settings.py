@@ -46,6 +46,11 @@ class Settings(ServiceSettings):
         default=None,
         description="a folder to replay instead: of `bulkhead record` or `import`, or of raw Binance frames",
     )
+    sim_bars: Path | None = Field(
+        default=None,
+        description="a folder of files of one-minute bars (docs/bar-files.md; times without an offset are UTC): instruments of sim_instruments that"
+        " have one trade through its prices, the others are generated; without sim_start it begins with the first whole day of them all",
+    )
     sim_follow_url: str = Field(
         default="",
         pattern=r"^(|https?://[^@]+)$",
@@ -101,14 +106,14 @@ class Settings(ServiceSettings):
         return value
 
     @model_validator(mode="after")
-    def _follows_honestly(self) -> Self:
-        """A followed market is itself, in its own time, and no cheaper than it is (docs/paper-trading.md)."""
+    def _is_one_honest_market(self) -> Self:
+        """A market comes from one place; a followed one is itself, in its own time, and no cheaper than it is (docs/paper-trading.md)."""
+        told = {"DATA": self.sim_data, "BARS": self.sim_bars, "FOLLOW_URL": self.sim_follow_url}
+        sources = [f"BULKHEAD_SIM_{name}" for name, value in told.items() if value]
+        if len(sources) > 1:
+            raise ValueError(f"{' and '.join(sources)}: a market comes from one of them")
         if not self.sim_follow_url:
             return self
-        if self.sim_data is not None:
-            raise ValueError(
-                "BULKHEAD_SIM_DATA and BULKHEAD_SIM_FOLLOW_URL: a market is recorded or followed, not both"
-            )
         if self.sim_mode == "step" or self.sim_speed not in (None, FOLLOWED_SPEED):
             raise ValueError("BULKHEAD_SIM_MODE and _SPEED: a followed market lives in wall time; leave them unset")
         model = self.fill_model()

@@ -185,7 +185,7 @@ def test_what_was_heard_makes_bars_and_does_not_grow_for_ever(stand: Stand) -> N
     [
         ({"sim_mode": "step"}, "lives in wall time"),
         ({"sim_speed": 20.0}, "lives in wall time"),
-        ({"sim_data": Path("recording")}, "recorded or followed, not both"),
+        ({"sim_data": Path("recording")}, "SIM_DATA and BULKHEAD_SIM_FOLLOW_URL: a market comes from one"),
         ({"sim_latency_ms": 0}, "realistically or worse"),
         ({"sim_slip_bps": D("0.9")}, "realistically or worse"),
         ({"sim_impact_bps": D(9)}, "realistically or worse"),
