@@ -6,7 +6,7 @@ STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test lint sim chaos bench bench-feed bench-exec bench-decide bench-backtest soak-feed docs lock clean
+.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -14,6 +14,7 @@ help:
 	@echo "make test [WORKERS=3]           the whole test suite, against real servers, in so many processes"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
+	@echo "make paper-run [DAYS=14] [SYMBOLS=10] [SEED=1]   weeks of market through the running stack, with faults; writes docs/paper-run.md (an hour or more)"
 	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
@@ -54,6 +55,9 @@ sim: install
 
 chaos: install
 	@$(BIN)/python -m tests.chaos
+
+paper-run: install
+	@$(BIN)/python -m tests.paper_run --days $(or $(DAYS),14) --symbols $(or $(SYMBOLS),10) --seed $(or $(SEED),1)
 
 soak-feed: install
 	@$(BIN)/python -m tests.soak.feed --minutes $(or $(MINUTES),30) --seed $(or $(SEED),1)

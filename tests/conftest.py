@@ -9,7 +9,7 @@ import pytest
 
 from tests.nats_stack import NatsStack
 
-REAL_TIME = {"e2e", "chaos"}
+REAL_TIME = {"e2e", "chaos", "paper_run"}
 """The folders whose tests wait for real servers and processes."""
 
 

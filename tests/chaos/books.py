@@ -138,7 +138,15 @@ def differences(ours: Outcome, theirs: Outcome) -> list[str]:
 
 def faults_against(entries: Iterable[LogEntry], account: dict[str, Any], specs: dict[str, Decimal]) -> list[str]:
     """Everything in which the log and the venue disagree; `specs` maps an instrument to its smallest order value."""
-    told = messages(entries)
+    return faults_told(messages(entries), account, specs)
+
+
+BOOKKEEPING = (OrderSubmitting, ExecutionReport, JournalPosted)
+"""All that `faults_told` wants to hear of a log."""
+
+
+def faults_told(told: list[Message], account: dict[str, Any], specs: dict[str, Decimal]) -> list[str]:
+    """The same from events that are decoded already."""
     found = []
     submitted = Counter(each.cl_ord_id for each in told if isinstance(each, OrderSubmitting))
     found += [f"{cl_ord_id} was submitted {n} times" for cl_ord_id, n in submitted.items() if n > 1]

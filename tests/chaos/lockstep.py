@@ -54,6 +54,29 @@ ENV = {
 an hour. Targets are out of reach, because a target is judged on every mark, and which marks are told between two steps is chance."""
 
 
+class Unsettled:
+    """`ids`: intents approved but not ended, and orders of which the venue has not spoken."""
+
+    def __init__(self) -> None:
+        self.ids: set[str] = set()
+
+    def hear(self, message: Message) -> None:
+        """The next event of the log."""
+        if isinstance(message, OrderApproved):
+            self.ids.add(message.intent_id)
+        elif isinstance(message, OrderSubmitting):
+            self.ids.add(message.cl_ord_id)
+        elif isinstance(message, ExecutionReport):
+            if message.ord_status in ("FILLED", "CANCELED", "REJECTED", "EXPIRED"):
+                self.ids -= (
+                    {message.cl_ord_id, message.intent_id} if message.role in ("ENTRY", "EXIT") else {message.cl_ord_id}
+                )
+            elif message.ord_status in ("NEW", "PARTIALLY_FILLED"):
+                self.ids.discard(message.cl_ord_id)
+            else:
+                self.ids.add(message.cl_ord_id)
+
+
 class LockStep:
     """One run over `minutes` of market."""
 
@@ -65,7 +88,7 @@ class LockStep:
         self._read = 0
         self._bars_until = 0
         self._marks: dict[str, tuple[float, float]] = {}
-        self._unsettled: set[str] = set()
+        self._unsettled = Unsettled()
 
     async def run(self) -> Outcome:
         """Bring the stack up, play the market, and read the outcome."""
@@ -104,12 +127,12 @@ class LockStep:
         """What a crash has interrupted is asked for by a timer, and timers want time: give it, in small steps, not by the minute."""
         for step in range(1, 121):
             self._look()
-            if not self._unsettled:
+            if not self._unsettled.ids:
                 return
             await self._step(end + step * 250_000_000)
             await asyncio.sleep(0.05)
             await self.stack.quiet()
-        raise AssertionError(f"still unsettled after half a minute: {self._unsettled}")
+        raise AssertionError(f"still unsettled after half a minute: {self._unsettled.ids}")
 
     async def _marks_settled(self) -> bool:
         self._look()
@@ -128,24 +151,8 @@ class LockStep:
             elif isinstance(message, FeedBars):
                 self._bars_until = max(self._bars_until, message.end_ts)
             else:
-                self._follow_orders(message)
+                self._unsettled.hear(message)
         return True
-
-    def _follow_orders(self, message: Message) -> None:
-        """Keep `unsettled`: intents approved but not ended, and orders of which the venue has not spoken."""
-        if isinstance(message, OrderApproved):
-            self._unsettled.add(message.intent_id)
-        elif isinstance(message, OrderSubmitting):
-            self._unsettled.add(message.cl_ord_id)
-        elif isinstance(message, ExecutionReport):
-            if message.ord_status in ("FILLED", "CANCELED", "REJECTED", "EXPIRED"):
-                self._unsettled -= (
-                    {message.cl_ord_id, message.intent_id} if message.role in ("ENTRY", "EXIT") else {message.cl_ord_id}
-                )
-            elif message.ord_status in ("NEW", "PARTIALLY_FILLED"):
-                self._unsettled.discard(message.cl_ord_id)
-            else:
-                self._unsettled.add(message.cl_ord_id)
 
     # --- killing ------------------------------------------------------------------------------------------------
 

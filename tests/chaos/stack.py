@@ -134,19 +134,20 @@ class ChaosStack:
         async def settled() -> bool:
             nonlocal seen
             last = len(self.entries)
-            states = await self.readiness()
-            done = all(
-                state is not None
-                and state["ready"]
-                and state["quiescent"]
-                and state["processed_seq"] >= self._newest[name]
-                for name, state in zip(RUNNING, states, strict=True)
-            )
+            done = await self.is_at_rest()
             steady = done and last == len(self.entries) and seen == last
             seen = last if done else -1
             return steady
 
         await self.until(settled, deadline_s, "every service to have processed the log's end")
+
+    async def is_at_rest(self) -> bool:
+        """Whether every service has, at this moment, handled all of the log that we know and it hears, and waits for nothing."""
+        states = await self.readiness()
+        return all(
+            state is not None and state["ready"] and state["quiescent"] and state["processed_seq"] >= self._newest[name]
+            for name, state in zip(RUNNING, states, strict=True)
+        )
 
     async def _follow(self) -> None:
         """Keep `entries` the whole log, through every kill of the server."""
@@ -177,6 +178,11 @@ class ChaosStack:
         async with self._http.request("POST" if body is not None else "GET", url, json=body) as answer:
             answer.raise_for_status()
             return await answer.json()
+
+    async def end_faults(self) -> None:
+        """End every fault that waits or lasts."""
+        async with self._http.delete(f"{self.ports.sim_url}/sim/faults") as answer:
+            answer.raise_for_status()
 
     # --- killing ------------------------------------------------------------------------------------------------
 

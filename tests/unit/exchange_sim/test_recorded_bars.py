@@ -24,7 +24,7 @@ Row = tuple[str, str, str, str, str, str]
 
 
 def recorded() -> list[Row]:
-    chance, px, rows = Random(5), 94_000.0, []  # noqa: S311
+    chance, px, rows = Random(5), 94_000.0, []
     for n in range(MINUTES):
         opens, px = round(px, 2), round(px * (1 + chance.gauss(0, 0.001)), 2)
         high, low = round(max(opens, px) * 1.0003, 2), round(min(opens, px) * 0.9997, 2)
