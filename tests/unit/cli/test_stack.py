@@ -17,15 +17,14 @@ from services.cli.child_settings import refuse_bad_settings
 from services.cli.stack import (
     RUNNING,
     Ports,
-    StackError,
     StackSettings,
     check_ports,
-    ensure_secrets,
     home_lock,
     passed_on,
     service_specs,
     sim_spec,
 )
+from services.cli.stack_keys import StackError, ensure_secrets
 
 
 def test_every_port_of_a_stack_is_its_own() -> None:
