@@ -23,7 +23,7 @@ Json = Annotated[bool, typer.Option("--json", help="One JSON document on standar
 UNLOCKS = (
     "`bulkhead graduate --out certificate.json` writes the certificate once everything is met;"
     " `bulkhead up --mode live --certificate certificate.json --home LIVE_HOME` trades with it.",
-    "An operator may go without: --out with --override --operator NAME --reason TEXT. It costs him his name: name, reason and every line that"
+    "An operator may go without: --out with --override --operator NAME --reason TEXT. What that costs: name, reason and every line that"
     " says no stand in the certificate and for ever in the live log, people are paged, and `bulkhead status` says so and finds fault while it is in force.",
 )
 

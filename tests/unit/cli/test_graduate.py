@@ -90,7 +90,7 @@ def test_the_text_says_what_it_unlocks_and_what_an_override_costs(tmp_path: Path
     assert code == NOT_YET
     assert "Live trading stays locked." in said
     assert "bulkhead up --mode live --certificate certificate.json" in said
-    assert "It costs him his name" in said
+    assert "What that costs: name, reason and every line that says no" in said
     code, said = graduate(tmp_path, "--out", str(tmp_path / "c.json"), *WORDS)
     assert "It is an override by Ada: a small account." in said
     assert "lets the book main start live trading with this code until" in said
