@@ -231,6 +231,8 @@ class Supervisor:
             if made:
                 self._say(f"made the log: {len(made)} streams and durables", style="dim")
             self._log_begins = await Bus(client, TRADING).last_seq() + 1
+        async with self._connected("cli") as client:
+            await refuse_other_world(client, book=self._settings.book, mode=self._settings.mode)
 
     async def _until_it_listens(self, child: Child) -> None:
         until = time.monotonic() + UP_S_MAX
@@ -256,7 +258,6 @@ class Supervisor:
         try:
             async with self._connected("cli") as client:
                 settings = self._settings
-                await refuse_other_world(client, book=settings.book, mode=settings.mode)
                 await declare_genesis(
                     client, book=settings.book, mode=settings.mode, author=_operator(), now=clock.now()
                 )

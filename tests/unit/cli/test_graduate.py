@@ -24,16 +24,16 @@ T0 = 20_700 * 24 * HOUR
 WORDS = ("--override", "--operator", "Ada", "--reason", "a small account")
 
 
-def begun(mode: str = "paper") -> list[Message]:
+def begun(mode: str = "paper", ts: int = T0) -> list[Message]:
     """The first words of a book that this very code runs."""
-    genesis = GenesisDeclared(producer="ops.cli", ts_init=T0, book="main", mode=mode, author="a test")  # type: ignore[arg-type]
-    return [genesis, *(started(part.contract.writer, part.code_version) for part in parts())]
+    genesis = GenesisDeclared(producer="ops.cli", ts_init=ts, book="main", mode=mode, author="a test")  # type: ignore[arg-type]
+    return [genesis, *(started(part.contract.writer, part.code_version, ts) for part in parts())]
 
 
-def started(writer: str, version: str) -> ServiceStarted:
+def started(writer: str, version: str, ts: int = T0) -> ServiceStarted:
     settings = {"halt": "0.15"} if writer == "risk" else {}
     return ServiceStarted(
-        producer=writer, ts_init=T0 + 1, instance="up", code_version=version, settings=settings, state_digest=""
+        producer=writer, ts_init=ts, instance="up", code_version=version, settings=settings, state_digest=""
     )
 
 
