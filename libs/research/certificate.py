@@ -23,6 +23,8 @@ from libs.research.graduation import Criterion
 FORMAT = "bulkhead.certificate.v1"
 BYTES_MAX = 1 << 20
 OPERATOR_CHARS_MAX, REASON_CHARS_MAX = 64, 500
+DECIDING = ("agent.", "portfolio", "risk")
+"""The writers whose settings are the strategy."""
 AHEAD_S_MAX = 60
 """So far may the clock that dated a certificate have been ahead of ours."""
 AGAIN = "make a new one of the paper book: `bulkhead graduate --home PAPER_HOME --out FILE`"

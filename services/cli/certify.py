@@ -12,7 +12,7 @@ import msgspec
 
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import GenesisDeclared, Message, ServiceStarted
-from libs.research.certificate import Certificate, JudgedLog, Override, Started, sealed, settings_digest
+from libs.research.certificate import DECIDING, Certificate, JudgedLog, Override, Started, sealed, settings_digest
 from libs.research.graduation import Criterion, Requirements, graduation
 from libs.research.paper_days import PaperDay
 from libs.runtime.adapter import LogEntry
@@ -22,9 +22,6 @@ from services.cli import ledger_books
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
 from services.cli.paper_record import paper_record
 from services.cli.readiness import readiness
-
-DECIDING = ("agent.", "portfolio", "risk")
-"""Whose settings are the strategy."""
 
 
 class Judgement(msgspec.Struct, frozen=True, kw_only=True):

@@ -6,7 +6,7 @@ import json
 
 from nats.aio.client import Client
 
-from libs.common.codec import decode_from, encode
+from libs.common.codec import BadEvent, decode_from, encode
 from libs.common.ids import derive_id
 from libs.common.messages import GenesisDeclared
 from libs.common.subjects import subject_of
@@ -36,13 +36,17 @@ async def refuse_other_world(client: Client, *, book: str, mode: str) -> None:
     paper it is the paper venue that refuses (a simulated book once called itself paper).
 
     Raises:
-        OtherWorld. BusError: the bus does not say.
+        OtherWorld. GenesisError: the log's beginning cannot be read. BusError: the bus does not say.
     """
     bus = Bus(client, TRADING, api=api_prefix(contract_of("cli")))
     entry = await bus.first_on(f"{WRITER}.genesis")
-    said = None if entry is None else decode_from(entry.subject, entry.payload)
-    if not isinstance(said, GenesisDeclared):
+    if entry is None:
         return
+    try:
+        said = decode_from(entry.subject, entry.payload)
+    except BadEvent as error:
+        raise GenesisError(f"the first event of this log cannot be read: {error}") from error
+    assert isinstance(said, GenesisDeclared)
     if "live" in (said.mode, mode) and said.mode != mode:
         raise OtherWorld(
             f"this state folder holds the log of a book in mode {said.mode}, and mode {mode} does not go on with it"

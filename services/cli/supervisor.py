@@ -63,7 +63,7 @@ from services.cli.stack import (
     writing_into,
 )
 from services.cli.stack_keys import StackError
-from services.cli.unlock import certificate_in_force, declare_unlocked
+from services.cli.unlock import certificate_in_force, declare_unlocked, strategy_differences
 
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
@@ -178,6 +178,9 @@ class Supervisor:
             plan = plan_of(self._settings, os.environ)
             for question in refuse_bad_settings([*([plan.venue] if plan.venue else []), *plan.services]):
                 self._say(f"is this meant?  {question}")
+        if self._certificate is not None:
+            for line in strategy_differences(self._certificate, plan.services):
+                self._say(f"is this meant?  {line}")
         work = [asyncio.create_task(self._live(plan, show_log)), asyncio.create_task(self._stop.wait())]
         try:
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)

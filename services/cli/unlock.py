@@ -7,15 +7,28 @@ runs out under way stops nothing, because positions would be left to nobody; `bu
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
+import msgspec
 from nats.aio.client import Client
 
 from libs.common.ids import derive_id
 from libs.common.messages import LiveUnlocked
-from libs.research.certificate import BYTES_MAX, Certificate, CertificateRefused, read, refuse_unless_in_force
+from libs.research.certificate import (
+    BYTES_MAX,
+    DECIDING,
+    Certificate,
+    CertificateRefused,
+    read,
+    refuse_unless_in_force,
+    settings_digest,
+)
 from libs.runtime.bus import Bus
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, version_at_hand
 from libs.runtime.streams import TRADING
+from services.cli.child import ChildSpec
+from services.cli.child_settings import load_child
 from services.cli.command import USER, append
 from services.cli.stack import StackSettings
 from services.cli.story_target import decoded
@@ -50,6 +63,27 @@ def certificate_in_force(settings: StackSettings, now: int) -> Certificate | Non
         )
     except CertificateRefused as refusal:
         raise CertificateRefused(f"its certificate {path} is refused: {refusal}", refusal.cure) from None
+
+
+def strategy_differences(certificate: Certificate, specs: Iterable[ChildSpec]) -> list[str]:
+    """A line for each agent, portfolio or gate that is told other settings than it had on paper: told, not refused, because for real money most
+    people rightly want less. It is no longer exactly what was judged.
+
+    Raises:
+        SettingsError: a child refuses its own.
+    """
+    lines = []
+    for spec in specs:
+        writer = contract_of(spec.name).writer
+        if not writer.startswith(DECIDING):
+            continue
+        judged = certificate.strategy.get(writer)
+        now = settings_digest(msgspec.to_builtins(load_child(spec).machine()))
+        if judged is None:
+            lines.append(f"{writer} trades live and never ran in the paper book that was judged")
+        elif judged.settings != now:
+            lines.append(f"{writer} has other settings than in the paper book that was judged")
+    return lines
 
 
 async def declare_unlocked(client: Client, certificate: Certificate, *, days_max: int, now: int) -> int | None:

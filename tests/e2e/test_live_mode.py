@@ -108,6 +108,7 @@ async def test_a_live_stack_trades_at_the_real_venue_by_an_override_that_is_on_r
 
     stack = begin(*SERVICES)
     await stack.until(lambda: stack.shows("services are live") and stack.shows("LIVE STARTED"))
+    assert stack.shows("is this meant?  risk has other settings than in the paper book that was judged")
     assert stack.shows(f"ORDERS ARE REAL: they go to {venue.url}")
     told = await until(stack, lambda told: any(each.clean for each in told if isinstance(each, Reconciled)))
     assert [(each.mode, each.book) for each in told if isinstance(each, GenesisDeclared)] == [("live", "main")]
