@@ -14,6 +14,7 @@ from pathlib import Path
 
 PLUGINS = "bulkhead_agents"
 """What plug-ins are imported under."""
+ROOT = Path(__file__).resolve().parents[2]
 OURS = ("libs", "services", PLUGINS)
 ASIDE = ("services/cli/", "services/exchange_sim/", "services/model_sim/")
 """The operator's command and the simulators: they decide nothing in a live stack."""
@@ -46,9 +47,8 @@ def code_version(module: str) -> str:
     return digest.hexdigest()
 
 
-def tree_version() -> str:
-    """A digest of everything of ours that a deployment runs: every source file but those of `ASIDE`."""
-    root = Path(__file__).resolve().parents[2]
+def tree_version(root: Path = ROOT) -> str:
+    """A digest of everything of ours that a deployment runs: every source file below `root` but those of `ASIDE`."""
     files = {path.relative_to(root).as_posix(): path for top in OURS[:2] for path in (root / top).rglob("*.py")}
     digest = hashlib.blake2b(digest_size=8)
     for name, path in sorted(files.items()):
