@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -58,8 +58,10 @@ def issue(path: Path, reason: str = "a small account") -> Certificate:
 @pytest.fixture
 async def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Callable[..., Stack]]:
     monkeypatch.setenv("BULKHEAD_MODE", "live")
+    monkeypatch.delenv("BULKHEAD_CERTIFICATE", raising=False)
     for check in ("MACRO", "BARS", "SIGNALS"):  # of opinions, which nobody has here
         monkeypatch.setenv(f"BULKHEAD_RISK_{check}", "false")
+    monkeypatch.setenv("BULKHEAD_RISK_PRICE_AGE_MS_MAX", "20000")  # this machine may be busy
     stacks: list[Stack] = []
 
     def start(*services: str, mode: str = "live", **settings: Any) -> Stack:
@@ -74,8 +76,8 @@ async def begin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
 @pytest.fixture
 async def venue(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[VenueStand]:
     """The real venue, in wall time; the executor's settings name it and the files of the key."""
-    now = datetime.now(UTC).replace(microsecond=0)
-    async with open_venue(tmp_path / "venue", sim_mode="free", sim_speed=1.0, sim_start=now) as stand:
+    soon = (datetime.now(UTC) + timedelta(seconds=1)).replace(microsecond=0)  # whole seconds only: at most one apart
+    async with open_venue(tmp_path / "venue", sim_mode="free", sim_speed=1.0, sim_start=soon) as stand:
         monkeypatch.setenv("BULKHEAD_EXEC_VENUE_URL", stand.url)
         monkeypatch.setenv("BULKHEAD_MARKET_URL", stand.url)
         for name in ("key", "secret"):
@@ -164,7 +166,7 @@ async def test_a_live_book_begins_by_a_certificate_and_nothing_else(
 
 async def until(stack: Stack, condition: Callable[[list[Message]], bool]) -> list[Message]:
     """The events of the log once `condition` holds of them."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(40):
         while not condition(told := await stack.told()):
             assert not stack.task.done(), stack.screen.getvalue()
             await asyncio.sleep(0.2)
@@ -192,7 +194,7 @@ async def wish(stack: Stack, venue: VenueStand) -> None:
         stop_px=Decimal(round(px * 0.97)),
         target_px=None,
         reduce_only=False,
-        valid_until=now + 20 * SECOND,
+        valid_until=now + 30 * SECOND,
         reason="a wish",
     )
     client = Client()

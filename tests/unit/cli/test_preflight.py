@@ -61,6 +61,16 @@ def test_live_mode_says_which_keys_and_which_venue_it_wants(tmp_path: Path) -> N
     assert not (tmp_path / ".bulkhead").exists()
 
 
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's, which wins over the setting."""
+    monkeypatch.setenv("BULKHEAD_CERTIFICATE", "another.json")
+    path = tmp_path / "c.json"
+    path.write_text("{}")
+    said = CliRunner().invoke(app, ["up", "--certificate", "c.json"])
+    assert said.exit_code == CONFIG
+    assert f"its certificate {path} is refused: it is no certificate of this version" in said.output
+
+
 def test_without_a_certificate_a_flawless_preflight_is_not_enough(tmp_path: Path) -> None:
     """The lock is its own."""
     settings = StackSettings(home=tmp_path, mode="live")
