@@ -36,7 +36,7 @@ from libs.common.money import floor_to_step
 from libs.common.subjects import subject_of
 from libs.runtime.streams import TRADING, stream_configs
 from services.cli.child import die_with_parent
-from services.cli.stack import ensure_secrets
+from services.cli.stack_keys import ensure_secrets
 from services.exchange_sim.listing import listing_of
 from tests.e2e.live_services import Log, Pen, until
 from tests.e2e.venue_stand import run_venue

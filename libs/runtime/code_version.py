@@ -14,7 +14,10 @@ from pathlib import Path
 
 PLUGINS = "bulkhead_agents"
 """What plug-ins are imported under."""
+ROOT = Path(__file__).resolve().parents[2]
 OURS = ("libs", "services", PLUGINS)
+ASIDE = ("services/cli/", "services/exchange_sim/", "services/model_sim/")
+"""The operator's command and the simulators: they decide nothing in a live stack."""
 ALWAYS = ("libs.runtime.core", "libs.common.codec")
 
 
@@ -41,6 +44,17 @@ def code_version(module: str) -> str:
     for name, path in sorted(files.items()):
         digest.update(f"{name}\n".encode())
         digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def tree_version(root: Path = ROOT) -> str:
+    """A digest of everything of ours that a deployment runs: every source file below `root` but those of `ASIDE`."""
+    files = {path.relative_to(root).as_posix(): path for top in OURS[:2] for path in (root / top).rglob("*.py")}
+    digest = hashlib.blake2b(digest_size=8)
+    for name, path in sorted(files.items()):
+        if not name.startswith(ASIDE):
+            digest.update(f"{name}\n".encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()
 
 

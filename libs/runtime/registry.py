@@ -9,7 +9,7 @@ import inspect
 from importlib import import_module
 from importlib.util import find_spec
 
-from libs.runtime.code_version import code_version
+from libs.runtime.code_version import code_version, tree_version
 from libs.runtime.contract import Contract
 from libs.runtime.machine import Machine
 from libs.runtime.plugin import Plugin, PluginRefused
@@ -117,6 +117,12 @@ def settings_of(service: str) -> type[ServiceSettings]:
         return settings_class_of(_plugged[service])
     settings: type[ServiceSettings] = import_module(f"{module_of(service)}.settings").Settings
     return settings
+
+
+def version_at_hand() -> str:
+    """Which code a stack of this installation would run: the tree's, and that of each agent that is plugged in."""
+    plugins = sorted((plugin.agent_id, plugin.version) for plugin in plugged_in())
+    return "".join([tree_version(), *(f"+{agent_id}:{version}" for agent_id, version in plugins)])
 
 
 def parts() -> tuple[Part, ...]:

@@ -22,7 +22,8 @@ from libs.runtime.plugin import Plugin, PluginRefused, find_file, judged, load_p
 from libs.runtime.plugin_trial import BARS, SEED, Verdict, trial_version
 from libs.runtime.registry import plug_in, settings_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
-from services.cli.stack import HomeError, StackError, StackSettings, home_lock, passed_on, writing_into
+from services.cli.stack import HomeError, StackSettings, home_lock, passed_on, writing_into
+from services.cli.stack_keys import StackError
 
 FOLDER = "agents"
 TRIAL_S_MAX = 60.0

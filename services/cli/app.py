@@ -11,12 +11,11 @@ import os
 import sys
 import traceback
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import msgspec
 import typer
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from libs.runtime import logs
@@ -26,7 +25,6 @@ from services.cli import (
     agents_app,
     backtest_app,
     command,
-    doctor,
     graduate_app,
     ledger_app,
     market_app,
@@ -39,20 +37,18 @@ from services.cli import (
 )
 from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
-from services.cli.doctor_stack import every_complaint, examine_stack
+from services.cli.doctor_stack import every_complaint
 from services.cli.environment import read_dotenv, unknown_settings
 from services.cli.exit_codes import (
-    CONFIG,
     DEFECT,
     FINDING,
     NOT_YET,
     OK,
     POINTER,
-    Failure,
     epilog,
 )
 from services.cli.place import find_place, stack_settings
-from services.cli.preflight import marked, what_stands_against_it
+from services.cli.preflight import examine, findings_table, refuse_live
 from services.cli.screen import Screen
 from services.cli.stack import StackSettings
 from services.cli.status import WithoutLog, gather
@@ -121,8 +117,13 @@ def up(
     mode: Annotated[
         str | None,
         typer.Option(
-            help="sim: a simulated market, without network. paper: live market data, wall time, no key. (BULKHEAD_MODE)"
+            help="sim: a simulated market, without network. paper: live market data, wall time, no key."
+            " live: real orders, unlocked by a certificate. (BULKHEAD_MODE)"
         ),
+    ] = None,
+    certificate: Annotated[
+        Path | None,
+        typer.Option(help="live: what unlocks it, of `bulkhead graduate --out` (BULKHEAD_CERTIFICATE)."),
     ] = None,
     port_base: Annotated[int | None, typer.Option(help="The first of its ports (BULKHEAD_PORT_BASE).")] = None,
     data: Annotated[
@@ -131,7 +132,7 @@ def up(
     speed: Annotated[float | None, typer.Option(help="Venue seconds per second of yours.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Which generated market.")] = None,
 ) -> None:
-    """Run the whole system on this machine, on a simulated market or (paper) on a live one; Ctrl-C stops it.
+    """Run the whole system on this machine: on a simulated market, on a live one with paper money, or (live) for real; Ctrl-C stops it.
 
     Other settings come from the environment and `.env`.
     """
@@ -140,6 +141,7 @@ def up(
         if read_dotenv(Path(".env"), os.environ):
             screen.say("settings were read from .env, too; variables of the environment win", "dim")
         _tell_children("BULKHEAD_MODE", mode)
+        _tell_children("BULKHEAD_CERTIFICATE", certificate.resolve() if certificate else None)
         _tell_children("BULKHEAD_PORT_BASE", port_base)
         _tell_children("BULKHEAD_SIM_DATA", data.resolve() if data else None)
         _tell_children("BULKHEAD_SIM_SPEED", speed)
@@ -152,7 +154,8 @@ def up(
         for line in unknown_settings(os.environ):
             screen.say(line)
         if settings.mode == "live":
-            _refuse_live(_examine(home or ctx.obj, data))
+            terminal().print(findings_table(findings := examine(home or ctx.obj, data)))
+            refuse_live(settings, findings)
         code = run_up(settings)
     raise typer.Exit(code)
 
@@ -177,7 +180,7 @@ def status(
 
 
 @app.command(name="doctor", epilog=POINTER)
-def examine(
+def look(
     ctx: typer.Context,
     home: Home = None,
     data: Annotated[Path | None, typer.Option(help="A folder of recorded market data to look at, too.")] = None,
@@ -189,9 +192,9 @@ def examine(
     """
     with answering(as_json):
         read_dotenv(Path(".env"), os.environ)  # as `up` would
-        findings = _examine(home or ctx.obj, data)
+        findings = examine(home or ctx.obj, data)
     worst = FINDING if any(each.level == "FAIL" for each in findings) else OK
-    show({"ok": worst == OK, "checks": findings} if as_json else _findings_table(findings), as_json)
+    show({"ok": worst == OK, "checks": findings} if as_json else findings_table(findings), as_json)
     raise typer.Exit(worst)
 
 
@@ -201,41 +204,6 @@ def _settings_to_start(home: Path | None) -> StackSettings:
         return stack_settings(home)
     except SettingsError as error:
         raise every_complaint(error, home, os.environ) from None
-
-
-def _refuse_live(findings: list[doctor.Finding]) -> NoReturn:
-    """Live mode: the pre-flight first, and then the lock of this stack, which knows no other venue than exchange_sim."""
-    terminal().print(_findings_table(findings))
-    against = [each.check for each in what_stands_against_it(findings)]
-    if against:
-        text = f"live mode does not start while a critical check fails: {', '.join(against)}"
-        raise Failure(
-            CONFIG, text, "do what the table says, then `bulkhead doctor`; or leave BULKHEAD_MODE at sim or paper"
-        )
-    text = "every critical check passes, but the native stack trades on exchange_sim only"
-    raise Failure(CONFIG, text, "leave BULKHEAD_MODE at sim or paper; live trading is for a deployment of its own")
-
-
-def _examine(home: Path | None, data: Path | None) -> list[doctor.Finding]:
-    try:
-        settings = stack_settings(home)
-        place = find_place(home)
-    except SettingsError as error:
-        told = str(every_complaint(error, home, os.environ))
-        bad = doctor.Finding("settings of the stack", "FAIL", told, "correct what is named")
-        return marked([*doctor.examine_machine(home or Path(os.environ.get("BULKHEAD_HOME") or ".bulkhead")), bad])
-    return marked([*doctor.examine_machine(settings.home), *examine_stack(settings, place, data)])
-
-
-def _findings_table(findings: list[doctor.Finding]) -> RenderableType:
-    styles = {"OK": "green", "WARN": "bold yellow", "FAIL": "bold red"}
-    table = Table(box=None, pad_edge=False, header_style="cyan")
-    for name in ("", "check", "live", "found", "what to do"):
-        table.add_column(name, overflow="fold")
-    for each in findings:
-        level, must = Text(each.level, style=styles[each.level]), "must" if each.critical else ""
-        table.add_row(level, each.check, must, Text(each.text), Text(each.cure))
-    return table
 
 
 # --- the log ------------------------------------------------------------------------------------------------------

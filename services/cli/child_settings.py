@@ -60,6 +60,12 @@ def refuse_bad_settings(specs: Iterable[ChildSpec]) -> list[str]:
     return [*(each.text for each in questions_in(verdicts)), *nobody_there(loaded)]
 
 
+def venue_url_of(specs: Iterable[ChildSpec]) -> str:
+    """Where orders go; empty where there is no executor among them."""
+    executor = next((spec for spec in specs if spec.name == "order-executor"), None)
+    return "" if executor is None else str(load_child(executor).exec_venue_url).rstrip("/")
+
+
 def nobody_there(loaded: Iterable[BaseSettings]) -> list[str]:
     """A line if the portfolio is told to hear somebody who does not run: by default an entry needs all that are named."""
     running_agents = {name: contract_of(name) for name in running() if name.startswith("agent-")}

@@ -24,6 +24,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     JournalPosted,
+    LiveUnlocked,
     MacroOverrideChanged,
     MacroRegimes,
     Message,
@@ -283,6 +284,16 @@ def _(message: EventRejected) -> Text:
 @_said.register
 def _(message: GenesisDeclared) -> Text:
     return Text(f"the book {message.book!r} begins ({message.mode}), declared by {message.author}", style="bold")
+
+
+@_said.register
+def _(message: LiveUnlocked) -> Text:
+    if message.grounds == "MET":
+        return Text(f"live trading is unlocked: {message.paper_days} days of paper trading count", style="bold")
+    return Text.assemble(
+        ("LIVE BY OVERRIDE ", "bold white on red"),
+        f"of {message.operator}: {message.reason} ({len(message.unmet)} not shown)",
+    )
 
 
 @_said.register

@@ -37,15 +37,8 @@ from services.cli.environment import unknown_settings
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place, stack_settings
-from services.cli.stack import (
-    Ports,
-    StackError,
-    StackSettings,
-    check_ports,
-    running,
-    service_specs,
-    sim_spec,
-)
+from services.cli.stack import Ports, StackSettings, check_ports, running, service_specs, venue_specs
+from services.cli.stack_keys import GATE_KEY, VENUE_KEY, VENUE_SECRET, StackError
 
 MODEL_AGENT = "agent-llm"
 ASK_S_MAX = 3.0
@@ -115,7 +108,8 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
     ports = Ports(settings.port_base)
     if place.is_supervised:
         return Finding("ports", "OK", f"in use by this stack (supervisor pid {place.supervisor_pid})")
-    wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor, VENUE: ports.sim}
+    wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor}
+    wanted |= {VENUE: ports.sim} if settings.has_own_venue else {}
     try:
         check_ports(wanted | {name: ports.service(name) for name in running()})
     except StackError as error:
@@ -182,10 +176,10 @@ def every_complaint(error: SettingsError, home: Path | None, environment: Mappin
 
 def _specs(settings: StackSettings, environment: Mapping[str, str], spare: Path) -> list[ChildSpec]:
     made = settings.home / "keys"
-    is_first_run = not all((made / name).exists() for name in ("venue-api-key", "venue-api-secret", "gate-signing.pem"))
-    if is_first_run:
+    wanted = [GATE_KEY, *([VENUE_KEY, VENUE_SECRET] if settings.has_own_venue else [])]
+    if not all((made / name).exists() for name in wanted):  # a first run
         settings = settings.model_copy(update={"home": spare})
-    return [sim_spec(settings, environment), *service_specs(settings, environment)]
+    return [*venue_specs(settings, environment), *service_specs(settings, environment)]
 
 
 # --- the bus ------------------------------------------------------------------------------------------------------

@@ -30,9 +30,13 @@ CLOCK_CURE = "let NTP (chrony, systemd-timesyncd) set this machine's clock"
 
 
 async def examine_venue(executor: Any, *, live: bool = False) -> list[Finding]:
-    """Every check of the venue. Nothing is asked of a simulated venue that does not run: `bulkhead up` starts it."""
+    """Every check of the venue that is traded, with the key that is used. Nothing is asked of a simulated venue that does not run:
+    `bulkhead up` starts it; a venue of live mode it does not start."""
     url = executor.exec_venue_url
-    if is_local(url) and not await somebody_listens(url):
+    if live and "exec_venue_url" not in executor.model_fields_set:
+        cure = "name its REST root in BULKHEAD_EXEC_VENUE_URL: real orders go to no place by default"
+        return [Finding("venue", "FAIL", "nobody has said which venue is traded", cure)]
+    if not live and is_local(url) and not await somebody_listens(url):
         return [Finding("venue", "OK", f"does not run at {url}; `bulkhead up` starts it")]
     found = [check_credentials(executor)]
     if found[0].level == "FAIL":

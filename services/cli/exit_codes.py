@@ -38,8 +38,9 @@ MEANINGS: dict[int, str] = {
     UNAVAILABLE: "the stack or its bus does not run, or does not answer",
     DEFECT: "a defect of bulkhead itself; the only case with a traceback",
     CANNOT_WRITE: "a file cannot be written",
-    NOT_YET: "not yet: the command is in the log, but nobody has acted on it; or another command reads the log for too long",
-    CONFIG: "bad settings or keys",
+    NOT_YET: "not yet: the command is in the log, but nobody has acted on it; or another command reads the log for too long; or a"
+    " book has not shown what live trading asks",
+    CONFIG: "bad settings or keys; or live mode is locked",
     INTERRUPTED: "interrupted by Ctrl-C",
 }
 """Every exit code of every command. Stable: a new meaning gets a new number."""

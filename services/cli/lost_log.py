@@ -13,7 +13,7 @@ from nats.errors import Error as NatsError
 
 from libs.runtime.snapshots import SnapshotFolder
 from libs.runtime.streams import TRADING
-from services.cli.stack import StackError
+from services.cli.stack_keys import StackError
 
 ANSWER_S_MAX = 10.0
 

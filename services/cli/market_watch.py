@@ -1,4 +1,4 @@
-"""Paper mode's market as seen from here: said at the start, and again when it answers after it did not; and the paper venue's own word."""
+"""The live market as seen from here: said at the start, and again when it answers after it did not; and the paper venue's own word."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class _State(msgspec.Struct):
     msg: str = ""
 
 
-async def tell_of_market(url: str, say: Callable[[str, str], None]) -> None:
-    """Say what is traded; while it does not answer, that no prices can be had and what to do. Returns once it answers."""
+async def tell_of_market(url: str, say: Callable[[str, str], None], orders: str) -> None:
+    """Say what is traded and where `orders` go; while it does not answer, that no prices can be had and what to do. Returns once it answers."""
     told = ""
     async with _session() as session:
         while trouble := await _trouble_at(session, f"{url}/api/v3/ping"):
@@ -30,7 +30,7 @@ async def tell_of_market(url: str, say: Callable[[str, str], None]) -> None:
                 told = trouble
                 say(_no_prices(url, trouble), "bold yellow")
             await asyncio.sleep(POLL_S)
-    say(f"the live market of {url} answers; orders go to the paper venue, no key is used", "green")
+    say(f"the live market of {url} answers; {orders}", "green")
 
 
 def _no_prices(url: str, trouble: str) -> str:
@@ -55,6 +55,8 @@ async def venue_line(mode: str, venue_url: str, market_url: str) -> tuple[str, s
     """Which market is traded where, in words, and what is wrong with it (empty: nothing)."""
     if not venue_url:
         return "", ""
+    if mode == "live":
+        return f"LIVE: the market of {market_url} in wall time, real orders at {venue_url}", ""
     async with _session() as session:
         state, trouble = await _state_of(session, venue_url)
     if mode != "paper":

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import socket
 import sys
 from collections.abc import Iterator, Mapping
@@ -17,19 +16,10 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-)
 from pydantic import Field
 from pydantic_settings import NoDecode
 
 from libs.runtime.config_file import CONFIG_VARIABLE, read_config
-from libs.runtime.nats_config import check_private, write_secret
 from libs.runtime.profiles import said_by
 from libs.runtime.registry import module_of, plugged_in
 from libs.runtime.settings import ConfiguredSettings, Listed
@@ -37,6 +27,7 @@ from libs.trading.binance_ccxt import PRODUCTION_URL
 from services.cli.child import ChildSpec
 from services.cli.newcomer import DEV_DEFAULTS
 from services.cli.restart_policy import RestartLimits
+from services.cli.stack_keys import GateKey, StackError, ensure_gate_key, ensure_venue_key
 
 RUNNING = (
     "market-feed",
@@ -60,13 +51,12 @@ AGENTS_EXTRA_MAX = 8
 PORTS_TAKEN = _FIRST_SERVICE + len(RUNNING) + AGENTS_EXTRA_MAX
 
 
+CERTIFICATE_DAYS_MAX = 30
+
+
 def running() -> tuple[str, ...]:
     """The services of the native stack, and then the agents that were plugged in."""
     return (*RUNNING, *(plugin.service for plugin in plugged_in()))
-
-
-class StackError(Exception):
-    """The stack cannot be brought up; the text says why and what to do."""
 
 
 class HomeError(StackError):
@@ -103,12 +93,22 @@ class StackSettings(ConfiguredSettings):
     mode: Literal["sim", "paper", "live"] = Field(
         default="sim",
         description="sim: a simulated market and its clock; paper: the live market of market_url in wall time, without a key, orders at"
-        " the paper venue; live: refused after the pre-flight, the native stack trades on exchange_sim only",
+        " the paper venue; live: the same market, orders at the real venue of BULKHEAD_EXEC_VENUE_URL, unlocked by a certificate",
+    )
+    certificate: Path | None = Field(
+        default=None, description="live mode: the certificate of `bulkhead graduate` that unlocks it"
+    )
+    certificate_days_max: int = Field(
+        default=CERTIFICATE_DAYS_MAX,
+        ge=1,
+        le=90,
+        description="live mode: so many days after the paper trading it was judged on, a certificate lets nothing start any more",
     )
     market_url: str = Field(
         default=PRODUCTION_URL,
         pattern=r"^https?://[^@/]+(:[0-9]+)?/?$",
-        description="paper mode: REST root of the Binance whose public market is read and followed; another than the default has its sockets on the same host",
+        description="paper and live mode: REST root of the market that is read (and on paper followed): Binance's, with it the others; another"
+        " than the default speaks for all venues, with its sockets on the same host",
     )
     newcomer: bool = Field(
         default=True,
@@ -124,24 +124,29 @@ class StackSettings(ConfiguredSettings):
     )
 
     @property
-    def is_paper(self) -> bool:
-        """Whether a live market is traded on paper."""
-        return self.mode == "paper"
+    def is_simulated(self) -> bool:
+        """Whether market and clock are the simulated venue's."""
+        return self.mode == "sim"
+
+    @property
+    def has_own_venue(self) -> bool:
+        """Whether orders go to the simulated venue of this stack; else to a real one, which the executor's own settings name."""
+        return self.mode != "live"
 
     @property
     def clock_url(self) -> str:
         """The clock that everybody follows; empty: wall time, the only one that a live market has."""
-        return "" if self.is_paper else Ports(self.port_base).clock_url
+        return Ports(self.port_base).clock_url if self.is_simulated else ""
 
     @property
     def feed_url(self) -> str:
         """Where prices come from."""
-        return self.market_url.rstrip("/") if self.is_paper else Ports(self.port_base).sim_url
+        return Ports(self.port_base).sim_url if self.is_simulated else self.market_url.rstrip("/")
 
     @property
     def followed_url(self) -> str:
-        """The live market that the paper venue follows; empty: it has one of its own."""
-        return self.feed_url if self.is_paper else ""
+        """The live market that this stack's own venue follows; empty: it has one of its own, or there is none."""
+        return self.feed_url if self.has_own_venue and not self.is_simulated else ""
 
     @property
     def restart_limits(self) -> RestartLimits:
@@ -189,43 +194,6 @@ class Ports(msgspec.Struct, frozen=True):
         return f"ws://127.0.0.1:{self.sim}/sim/clock"
 
 
-class Secrets(msgspec.Struct, frozen=True):
-    """The files a first run makes under `keys/`, and the gate's public key (hex)."""
-
-    api_key: Path
-    api_secret: Path
-    gate_key: Path
-    gate_public_key: str
-
-
-def ensure_secrets(home: Path) -> Secrets:
-    """Make the venue's API key and the gate's signing key where they are missing, readable by their owner alone.
-
-    Raises:
-        KeysError: a file is readable by others.
-    """
-    folder = home / "keys"
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    api_key, api_secret, gate_key = folder / "venue-api-key", folder / "venue-api-secret", folder / "gate-signing.pem"
-    for path in (api_key, api_secret):
-        if not path.exists():
-            write_secret(path, secrets.token_hex(32).encode())
-    if not gate_key.exists():
-        pem = Ed25519PrivateKey.generate().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-        write_secret(gate_key, pem)
-    for path in (api_key, api_secret, gate_key):
-        check_private(path)
-    return Secrets(api_key, api_secret, gate_key, _public_hex(gate_key))
-
-
-def _public_hex(path: Path) -> str:
-    try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
-    except ValueError:
-        raise StackError(f"{path} is not a private key; delete it and start again to get a new one") from None
-    return key.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw).hex()
-
-
 # --- children -----------------------------------------------------------------------------------------------------
 
 _SECRET_WORDS = ("SECRET", "KEY", "TOKEN", "PASSWORD", "DATABASE_URL")
@@ -253,16 +221,21 @@ def passed_on(name: str, environment: Mapping[str, str]) -> dict[str, str]:
 
 def sim_spec(settings: StackSettings, environment: Mapping[str, str]) -> ChildSpec:
     """The simulated venue."""
-    ports, made = Ports(settings.port_base), ensure_secrets(settings.home)
+    ports, key = Ports(settings.port_base), ensure_venue_key(settings.home)
     special = {
         "BULKHEAD_HOME": str(settings.home.resolve()),
         "BULKHEAD_SIM_PORT": str(ports.sim),
         "BULKHEAD_CLOCK_URL": settings.clock_url,  # its own: what ages mean where it runs
         "BULKHEAD_SIM_FOLLOW_URL": settings.followed_url,
-        "BULKHEAD_SIM_API_KEY_FILE": str(made.api_key.resolve()),
-        "BULKHEAD_SIM_API_SECRET_FILE": str(made.api_secret.resolve()),
+        "BULKHEAD_SIM_API_KEY_FILE": str(key.key.resolve()),
+        "BULKHEAD_SIM_API_SECRET_FILE": str(key.secret.resolve()),
     }
     return _spec("exchange-sim", ("services.exchange_sim",), ports.sim, special, environment, {})
+
+
+def venue_specs(settings: StackSettings, environment: Mapping[str, str]) -> list[ChildSpec]:
+    """The venue of this stack; none where orders go to a real one."""
+    return [sim_spec(settings, environment)] if settings.has_own_venue else []
 
 
 def service_specs(
@@ -273,10 +246,9 @@ def service_specs(
     Not `is_newcomers`: without what only a first minute of trading wants (`DEV_DEFAULTS`).
     """
     ports = Ports(settings.port_base)
-    special = _special(settings, ensure_secrets(settings.home))
-    taste = (
-        DEV_DEFAULTS if is_newcomers and settings.newcomer and not settings.is_paper else {}
-    )  # on a live market they are told what a deployment would be
+    special = _special(settings, ensure_gate_key(settings.home))
+    taste = DEV_DEFAULTS if is_newcomers and settings.newcomer and settings.is_simulated else {}
+    # on a live market they are told what a deployment would be
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
     for name in running():
@@ -295,16 +267,22 @@ def service_specs(
     return specs
 
 
-def _special(settings: StackSettings, made: Secrets) -> dict[str, dict[str, str]]:
+def _special(settings: StackSettings, gate: GateKey) -> dict[str, dict[str, str]]:
     return {
         "market-feed": {"BULKHEAD_FEED_VENUE_URL": settings.feed_url},
-        "risk-gate": {"BULKHEAD_RISK_SIGNING_KEY_FILE": str(made.gate_key.resolve())},
-        "order-executor": {
-            "BULKHEAD_EXEC_VENUE_URL": Ports(settings.port_base).sim_url,
-            "BULKHEAD_EXEC_API_KEY_FILE": str(made.api_key.resolve()),
-            "BULKHEAD_EXEC_API_SECRET_FILE": str(made.api_secret.resolve()),
-            "BULKHEAD_EXEC_GATE_PUBLIC_KEY": made.gate_public_key,
-        },
+        "risk-gate": {"BULKHEAD_RISK_SIGNING_KEY_FILE": str(gate.file.resolve())},
+        "order-executor": {"BULKHEAD_EXEC_GATE_PUBLIC_KEY": gate.public_key, **_own_venue(settings)},
+    }
+
+
+def _own_venue(settings: StackSettings) -> dict[str, str]:
+    if not settings.has_own_venue:
+        return {}
+    key = ensure_venue_key(settings.home)
+    return {
+        "BULKHEAD_EXEC_VENUE_URL": Ports(settings.port_base).sim_url,
+        "BULKHEAD_EXEC_API_KEY_FILE": str(key.key.resolve()),
+        "BULKHEAD_EXEC_API_SECRET_FILE": str(key.secret.resolve()),
     }
 
 

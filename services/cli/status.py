@@ -26,6 +26,7 @@ from services.cli.exit_codes import UNAVAILABLE, Failure, failing_clearly
 from services.cli.market_watch import venue_line
 from services.cli.observer import LogSize, Observer, observing
 from services.cli.place import Place, processes_of
+from services.cli.saying import day_and_time_of
 from services.cli.status_view import (
     NOISE,
     Books,
@@ -36,6 +37,7 @@ from services.cli.status_view import (
     Quarantine,
     StatusView,
     Uncovered,
+    Unlocked,
 )
 
 PROBE_S_MAX = 2.0
@@ -93,6 +95,7 @@ class Status(msgspec.Struct, kw_only=True):
     model: ModelLine | None = None
     venue: str = ""
     venue_trouble: str = ""
+    unlocked: Unlocked | None = None
     dust: list[str] = []
     doubts: dict[str, str] = {}
     known_seq: int = 0
@@ -200,6 +203,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         model=facts.model,
         log=size,
         dust=view.dust,
+        unlocked=facts.unlocked,
     )
 
 
@@ -207,6 +211,7 @@ def findings_of(status: Status) -> list[str]:
     """What a person should look at, in words; empty when all is well."""
     found = [f"{line.name} is not ready: {line.phase}" for line in status.services.values() if not line.ready]
     found += [f"the venue: {status.venue_trouble}"] if status.venue_trouble else []
+    found += _of_the_lock(status.unlocked, status.as_of) if status.unlocked is not None else []
     if status.known_seq > status.log.last_seq:
         found.append(f"the log ends at {status.log.last_seq}, but has reached {status.known_seq}: events are lost")
     found += status.stuck
@@ -224,6 +229,17 @@ def findings_of(status: Status) -> list[str]:
         f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered
     ]
     return found
+
+
+def _of_the_lock(unlocked: Unlocked, as_of: int) -> list[str]:
+    """An override as long as its certificate is in force; and a certificate that no longer is."""
+    until = day_and_time_of(unlocked.expires_at)
+    if as_of >= unlocked.expires_at:
+        return [f"the certificate of live trading ran out on {until}: the next start is refused"]
+    if not unlocked.operator:
+        return []
+    missing = ", ".join(unlocked.unmet)
+    return [f"live by the override of {unlocked.operator} until {until}: {unlocked.reason}; not shown: {missing}"]
 
 
 # --- the log ------------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from libs.common.messages import (
     InstrumentQuarantined,
     InstrumentReleased,
     InstrumentSpec,
+    LiveUnlocked,
     Message,
     OrderApproved,
     OrderDenied,
@@ -121,11 +122,22 @@ class ModelLine(msgspec.Struct):
     fallback: str = ""
 
 
+class Unlocked(msgspec.Struct):
+    """What live trading was unlocked by last; `operator` "" where everything was shown, `unmet` the names of what was not."""
+
+    operator: str
+    reason: str
+    unmet: tuple[str, ...]
+    certificate: str
+    expires_at: int
+
+
 class Facts(msgspec.Struct, kw_only=True):
     """Everything the fold remembers. Times are ns UTC of the clock the stack follows."""
 
     book: str = ""
     mode: str = ""
+    unlocked: Unlocked | None = None
     as_of: int = 0
     trading_state: TradingState = "ACTIVE"
     trading_reason: str = ""
@@ -162,6 +174,11 @@ class StatusView:
         match message:
             case GenesisDeclared():
                 facts.book, facts.mode = message.book, message.mode
+            case LiveUnlocked():
+                names = tuple(line.partition(":")[0] for line in message.unmet)
+                facts.unlocked = Unlocked(
+                    message.operator, message.reason, names, message.certificate, message.expires_at
+                )
             case ServiceStarted():
                 facts.starts[message.producer] = facts.starts.get(message.producer, 0) + 1
                 facts.code_versions[message.producer] = message.code_version

@@ -27,6 +27,7 @@ from libs.common.messages import (
     InstrumentReleased,
     JournalHeadDeclared,
     JournalPosted,
+    LiveUnlocked,
     MacroOverrideChanged,
     MacroOverrideCommanded,
     MessageSent,
@@ -305,6 +306,18 @@ def _(message: MacroOverrideChanged, instruments: tuple[str, ...]) -> tuple[str,
 @said.register
 def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"the book {message.book} begins ({message.mode})", ()
+
+
+@said.register
+def _(message: LiveUnlocked, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    headline = f"the book {message.book} may trade for real: {message.paper_days} days of paper trading count"
+    if message.grounds == "OVERRIDE":
+        headline = f"{message.operator} lets the book {message.book} trade for real: {message.reason}"
+    until = day_and_time_of(message.expires_at)
+    return headline, [
+        *(f"not shown: {line}" for line in message.unmet),
+        f"certificate {message.certificate} to {until}",
+    ]
 
 
 @said.register

@@ -1,6 +1,7 @@
 """Everything real on one machine, without containers: the bus, the simulated venue, every service, one supervisor above them.
 
     lock home ─▶ keys ─▶ settings ─▶ ports free? ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
+    live mode: certificate before all, no exchange_sim, and after genesis what unlocked it
     stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within fifteen seconds
 
 A child that ends unasked, or hangs (health_watch), is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
@@ -26,6 +27,7 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 from rich.console import Console
 
+from libs.research.certificate import Certificate, CertificateRefused
 from libs.runtime import logs, nats_server
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
@@ -43,9 +45,9 @@ from libs.runtime.registry import contracts
 from libs.runtime.streams import TRADING
 from services.cli import console
 from services.cli.child import Child, ChildRefused, ChildSpec
-from services.cli.child_settings import refuse_bad_settings
+from services.cli.child_settings import refuse_bad_settings, venue_url_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
-from services.cli.genesis import GenesisError, declare_genesis
+from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.health_watch import end_silent, tell_when_ready
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
@@ -53,14 +55,15 @@ from services.cli.screen import Screen, Terminal
 from services.cli.stack import (
     HomeError,
     Ports,
-    StackError,
     StackSettings,
     check_ports,
     home_lock,
     service_specs,
-    sim_spec,
+    venue_specs,
     writing_into,
 )
+from services.cli.stack_keys import StackError
+from services.cli.unlock import certificate_in_force, declare_unlocked, strategy_differences
 
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
@@ -80,7 +83,7 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 def plan_of(settings: StackSettings, environment: Mapping[str, str]) -> Plan:
     """The whole native stack."""
     return Plan(
-        venue=sim_spec(settings, environment),
+        venue=next(iter(venue_specs(settings, environment)), None),
         services=tuple(service_specs(settings, environment)),
         clock_url=settings.clock_url,
     )
@@ -124,6 +127,12 @@ async def up(
         except KeysError as error:
             screen.say(f"bulkhead up: {error}", "bold red")
             return CONFIG
+        except CertificateRefused as refusal:
+            screen.say(f"live mode does not start: {refusal}\nwhat to do: {refusal.cure}", "bold red")
+            return CONFIG
+        except OtherWorld as error:
+            screen.say(f"bulkhead up: {error}\nwhat to do: {error.cure}", "bold red")
+            return CONFIG
         except HomeError as error:
             screen.say(f"bulkhead up: {error}\nwhat to do: {error.cure}", "bold red")
             return CANNOT_WRITE
@@ -157,16 +166,21 @@ class Supervisor:
         self._tasks: dict[Child, asyncio.Task[None]] = {}
         self._bus: Child | None = None
         self._venue: Child | None = None
+        self._certificate: Certificate | None = None
         self._services: list[Child] = []
         self._log_begins = 1
 
     async def run(self, *, show_log: bool) -> int:
         """Up, stay up, down. Whatever ends it, everything it started is stopped before it returns or raises."""
+        self._certificate = certificate_in_force(self._settings, time.time_ns())
         plan = self._plan
         if plan is None:
             plan = plan_of(self._settings, os.environ)
             for question in refuse_bad_settings([*([plan.venue] if plan.venue else []), *plan.services]):
                 self._say(f"is this meant?  {question}")
+        if self._certificate is not None:
+            for line in strategy_differences(self._certificate, plan.services):
+                self._say(f"is this meant?  {line}")
         work = [asyncio.create_task(self._live(plan, show_log)), asyncio.create_task(self._stop.wait())]
         try:
             await asyncio.wait(work, return_when=asyncio.FIRST_COMPLETED)
@@ -183,13 +197,14 @@ class Supervisor:
         if plan.venue is not None:
             self._venue = self._start(plan.venue, self._hear_venue)
             await self._until_it_listens(self._venue)
-        await self._declare_genesis(plan.clock_url)
+        await self._open_book(plan.clock_url)
         self._services = [self._start(spec) for spec in plan.services]
         self._write_map(plan)
         self._greet()
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
         others += [self._show_log()] if show_log else []
-        others += [tell_of_market(self._settings.followed_url, self._say)] if self._settings.is_paper else []
+        if not self._settings.is_simulated:
+            others.append(tell_of_market(self._settings.feed_url, self._say, self._orders_go(plan)))
         await self._watch([asyncio.create_task(each) for each in others])
 
     # --- start ----------------------------------------------------------------------------------------------------
@@ -219,6 +234,8 @@ class Supervisor:
             if made:
                 self._say(f"made the log: {len(made)} streams and durables", style="dim")
             self._log_begins = await Bus(client, TRADING).last_seq() + 1
+        async with self._connected("cli") as client:
+            await refuse_other_world(client, book=self._settings.book, mode=self._settings.mode)
 
     async def _until_it_listens(self, child: Child) -> None:
         until = time.monotonic() + UP_S_MAX
@@ -234,7 +251,7 @@ class Supervisor:
             f"{child.spec.name} does not listen on port {child.spec.port} after {UP_S_MAX:g} s:\n{child.last_words}"
         )
 
-    async def _declare_genesis(self, clock_url: str) -> None:
+    async def _open_book(self, clock_url: str) -> None:
         """Dated by the clock the services follow: an event from the future of that clock would move their time."""
         clock = open_clock(clock_url)
         try:
@@ -247,6 +264,8 @@ class Supervisor:
                 await declare_genesis(
                     client, book=settings.book, mode=settings.mode, author=_operator(), now=clock.now()
                 )
+                if (paper := self._certificate) is not None:
+                    await declare_unlocked(client, paper, days_max=settings.certificate_days_max, now=clock.now())
         except TimeoutError:
             raise StackError("the bus does not answer; its words are in logs/nats.log") from None
         finally:
@@ -287,15 +306,23 @@ class Supervisor:
             "supervisor_pid": os.getpid(),
             "nats_url": self._ports.nats_url,
             "nats_monitor_url": f"http://127.0.0.1:{self._ports.monitor}",
-            "venue_url": self._ports.sim_url if plan.venue else "",
+            "venue_url": self._venue_url(plan),
             "clock_url": plan.clock_url,
             "mode": self._settings.mode,
-            "market_url": self._settings.followed_url,
+            "market_url": "" if self._settings.is_simulated else self._settings.feed_url,
             "services": {spec.name: f"http://127.0.0.1:{spec.port}" for spec in plan.services},
         }
         draft = self._settings.home / "stack.json.draft"
         draft.write_text(json.dumps(found, indent=2) + "\n")
         draft.replace(self._settings.home / "stack.json")
+
+    def _venue_url(self, plan: Plan) -> str:
+        return self._ports.sim_url if plan.venue else venue_url_of(plan.services)
+
+    def _orders_go(self, plan: Plan) -> str:
+        if plan.venue is not None:
+            return "orders go to the paper venue, no key is used"
+        return f"ORDERS ARE REAL: they go to {self._venue_url(plan)}"
 
     def _greet(self) -> None:
         self._say(

@@ -4,6 +4,7 @@ from libs.common.messages import (
     AlertRaised,
     ExecutionReport,
     JournalHeadDeclared,
+    LiveUnlocked,
     MessageSent,
     OrderDenied,
     PersonNotified,
@@ -11,7 +12,7 @@ from libs.common.messages import (
 )
 from libs.runtime.contract import Contract, Zone
 
-CONSUMES = (AlertRaised, ExecutionReport, JournalHeadDeclared, OrderDenied, TradingStateChanged)
+CONSUMES = (AlertRaised, ExecutionReport, JournalHeadDeclared, LiveUnlocked, OrderDenied, TradingStateChanged)
 PRODUCES = (MessageSent, PersonNotified)
 
 CONTRACT = Contract(service="notifier", writer="notify", zone=Zone.EDGE, consumes=CONSUMES, produces=PRODUCES)

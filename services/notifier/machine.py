@@ -29,6 +29,7 @@ from libs.common.messages import (
     Answer,
     ExecutionReport,
     JournalHeadDeclared,
+    LiveUnlocked,
     Message,
     MessageSent,
     OrderDenied,
@@ -45,7 +46,16 @@ from services.notifier.channel import BREAKER_TIMER, Channel
 from services.notifier.letters import Letter, Waiting
 from services.notifier.manner import Manner
 from services.notifier.requests import Level, SendMessage
-from services.notifier.wording import STATE_LEVELS, alert_text, denial_text, fill_text, head_text, state_text
+from services.notifier.wording import (
+    STATE_LEVELS,
+    UNLOCK_LEVELS,
+    alert_text,
+    denial_text,
+    fill_text,
+    head_text,
+    state_text,
+    unlock_text,
+)
 
 WRITER = "notify"
 WINDOW_TIMER = "window."
@@ -107,6 +117,9 @@ class NotifierMachine:
                 return self._tell(key, STATE_LEVELS[event.state], state_text(event), event, now)
             case JournalHeadDeclared():
                 return self._tell(derive_id("head", event.day), "note", head_text(event), event, now)
+            case LiveUnlocked():
+                key = derive_id("unlocked", event.certificate)
+                return self._tell(key, UNLOCK_LEVELS[event.grounds], unlock_text(event), event, now)
             case TimerFired():
                 return self._on_timer(event, channel, now)
             case Answer():

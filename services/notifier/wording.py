@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from libs.common.messages import AlertRaised, ExecutionReport, JournalHeadDeclared, OrderDenied, TradingStateChanged
+from libs.common.messages import (
+    AlertRaised,
+    ExecutionReport,
+    JournalHeadDeclared,
+    LiveUnlocked,
+    OrderDenied,
+    TradingStateChanged,
+)
 from services.notifier.requests import Level
 
 TEXT_CHARS_MAX = 1_000
 STATE_LEVELS: dict[str, Level] = {"HALTED": "page", "REDUCING": "ticket", "ACTIVE": "note"}
+UNLOCK_LEVELS: dict[str, Level] = {"OVERRIDE": "page", "MET": "note"}
 
 
 def alert_text(alert: AlertRaised) -> str:
@@ -41,6 +49,18 @@ def head_text(head: JournalHeadDeclared) -> str:
     """Where the journal ended that day: what `bulkhead ledger verify --head` wants to be told later, from outside the log."""
     worth = "not known" if head.equity is None else f"{head.equity:,.2f} {head.quote}"
     return one_line(f"the books of {head.day} end at {head.digest}:{head.number}, equity {worth}; keep this line")
+
+
+def unlock_text(unlocked: LiveUnlocked) -> str:
+    """Why a book trades for real: what it has shown, or who decided that it need not."""
+    days = f"{unlocked.paper_days} days of paper trading count"
+    if unlocked.grounds == "MET":
+        return one_line(f"book {unlocked.book} trades for real: everything asked was shown, {days}")
+    missing = ", ".join(line.partition(":")[0] for line in unlocked.unmet)
+    return one_line(
+        f"book {unlocked.book} trades for real by the override of {unlocked.operator}: {unlocked.reason};"
+        f" not shown: {missing}; {days}"
+    )
 
 
 def one_line(text: str) -> str:

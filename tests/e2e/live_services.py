@@ -36,7 +36,7 @@ from libs.runtime.registry import contract_of, module_of
 from libs.runtime.replay import Part, ReplayReport, replay
 from libs.runtime.settings import ServiceSettings
 from libs.runtime.streams import TRADING
-from services.cli.stack import ensure_secrets
+from services.cli.stack_keys import ensure_secrets
 from tests.e2e.venue_stand import VenueStand
 from tests.nats_stack import NatsStack, User
 

@@ -23,7 +23,7 @@ from libs.runtime.nats_config import ensure_keys, key_file
 from libs.runtime.redaction import forget_secrets
 from libs.runtime.registry import SERVICES
 from libs.runtime.settings import EX_CONFIG, ServiceSettings, settings_or_exit
-from services.cli.stack import ensure_secrets
+from services.cli.stack_keys import ensure_secrets
 
 ROOT = Path(__file__).parents[2]
 MODULES = {name: module for name, module in SERVICES.items() if name != "cli"}

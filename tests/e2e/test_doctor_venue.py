@@ -90,6 +90,17 @@ async def test_a_venue_that_does_not_run_is_no_failure_on_this_machine(venue: Ve
     assert levels(await examine_venue(silent))["venue"] == "FAIL"
 
 
+async def test_real_orders_go_to_no_place_by_default(venue: VenueStand) -> None:
+    """Live, somebody must have named the venue, and it must be there: nobody starts one."""
+    nobody = executor(venue, exec_venue_url="http://127.0.0.1:1", clock_url="", exec_deadline_ms=500)
+    assert levels(await examine_venue(nobody, live=True))["venue"] == "FAIL"
+    settings = executor(venue)
+    unsaid = settings.model_copy()
+    unsaid.model_fields_set.discard("exec_venue_url")
+    (found,) = await examine_venue(unsaid, live=True)
+    assert (found.level, found.text) == ("FAIL", "nobody has said which venue is traded")
+
+
 async def test_key_files_that_are_not_ours_alone_are_named(venue: VenueStand) -> None:
     """Read by others, and key and secret in each other's place."""
     settings = executor(venue)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import os
-import signal
 import time
 from collections.abc import AsyncIterator, Callable, Container
 from datetime import UTC, datetime
@@ -13,62 +11,21 @@ from pathlib import Path
 from typing import Any
 
 import ccxt.pro
-import msgspec
 import pytest
 from rich.console import Console
 
 from libs.common.codec import decode_from
 from libs.common.messages import GenesisDeclared, Message, ServiceStarted
 from libs.research.paper_days import paper_days
-from libs.runtime.adapter import LogEntry
 from libs.trading.binance_ccxt import ccxt_config
-from services.cli.observer import observing
 from services.cli.place import find_place
-from services.cli.stack import PORTS_TAKEN, Ports, StackSettings
 from services.cli.status import gather
 from services.cli.status_text import status_text
-from services.cli.supervisor import plan_of, up
+from tests.e2e.stack_stand import Stack
 from tests.e2e.venue_stand import open_venue
 from tests.nats_stack import free_block
 
 BTC = "BTC/USDT"
-
-
-class Stack:
-    """A paper stack in this process, its services in their own."""
-
-    def __init__(self, home: Path, market_url: str, services: Container[str]):
-        base = free_block(PORTS_TAKEN)
-        self.settings = StackSettings(home=home, port_base=base, mode="paper", market_url=market_url)
-        self.ports = Ports(base)
-        self.screen = io.StringIO()
-        plan = plan_of(self.settings, os.environ)
-        plan = msgspec.structs.replace(plan, services=tuple(each for each in plan.services if each.name in services))
-        self.task = asyncio.create_task(up(self.settings, plan=plan, out=Console(file=self.screen, width=400)))
-
-    async def until(self, condition: Callable[[], bool], seconds: float = 40) -> None:
-        async with asyncio.timeout(seconds):
-            while not condition():
-                assert not self.task.done(), f"it ended: {self.task.result()}\n{self.screen.getvalue()}"
-                await asyncio.sleep(0.05)
-
-    def shows(self, text: str) -> bool:
-        return text in self.screen.getvalue()
-
-    async def stop(self) -> int:
-        os.kill(os.getpid(), signal.SIGTERM)
-        return await asyncio.wait_for(self.task, 20)
-
-    def client(self) -> ccxt.pro.binance:
-        keys = self.settings.home / "keys"
-        key, secret = ((keys / name).read_text().strip() for name in ("venue-api-key", "venue-api-secret"))
-        return ccxt.pro.binance(ccxt_config(self.ports.sim_url, key, secret))
-
-    async def log(self) -> list[LogEntry]:
-        """What stands in the log now."""
-        async with observing(find_place(self.settings.home)) as observer:
-            size = await observer.size()
-            return [entry async for entry in observer.entries(1, size.last_seq)]
 
 
 @pytest.fixture
@@ -76,14 +33,12 @@ async def begin(tmp_path: Path) -> AsyncIterator[Callable[..., Stack]]:
     stacks: list[Stack] = []
 
     def start(market_url: str, services: Container[str]) -> Stack:
-        stacks.append(Stack(tmp_path / "home", market_url, services))
+        stacks.append(Stack(tmp_path / "home", services, mode="paper", market_url=market_url))
         return stacks[-1]
 
     yield start
     for stack in stacks:
-        if not stack.task.done():
-            stack.task.cancel()
-            await asyncio.gather(stack.task, return_exceptions=True)
+        await stack.abandon()
 
 
 async def test_a_live_market_is_traded_on_paper_without_a_key(begin: Callable[..., Stack], tmp_path: Path) -> None:
@@ -92,7 +47,7 @@ async def test_a_live_market_is_traded_on_paper_without_a_key(begin: Callable[..
     async with open_venue(tmp_path / "live", sim_mode="free", sim_speed=1.0, sim_start=now) as live:
         stack = begin(live.url, ("market-feed", "risk-gate", "order-executor", "ledger"))
         await stack.until(lambda: stack.shows("services are live") and stack.shows("LIVE STARTED"))
-        order = await _bought(stack.client(), 0.01)
+        order = await _bought(client_of(stack), 0.01)
         ask = live.server.exchange.quotes["BTC-USDT"].ask_px
         assert order["average"] == pytest.approx(ask, rel=0.002)
         found = await gather(find_place(stack.settings.home))
@@ -125,6 +80,13 @@ async def test_without_a_market_it_says_so_and_waits(begin: Callable[..., Stack]
     assert {name for name, line in found.services.items() if line.starts > 1} == set()
     assert await stack.stop() == 0
     assert not stack.shows("is started again")
+
+
+def client_of(stack: Stack) -> ccxt.pro.binance:
+    """A client of the stack's paper venue."""
+    keys = stack.settings.home / "keys"
+    key, secret = ((keys / name).read_text().strip() for name in ("venue-api-key", "venue-api-secret"))
+    return ccxt.pro.binance(ccxt_config(stack.ports.sim_url, key, secret))
 
 
 async def _bought(client: ccxt.pro.binance, qty: float) -> dict[str, Any]:

@@ -33,7 +33,7 @@ from libs.runtime.nats_config import key_file
 from libs.runtime.registry import SERVICES
 from libs.runtime.settings import EX_CONFIG
 from libs.runtime.streams import DEAD, MARKET, TRADING
-from services.cli.stack import ensure_secrets
+from services.cli.stack_keys import ensure_secrets
 from tests.e2e.live_services import Log, Pen, until
 from tests.nats_stack import NatsStack, free_ports
 from tests.unit.runtime.test_tracing import Collector

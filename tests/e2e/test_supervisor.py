@@ -27,7 +27,7 @@ from services.cli import console, health_watch
 from services.cli import supervisor as supervising
 from services.cli.child import Child, ChildSpec
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
-from services.cli.genesis import GenesisError, declare_genesis
+from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.restart_policy import RestartLimits
 from services.cli.stack import PORTS_TAKEN, Ports, StackSettings, home_lock
 from services.cli.supervisor import EX_UNAVAILABLE, Plan, observer_command, run_up, up
@@ -484,6 +484,32 @@ def is_alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+@pytest.mark.parametrize(
+    ("begun", "mode", "book", "why"),
+    [
+        ("sim", "live", "main", "a book in mode sim, and mode live does not go on with it"),
+        ("paper", "live", "main", "a book in mode paper, and mode live does not go on with it"),
+        ("live", "sim", "main", "a book in mode live, and mode sim does not go on with it"),
+        ("live", "live", "other", "the book 'main', and this is 'other'"),
+        ("live", "live", "main", ""),
+        ("paper", "sim", "main", ""),  # from before sim had a name
+        ("", "live", "main", ""),
+    ],
+)
+async def test_real_and_simulated_never_share_a_log(
+    nats: NatsStack, begun: str, mode: str, book: str, why: str
+) -> None:
+    """In neither direction; nor do two books that are real."""
+    cli = await nats.connect("cli")
+    if begun:
+        assert await declare_genesis(cli.client, book="main", mode=begun, author="eva", now=5) == 1
+    if not why:
+        await refuse_other_world(cli.client, book=book, mode=mode)
+        return
+    with pytest.raises(OtherWorld, match=why):
+        await refuse_other_world(cli.client, book=book, mode=mode)
 
 
 async def test_the_book_begins_once(nats: NatsStack) -> None:

@@ -71,6 +71,7 @@ from libs.common.messages.models import ModelAnswered
 from libs.common.messages.people import (
     BaselineAccepted,
     GenesisDeclared,
+    LiveUnlocked,
     MacroOverrideChanged,
     MacroOverrideCommanded,
     MessageSent,
@@ -157,6 +158,7 @@ __all__ = [
     "JournalPosted",
     "LevelMap",
     "LevelsMapped",
+    "LiveUnlocked",
     "MacroOverrideChanged",
     "MacroOverrideCommanded",
     "MacroRegimes",

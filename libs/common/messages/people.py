@@ -24,6 +24,27 @@ class GenesisDeclared(Message, frozen=True, kw_only=True, tag="ops_genesis.v1"):
     author: str
 
 
+class LiveUnlocked(Message, frozen=True, kw_only=True, tag="live_unlocked.v1"):
+    """From here on the book may trade for real, by a certificate of `bulkhead graduate`; said before the first service starts.
+
+    `grounds`: MET, the paper book and the system have shown all that is asked; OVERRIDE, they have not, and `operator` took it upon himself, for
+    `reason`. `unmet` is what had not been shown, a line each, its name first; `certificate` the certificate's digest, which lets the book start until `expires_at` (ns).
+    """
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "live_unlocked"
+    is_source: ClassVar[bool] = True
+
+    book: str
+    grounds: Literal["MET", "OVERRIDE"]
+    operator: str
+    reason: str
+    unmet: tuple[str, ...]
+    paper_days: Count
+    certificate: str
+    expires_at: Instant
+
+
 class OperatorCommanded(Message, frozen=True, kw_only=True, tag="operator_command.v1"):
     """A human told the gate to halt, to reduce or to resume."""
 

@@ -16,7 +16,8 @@ from libs.runtime.recording_manifest import MANIFEST, Gap, Manifest, save_manife
 from services.cli import doctor, doctor_stack
 from services.cli.doctor import Finding
 from services.cli.place import Place, find_place, stack_settings
-from services.cli.stack import RUNNING, Ports, StackSettings, ensure_secrets
+from services.cli.stack import RUNNING, Ports, StackSettings
+from services.cli.stack_keys import ensure_secrets
 
 SECOND = 1_000_000_000
 NOON_2026 = 1_767_960_000 * SECOND

@@ -39,7 +39,10 @@ async def test_a_market_that_does_not_answer_is_told_once_and_then_that_it_does(
     monkeypatch.setattr(market_watch, "POLL_S", 0.01)
     said: list[str] = []
     async with serving("/api/v3/ping", (451, {}), (451, {}), (503, {}), (200, {})) as url:
-        await asyncio.wait_for(tell_of_market(url, lambda text, style: said.append(text)), 5)
+        await asyncio.wait_for(
+            tell_of_market(url, lambda text, style: said.append(text), "orders go to the paper venue, no key is used"),
+            5,
+        )
         assert [
             f"NO PRICES: {url} does not answer (HTTP {status})" in line
             for status, line in zip((451, 503), said, strict=False)

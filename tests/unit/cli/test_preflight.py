@@ -1,4 +1,4 @@
-"""Live mode starts nothing: while a critical check fails it shows the table, and when all pass this stack has its lock."""
+"""Live mode starts nothing while a critical check fails or no certificate unlocks it; it shows the table, and everything at once."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typer.testing import CliRunner
 from services.cli import app as app_module
 from services.cli.app import app
 from services.cli.doctor import Finding
-from services.cli.exit_codes import CONFIG
-from services.cli.preflight import CRITICAL, is_critical, marked, what_stands_against_it
+from services.cli.exit_codes import CONFIG, Failure
+from services.cli.preflight import CRITICAL, is_critical, marked, refuse_live, what_stands_against_it
+from services.cli.stack import StackSettings
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +45,37 @@ def test_live_mode_is_refused_with_the_table_while_a_critical_check_fails(
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/ledger.db")
     said = CliRunner().invoke(app, ["up"])
     assert said.exit_code == CONFIG
-    assert "live mode does not start while a critical check fails: database" in said.output
+    assert "live mode does not start: a critical check fails: settings of order-executor, database" in said.output
     assert "is not a database" in said.output
     assert "nats-server" in said.output
     assert not (tmp_path / ".bulkhead").exists()
 
 
-def test_live_mode_is_refused_by_this_stack_even_when_all_is_well(tmp_path: Path) -> None:
-    """The lock stays: it knows no venue but exchange_sim."""
+def test_live_mode_says_which_keys_and_which_venue_it_wants(tmp_path: Path) -> None:
+    """It has none of its own: the executor's settings name them, and nothing of the kind is made."""
     said = CliRunner().invoke(app, ["up"])
     assert said.exit_code == CONFIG
-    assert "every critical check passes, but the native stack trades on exchange_sim only" in said.output
+    assert "BULKHEAD_EXEC_API_KEY_FILE" in said.output
+    assert "it is locked, and no certificate was given" in said.output
+    assert "bulkhead graduate --home PAPER_HOME --out certificate.json" in said.output
     assert not (tmp_path / ".bulkhead").exists()
+
+
+def test_a_file_that_is_no_certificate_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The command line's, which wins over the setting."""
+    monkeypatch.setenv("BULKHEAD_CERTIFICATE", "another.json")
+    path = tmp_path / "c.json"
+    path.write_text("{}")
+    said = CliRunner().invoke(app, ["up", "--certificate", "c.json"])
+    assert said.exit_code == CONFIG
+    assert f"its certificate {path} is refused: it is no certificate of this version" in said.output
+
+
+def test_without_a_certificate_a_flawless_preflight_is_not_enough(tmp_path: Path) -> None:
+    """The lock is its own."""
+    settings = StackSettings(home=tmp_path, mode="live")
+    with pytest.raises(
+        Failure, match="live mode does not start: it is locked, and no certificate was given"
+    ) as refused:
+        refuse_live(settings, marked([Finding("venue key", "OK", "x")]))
+    assert refused.value.code == CONFIG

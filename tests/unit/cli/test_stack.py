@@ -13,19 +13,19 @@ from pydantic import ValidationError
 
 from libs.runtime.nats_config import KeysError
 from services.cli.child import ChildRefused
-from services.cli.child_settings import refuse_bad_settings
+from services.cli.child_settings import refuse_bad_settings, venue_url_of
 from services.cli.stack import (
     RUNNING,
     Ports,
-    StackError,
     StackSettings,
     check_ports,
-    ensure_secrets,
     home_lock,
     passed_on,
     service_specs,
     sim_spec,
+    venue_specs,
 )
+from services.cli.stack_keys import StackError, ensure_secrets
 
 
 def test_every_port_of_a_stack_is_its_own() -> None:
@@ -154,3 +154,35 @@ def test_a_port_base_that_leaves_no_room_is_refused() -> None:
     """Every port must exist."""
     with pytest.raises(ValidationError):
         StackSettings(port_base=65530)
+
+
+def test_live_nobody_of_ours_stands_between_the_executor_and_its_venue(tmp_path: Path) -> None:
+    """Wall time, the market of market_url, no venue of our own and no key for one: where orders go is the executor's own settings."""
+    settings = StackSettings(home=tmp_path, port_base=5200, mode="live")
+    told = {"BULKHEAD_EXEC_VENUE_URL": "https://venue.example", "BULKHEAD_EXEC_API_KEY_FILE": "/k"}
+    specs = {spec.name: spec.env for spec in service_specs(settings, told)}
+    assert venue_specs(settings, told) == []
+    assert {name: specs["order-executor"][name] for name in told} == told
+    assert "BULKHEAD_EXEC_API_SECRET_FILE" not in specs["order-executor"]
+    assert specs["market-feed"]["BULKHEAD_FEED_VENUE_URL"] == "https://api.binance.com"
+    assert {env["BULKHEAD_CLOCK_URL"] + env["BULKHEAD_SIM_FOLLOW_URL"] for env in specs.values()} == {""}
+    assert "BULKHEAD_TREND_TIMEFRAMES" not in specs["agent-trend"]
+    assert [path.name for path in (tmp_path / "keys").iterdir()] == ["gate-signing.pem"]
+
+
+def test_a_venue_that_is_simulated_and_a_market_that_is_real_do_not_go_together_live(tmp_path: Path) -> None:
+    """Prices of one world would move orders in another."""
+    for name in ("key", "secret"):
+        (tmp_path / name).write_text("a" * 63 + name[0])
+        (tmp_path / name).chmod(0o600)
+    told = {
+        "BULKHEAD_EXEC_VENUE_URL": "http://127.0.0.1:4202",
+        "BULKHEAD_EXEC_API_KEY_FILE": str(tmp_path / "key"),
+        "BULKHEAD_EXEC_API_SECRET_FILE": str(tmp_path / "secret"),
+    }
+    settings = StackSettings(home=tmp_path / "home", mode="live")
+    with pytest.raises(ChildRefused, match="both real"):
+        refuse_bad_settings(service_specs(settings, told))
+    told["BULKHEAD_EXEC_VENUE_URL"] = "https://api.binance.com"
+    assert refuse_bad_settings(service_specs(settings, told)) == []
+    assert venue_url_of(service_specs(settings, told)) == "https://api.binance.com"

@@ -21,6 +21,7 @@ from libs.common.messages import (
     FeedStatus,
     JournalPosted,
     LevelsMapped,
+    LiveUnlocked,
     MacroRegimes,
     Message,
     MessageSent,
@@ -44,7 +45,7 @@ from services.cli.observer import LogSize
 from services.cli.proof import complaint, exit_code_of, proof_text
 from services.cli.status import ServiceLine, Status, findings_of, work_left
 from services.cli.status_text import status_text
-from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, Uncovered
+from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, StatusView, Uncovered
 from services.cli.story import tell, timed
 from services.cli.story_target import Target, newest
 from services.cli.story_text import story_text
@@ -275,6 +276,24 @@ def test_a_status_says_which_market_is_traded_where() -> None:
     text = shown(status_text(on_paper))
     assert "venue      paper: the live market of X, orders at Y" in text
     assert "the venue: it does not see BTC-USDT" in text
+
+
+def test_an_override_of_the_lock_is_a_finding_while_its_certificate_is_in_force() -> None:
+    """Whose, until when, why and without what; a book that has shown everything trades without a word, until its certificate has run out."""
+    view = StatusView()
+    told = {"book": "main", "paper_days": 2, "certificate": "5f" * 32, "expires_at": 1_767_571_300_000_000_000}
+    unmet = ("days: 2 days count (asked: 14)", "security audit: there is none (asked: proof of it)")
+    view.take(LiveUnlocked(**told, grounds="OVERRIDE", operator="Ada", reason="small", unmet=unmet))
+    found = status(unlocked=view.facts.unlocked)
+    assert found.findings == [
+        "live by the override of Ada until 2026-01-05 00:01:40 UTC: small; not shown: days, security audit"
+    ]
+    late = status(unlocked=view.facts.unlocked, as_of=told["expires_at"])
+    ran_out = "the certificate of live trading ran out on 2026-01-05 00:01:40 UTC: the next start is refused"
+    assert late.findings == [ran_out]
+    view.take(LiveUnlocked(**told, grounds="MET", operator="", reason="", unmet=()))
+    assert status(unlocked=view.facts.unlocked).findings == []
+    assert status(unlocked=view.facts.unlocked, as_of=told["expires_at"]).findings == [ran_out]
 
 
 def test_everything_a_person_should_look_at_is_found() -> None:

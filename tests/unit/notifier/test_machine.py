@@ -15,6 +15,7 @@ from libs.common.messages import (
     Check,
     ExecutionReport,
     JournalHeadDeclared,
+    LiveUnlocked,
     MessageSent,
     OrderDenied,
     PersonNotified,
@@ -341,3 +342,25 @@ def test_the_end_of_a_day_is_told_with_the_head_to_keep() -> None:
     assert (told.level, told.text) == ("note", text)
     unknown = book().tell(msgspec.structs.replace(head, equity=None)).only(PersonNotified)
     assert "equity not known" in unknown.text
+
+
+def test_an_override_of_the_lock_wakes_somebody() -> None:
+    """Whose, why and without what is told; a certificate of a book that has shown everything is only noted."""
+    unlocked = LiveUnlocked(
+        book="main",
+        grounds="OVERRIDE",
+        operator="Ada",
+        reason="a small account",
+        unmet=("days: 2 days count (asked: 14)", "security audit: there is none (asked: proof of it)"),
+        paper_days=2,
+        certificate="5f" * 32,
+        expires_at=START,
+        producer="ops.cli",
+    )
+    told = book().tell(unlocked).only(PersonNotified)
+    text = "book main trades for real by the override of Ada: a small account; not shown: days, security audit; 2 days of paper trading count"
+    assert (told.level, told.text) == ("page", text)
+    met = msgspec.structs.replace(unlocked, grounds="MET", operator="", reason="", unmet=(), paper_days=15)
+    told = book().tell(met).only(PersonNotified)
+    text = "book main trades for real: everything asked was shown, 15 days of paper trading count"
+    assert (told.level, told.text) == ("note", text)

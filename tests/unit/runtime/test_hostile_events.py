@@ -22,7 +22,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.core import Core, Output
 from libs.runtime.registry import SERVICES, contract_of, has_machine, machine_of
 from libs.runtime.registry import settings_of as settings_class_of
-from services.cli.stack import ensure_secrets
+from services.cli.stack_keys import ensure_secrets
 from tests.unit.common.sampling import writer_of
 from tests.unit.order_executor.desk import GATE, policy
 
