@@ -63,7 +63,7 @@ class PaperRun:
         self.approved = 0
         self.sizes: list[Sizes] = []
         self.minutes = 0
-        self.checks = 0
+        self.looks = self.differed = 0
         self._incidents, self._wall_s_max = incidents, wall_s_max
         self._chance = Random(market.seed)
         self._told: list[Message] = []
@@ -246,7 +246,10 @@ class PaperRun:
     async def _faults(self) -> list[str]:
         account = await account_of(self.stack)
         self._look()
-        return faults_told(self._told, account, dict.fromkeys(self.market.instruments, NOTIONAL_MIN))
+        found = faults_told(self._told, account, dict.fromkeys(self.market.instruments, NOTIONAL_MIN))
+        self.looks += 1
+        self.differed += bool(found)
+        return found
 
     async def _check(self) -> None:
         """Books against venue, and cover; what is wrong for three minutes on end is an anomaly."""
@@ -257,7 +260,6 @@ class PaperRun:
                 break
             self.minutes += 1
             await self._slowly(self.minutes)
-        self.checks += 1
         for each in found:
             self._met("books", each)
 

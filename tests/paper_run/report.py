@@ -56,11 +56,9 @@ ages, realistic fills, and {sum(run.struck.values())} incidents; how, is told in
 
 def _verdict(run: PaperRun, replays: list[dict[str, Any]]) -> str:
     books = run.anomalies.met.get("books")
-    held = (
-        f"the books differed from the venue, or a position had no cover: {books.text}"
-        if books
-        else "equal at every one"
-    )
+    held = f"equal at {run.looks - run.differed} of {run.looks} looks, behind every incident and at every midnight"
+    if run.differed:
+        held += f"; NOT mended: {books.text}" if books else "; at the others within minutes of market"
     unpinned = ", ".join(each.kind for each in run.anomalies.unpinned) or "none"
     proofs = {str(each["digest"]) for each in replays}
     missed = sum(each["mismatch_count"] for each in replays)
@@ -71,7 +69,7 @@ def _verdict(run: PaperRun, replays: list[dict[str, Any]]) -> str:
     rows = [
         (
             "books and venue: fills, postings, balances, no order sent twice, cover of every position",
-            f"{held} of {run.checks + sum(run.struck.values())} looks",
+            held,
         ),
         ("anomalies that no test pins", unpinned),
         (

@@ -1,4 +1,4 @@
-"""The paper run itself: its programme, its pins, and an hour of market on the real stack with something going wrong."""
+"""The paper run itself: its programme, its pins, and half an hour of market on the real stack with something going wrong."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_without_a_recording_all_of_it_is_generated(tmp_path: Path) -> None:
     assert len(set(market_of(40, 1, tmp_path).instruments)) == 40
 
 
-async def test_an_hour_of_market_with_a_kill_and_a_cut_line(tmp_path: Path) -> None:
+async def test_half_an_hour_of_market_with_a_kill_and_a_cut_line(tmp_path: Path) -> None:
     """The books equal the venue, whatever was met is pinned, and the page says so."""
     market = market_of(2, 7, tmp_path / "nothing")
     incidents = {
@@ -65,4 +65,4 @@ async def test_an_hour_of_market_with_a_kill_and_a_cut_line(tmp_path: Path) -> N
     assert run.anomalies.unpinned == []
     assert "books" not in run.anomalies.met
     assert run.struck == {"order-executor killed": 1, "sockets reset": 1}
-    assert "SIMULATED_CLOCK" in text
+    assert "NOT_A_PAPER_BOOK" in text
