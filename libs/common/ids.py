@@ -10,12 +10,11 @@ import hashlib
 
 def derive_id(*parts: str | int) -> str:
     """The id that follows from `parts`; each part is length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
-    digest = hashlib.blake2b(digest_size=16)
+    told = b""
     for part in parts:
         raw = str(part).encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return digest.hexdigest()
+        told += len(raw).to_bytes(4, "big") + raw
+    return hashlib.blake2b(told, digest_size=16).hexdigest()
 
 
 def cl_ord_id_of(intent_id: str, role: str, attempt: int = 0) -> str:

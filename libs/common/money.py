@@ -25,4 +25,4 @@ def round_px(value: Decimal, tick: Decimal, *, up: bool) -> Decimal:
 def plain(value: Decimal) -> Decimal:
     """`value` without trailing zeros and never in exponent notation, so equal amounts have equal bytes."""
     normal = value.normalize()
-    return Decimal(f"{normal:f}") if normal.as_tuple().exponent > 0 else normal + ZERO  # type: ignore[operator]
+    return Decimal(f"{normal:f}") if "E+" in str(normal) else normal + ZERO

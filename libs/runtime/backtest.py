@@ -21,6 +21,7 @@ from libs.runtime.contract import Contract
 from libs.runtime.core import Asked, ContractBroken, Core
 from libs.runtime.machine import Machine
 
+_replace = msgspec.structs.replace
 Emit = Callable[[Message], None]
 Watch = Callable[[int, Message], None]
 """Is shown every event of the log, with its `seq`, once all its metadata is complete."""
@@ -52,6 +53,7 @@ class _Seat:
         self.player = player
         self.writer = player.contract.writer
         self.core = Core(self.writer, player.machine_class, player.settings)
+        self.seal = player.seal
         self.tail_seq = 0
         self.done = (0, 0)
 
@@ -100,16 +102,15 @@ class Backtest:
     # --- inside -------------------------------------------------------------------------------------------------
 
     def _earliest_timer(self, until: int) -> tuple[int, str, _Seat] | None:
-        due = [
-            (at, name, order, seat)
-            for order, seat in enumerate(self._seats.values())
-            for name, at in seat.core.memory.timers.items()
-            if at <= until
-        ]
-        if not due:
+        earliest, found = until, None
+        for seat in self._seats.values():
+            due = seat.core.next_due
+            if due < earliest or (due == earliest and found is None):
+                earliest, found = due, seat
+        if found is None:
             return None
-        at, name, _, seat = min(due, key=lambda each: (each[0], each[2], each[1]))
-        return at, name, seat
+        name = min(name for name, due in found.core.memory.timers.items() if due == earliest)
+        return earliest, name, found
 
     def _say(self, writer: str, message: Message) -> None:
         seat = self._seats.get(writer)
@@ -118,19 +119,20 @@ class Backtest:
         else:  # an operator: a writer without a machine
             message_id = message.id or derive_id(writer, "source", self._seq)
             self._append(
-                msgspec.structs.replace(
+                _replace(
                     message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer
                 )
             )
 
     def _append_source(self, seat: _Seat, message: Message) -> None:
         message_id = message.id or derive_id(seat.writer, "source", seat.tail_seq)
-        complete = msgspec.structs.replace(
+        done_in_seq, done_out_index = seat.done
+        complete = _replace(
             message,
             id=message_id,
             correlation_id=message.correlation_id or message_id,
-            done_in_seq=seat.done[0],
-            done_out_index=seat.done[1],
+            done_in_seq=done_in_seq,
+            done_out_index=done_out_index,
             producer=seat.writer,
         )
         seat.tail_seq = self._append(complete)
@@ -153,12 +155,12 @@ class Backtest:
                 self._step(seat, seq, message)
 
     def _step(self, seat: _Seat, seq: int, message: Message) -> None:
-        place = 0
+        place, seal = 0, seat.seal
         for result in seat.core.step(seq, message):
             if isinstance(result, Asked):
                 self._perform(seat, result)
                 continue
-            output = seat.player.seal(result.message) if seat.player.seal else result.message
+            output = seal(result.message) if seal else result.message
             place = output.done_out_index
             seat.done = (seq, place)
             seat.tail_seq = self._append(output)
@@ -172,7 +174,7 @@ class Backtest:
             answer: Answer = RequestExpired(request_id=asked.request_id, ts_event=self.now, ts_init=self.now)
         else:
             answer = seat.player.world.perform(asked, self.now, spoken.append)
-        answer = msgspec.structs.replace(answer, correlation_id=asked.correlation_id, causation_id=asked.causation_id)
+        answer = _replace(answer, correlation_id=asked.correlation_id, causation_id=asked.causation_id)
         for message in (answer, *spoken):
             self._append_source(seat, message)
 
