@@ -188,7 +188,7 @@ class PortfolioMachine:
                 left = leave(desk, signal.instrument, cause)
                 results.append(Result(effects=left) if left else consider(desk, signal.instrument, said.end_ts, cause))
         effects = told(desk, results, said.end_ts, said.correlation_id or said.id)
-        return [*effects, *self._scores_due(said.end_ts)]
+        return effects + self._scores_due(said.end_ts)
 
     def _note(self, said: AgentSignals, signal: Signal, now: int) -> bool:
         """Remember the opinion, and hold it for its outcome; False if the agent has already said as much of this bar or a later one."""
@@ -261,7 +261,7 @@ class PortfolioMachine:
                 book.quote = msgspec.structs.replace(book.quote, ts=marks.as_of)
         cause, desk = Cause(marks.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
-        for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):
+        for instrument in dict.fromkeys([mark.instrument for mark in marks.marks] + list(marks.alive)):
             effects += leave(desk, instrument, cause)
         return effects
 

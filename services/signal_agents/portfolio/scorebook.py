@@ -95,7 +95,7 @@ class Scorebook(msgspec.Struct, kw_only=True):
         A bar that is told again, or after a later one, says nothing: its outcome is known.
         """
         waiting = self.closes.setdefault(bars, {})
-        if any(bar >= end_ts for bar in waiting):
+        if waiting and max(waiting) >= end_ts:
             return
         for bar, close in sorted(waiting.items()):
             if close.due == end_ts:
