@@ -68,6 +68,8 @@ class LedgerMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event of the log at `now` (ns)."""
+        if now < self.state.day_end:
+            return self._react(event, now)
         return [*self._end_day(now), *self._react(event, now)]
 
     def _react(self, event: Message, now: int) -> list[Effect]:
@@ -89,8 +91,6 @@ class LedgerMachine:
     def _end_day(self, now: int) -> list[Effect]:
         """The books of the day that is over by `now`, once; the timer wakes us where nothing else will."""
         state = self.state
-        if now < state.day_end:
-            return []
         told: list[Effect] = [Publish(declaration(state, now))] if state.day_end and state.is_open else []
         state.day_end = next_day_end(now)
         return [*told, SetTimer(DAY_TIMER, state.day_end)]
