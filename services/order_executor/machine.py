@@ -139,9 +139,12 @@ class OrderExecutorMachine:
         owners = [holding.owner for holding in self.state.holdings.values()]
         for order in list(self.state.orders.values()):
             busy = order.inquiry is not None or order.looked_at or order.cancel_asked
-            if excess > 0 and order.is_closed and not busy and order.cl_ord_id not in owners:
+            if order.is_closed and not busy and order.cl_ord_id not in owners:
                 del self.state.orders[order.cl_ord_id]
                 excess -= 1
+                if not excess:
+                    break
+        self.state.reindex()
 
 
 def _take_approval(turn: Turn, approval: OrderApproved) -> None:
