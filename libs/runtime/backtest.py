@@ -18,9 +18,11 @@ from libs.common.ids import derive_id
 from libs.common.messages import Answer, Message, RequestExpired, ServiceStarted, TimerFired
 from libs.common.subjects import subject_matches, subject_of
 from libs.runtime.contract import Contract
-from libs.runtime.core import Asked, ContractBroken, Core
+from libs.runtime.core import Asked, ContractBroken, Core, Output
 from libs.runtime.machine import Machine
 
+NEVER = 2**63
+"""Later than every instant of the log."""
 _replace = msgspec.structs.replace
 Emit = Callable[[Message], None]
 Watch = Callable[[int, Message], None]
@@ -56,6 +58,7 @@ class _Seat:
         self.seal = player.seal
         self.tail_seq = 0
         self.done = (0, 0)
+        self.next_due = NEVER
 
 
 class Backtest:
@@ -68,6 +71,7 @@ class Backtest:
         self._seats = {player.contract.writer: _Seat(player) for player in players}
         self._hearers: dict[tuple[type[Message], str, str], list[_Seat]] = {}
         self._waiting: deque[tuple[int, Message]] = deque()
+        self._next_due = NEVER
         for seat in self._seats.values():
             started = ServiceStarted(
                 instance="backtest",
@@ -88,8 +92,8 @@ class Backtest:
 
     def advance(self, now: int) -> None:
         """Let time pass until `now` (ns): fire every timer that is due by then, earliest first."""
-        while (earliest := self._earliest_timer(now)) is not None:
-            due, name, seat = earliest
+        while self._next_due <= now:
+            due, name, seat = self._earliest_timer()
             self.now = max(self.now, due)
             self._append_source(seat, TimerFired(name=name, due=due, ts_event=due, ts_init=self.now))
             self._drain()
@@ -101,16 +105,15 @@ class Backtest:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _earliest_timer(self, until: int) -> tuple[int, str, _Seat] | None:
-        earliest, found = until, None
-        for seat in self._seats.values():
-            due = seat.core.next_due
-            if due < earliest or (due == earliest and found is None):
-                earliest, found = due, seat
-        if found is None:
-            return None
-        name = min(name for name, due in found.core.memory.timers.items() if due == earliest)
-        return earliest, name, found
+    def _earliest_timer(self) -> tuple[int, str, _Seat]:
+        seat = next(each for each in self._seats.values() if each.next_due == self._next_due)
+        name = min(name for name, due in seat.core.memory.timers.items() if due == self._next_due)
+        return self._next_due, name, seat
+
+    def _look_at_timers(self, seat: _Seat) -> None:
+        seat.core.timers_moved = False
+        seat.next_due = min(seat.core.memory.timers.values(), default=NEVER)
+        self._next_due = min([each.next_due for each in self._seats.values()])
 
     def _say(self, writer: str, message: Message) -> None:
         seat = self._seats.get(writer)
@@ -152,11 +155,17 @@ class Backtest:
             if hearers is None:
                 hearers = self._hearers[key] = self._hearers_of(subject_of(message))
             for seat in hearers:
-                self._step(seat, seq, message)
+                results = seat.core.step(seq, message)
+                if seat.core.timers_moved:
+                    self._look_at_timers(seat)
+                if results:
+                    self._take(seat, seq, results)
+                else:
+                    seat.done = (seq, 0)
 
-    def _step(self, seat: _Seat, seq: int, message: Message) -> None:
+    def _take(self, seat: _Seat, seq: int, results: list[Output | Asked]) -> None:
         place, seal = 0, seat.seal
-        for result in seat.core.step(seq, message):
+        for result in results:
             if isinstance(result, Asked):
                 self._perform(seat, result)
                 continue

@@ -28,9 +28,6 @@ from libs.runtime.machine import CancelTimer, Effect, Machine, Perform, Publish,
 AGENTS_WITH_A_CLOCK = ("agent.trend", "agent.macro", "agent.levels")
 """Of the agents only these are ours and rules: the `ts_init` of a model agent or a plug-in never advances `now`, or it could move time."""
 
-NEVER = 2**63
-"""Later than every instant of the log."""
-
 _replace = msgspec.structs.replace
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
 
@@ -93,14 +90,8 @@ class Core:
         self._machine_class = machine_class
         self.machine = machine_class(settings)
         self.memory = Memory()
-        self._next_due: int | None = None
-
-    @property
-    def next_due(self) -> int:
-        """When the earliest timer is due (ns); `NEVER` without one."""
-        if self._next_due is None:
-            self._next_due = min(self.memory.timers.values(), default=NEVER)
-        return self._next_due
+        self.timers_moved = True
+        """Since whoever looks at the timers last looked; theirs to take back."""
 
     def step(self, seq: int, message: Message) -> list[Output | Asked]:
         """Handle the event at `seq`; returns outputs and requests in the order the machine gave them."""
@@ -132,7 +123,7 @@ class Core:
             if self.memory.timers.get(message.name) != message.due:
                 return False
             del self.memory.timers[message.name]
-            self._next_due = None
+            self.timers_moved = True
         elif isinstance(message, Answer):
             return self.memory.pending.pop(message.request_id, None) is not None
         return True
@@ -162,10 +153,10 @@ class Core:
                 results.append(Output(self._complete(effect.message, seq, place, parent)))
             elif isinstance(effect, SetTimer):
                 self.memory.timers[effect.name] = effect.due
-                self._next_due = None
+                self.timers_moved = True
             elif isinstance(effect, CancelTimer):
                 self.memory.timers.pop(effect.name, None)
-                self._next_due = None
+                self.timers_moved = True
             elif isinstance(effect, Perform):
                 results.append(self._ask(effect.request_id, effect.request, seq, place, parent))
             elif isinstance(effect, Reject):
@@ -228,7 +219,7 @@ class Core:
         machine = self._machine_class(settings)
         machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
         self.machine, self.memory = machine, snapshot.memory
-        self._next_due = None
+        self.timers_moved = True
 
 
 def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:

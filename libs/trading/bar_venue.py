@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import math
 from decimal import Decimal
-from functools import cached_property
 from typing import Never
 
 import msgspec
@@ -38,45 +37,33 @@ from libs.trading.venue_matching import ClosedUnfilled, update_of
 from libs.trading.venue_rules import NO_FUNDS, ORDER_REFUSED, NewOrder, VenueRejected, check_order
 
 
-class PlayedBar:
-    """A bar in exact numbers, each made when an order first looks at it: most bars meet none."""
+class PlayedBar(msgspec.Struct, frozen=True, kw_only=True):
+    """A bar in exact numbers."""
 
-    def __init__(self, bar: Bar):
-        self.ts_open = bar.ts_open
-        self.ts_close = bar.ts_close
-        self._bar = bar
-
-    @cached_property
-    def open(self) -> Decimal:
-        """The first price."""
-        return to_decimal(self._bar.open)
-
-    @cached_property
-    def high(self) -> Decimal:
-        """The highest price."""
-        return to_decimal(self._bar.high)
-
-    @cached_property
-    def low(self) -> Decimal:
-        """The lowest price."""
-        return to_decimal(self._bar.low)
-
-    @cached_property
-    def volume(self) -> Decimal:
-        """What was traded, in base currency."""
-        return to_decimal(self._bar.volume)
+    open: Decimal
+    high: Decimal
+    low: Decimal
+    volume: Decimal
+    ts_open: int
+    ts_close: int
 
 
 class _Playing:
     """A bar that is being played: how much of its volume is ours by now, and which limits saw only a part of it."""
 
-    __slots__ = ("bar", "barred", "close", "filled")
+    __slots__ = ("_exact", "bar", "barred", "filled")
 
     def __init__(self, bar: Bar):
-        self.bar = PlayedBar(bar)
-        self.close = bar.close
+        self.bar = bar
         self.filled = ZERO
         self.barred: set[str] = set()
+        self._exact: PlayedBar | None = None
+
+    def exactly(self) -> PlayedBar:
+        """In exact numbers, made when an order first looks at it: most bars meet none."""
+        if self._exact is None:
+            self._exact = _exactly(self.bar)
+        return self._exact
 
 
 class BarAccount(msgspec.Struct, kw_only=True):
@@ -163,7 +150,7 @@ class BarVenue(SpotVenue):
             self._enter_bar(instrument)
             updates = self._within(instrument)
         self._played_until[instrument] = playing.bar.ts_close
-        self._book(instrument).last_px = to_decimal(playing.close)
+        self._book(instrument).last_px = to_decimal(playing.bar.close)
         del self._bars[instrument]
         return updates
 
@@ -205,7 +192,7 @@ class BarVenue(SpotVenue):
 
     def _enter_bar(self, instrument: str) -> None:
         self._playing = self._bars[instrument]
-        self._bar = self._playing.bar
+        self._bar = self._playing.exactly()
 
     def _at_open(self, instrument: str) -> list[VenueUpdate]:
         updates: list[VenueUpdate] = []
@@ -380,3 +367,14 @@ def _check_bar(bar: Bar, played_until: int) -> None:
         raise ValueError(f"{bar.instrument}: open and close do not lie between low and high")
     if not played_until <= bar.ts_open < bar.ts_close:
         raise ValueError(f"{bar.instrument}: the bar does not follow the one before")
+
+
+def _exactly(bar: Bar) -> PlayedBar:
+    return PlayedBar(
+        open=to_decimal(bar.open),
+        high=to_decimal(bar.high),
+        low=to_decimal(bar.low),
+        volume=to_decimal(bar.volume),
+        ts_open=bar.ts_open,
+        ts_close=bar.ts_close,
+    )

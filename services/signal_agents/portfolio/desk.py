@@ -86,7 +86,10 @@ class Desk(msgspec.Struct, frozen=True):
 
     def book(self, instrument: str) -> Book:
         """The book of `instrument`, begun if there is none."""
-        return self.state.books.setdefault(instrument, Book())
+        book = self.state.books.get(instrument)
+        if book is None:
+            book = self.state.books[instrument] = Book()
+        return book
 
     def binding(self, book: Book) -> dict[str, Opinion]:
         """The opinions that are ready and fresh, by agent, in the order of the settings."""

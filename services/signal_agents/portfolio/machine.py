@@ -120,7 +120,10 @@ class PortfolioMachine:
         return Desk(self.settings, self.state, now)
 
     def _book(self, instrument: str) -> Book:
-        return self.state.books.setdefault(instrument, Book())
+        book = self.state.books.get(instrument)
+        if book is None:
+            book = self.state.books[instrument] = Book()
+        return book
 
     def _learn_rules(self, status: FeedStatus) -> list[Effect]:
         for spec in status.specs:
