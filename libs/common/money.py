@@ -9,6 +9,8 @@ ZERO = Decimal(0)
 
 def to_decimal(value: float | int | str | Decimal) -> Decimal:
     """`value` as the Decimal a person would write for it (floats by their shortest repr, never their binary expansion)."""
+    if type(value) is float:
+        return Decimal(repr(value))
     return value if isinstance(value, Decimal) else Decimal(str(value))
 
 

@@ -276,7 +276,15 @@ class LedgerMachine:
         if equity is None or equity == state.equity:
             return []
         state.equity, state.equity_ts = equity, now
-        return [Publish(EquityChanged(**msgspec.structs.asdict(equity))), *self._name_unvalued()]
+        told = EquityChanged(
+            balance=equity.balance,
+            equity=equity.equity,
+            realized_pnl=equity.realized_pnl,
+            unrealized_pnl=equity.unrealized_pnl,
+            high_water_mark=equity.high_water_mark,
+            drawdown=equity.drawdown,
+        )
+        return [Publish(told), *self._name_unvalued()]
 
     def _name_unvalued(self) -> list[Effect]:
         assets = unvalued_assets(self.state)

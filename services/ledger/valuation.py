@@ -44,15 +44,19 @@ def mark_px(mark: Mark) -> Decimal | None:
 
 def unvalued_assets(books: Books) -> list[str]:
     """The assets we own that no instrument can value."""
-    return [
-        asset
-        for asset, amount in sorted(books.balances.items())
-        if not amount.is_zero() and asset != books.quote and asset not in books.bases
-    ]
+    return sorted(
+        [
+            asset
+            for asset, amount in books.balances.items()
+            if asset not in books.bases and asset != books.quote and not amount.is_zero()
+        ]
+    )
 
 
 def count_capital(books: Books) -> bool:
     """Let the high-water mark follow the capital that moved and has a price by now; whether it did."""
+    if not books.uncounted:
+        return False
     moved = {asset: amount for asset, amount in books.uncounted.items() if _has_price(books, asset)}
     if not moved:
         return False
@@ -72,7 +76,7 @@ def value(books: Books, without: Mapping[str, Decimal] = MappingProxyType({})) -
     with localcontext(EXACT):
         equity = balance = books.balances.get(books.quote, ZERO) - without.get(books.quote, ZERO)
         for asset, owned in books.balances.items():
-            amount = owned - without.get(asset, ZERO)
+            amount = owned - without.get(asset, ZERO) if without else owned
             if asset == books.quote or amount.is_zero() or asset not in books.bases:
                 continue
             px = books.marks.get(books.bases[asset])
