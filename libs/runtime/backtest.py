@@ -122,9 +122,7 @@ class Backtest:
         else:  # an operator: a writer without a machine
             message_id = message.id or derive_id(writer, "source", self._seq)
             self._append(
-                _replace(
-                    message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer
-                )
+                _replace(message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer)
             )
 
     def _append_source(self, seat: _Seat, message: Message) -> None:
