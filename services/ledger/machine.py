@@ -73,6 +73,8 @@ class LedgerMachine:
         return [*self._end_day(now), *self._react(event, now)]
 
     def _react(self, event: Message, now: int) -> list[Effect]:
+        if isinstance(event, FeedMarks):
+            return self._mark(event, now)
         match event:
             case ExecutionReport(exec_type="TRADE"):
                 return self._fill(event, now)
@@ -80,8 +82,6 @@ class LedgerMachine:
                 return self._move_capital(event, now)
             case ProjectionBreakerChanged():
                 return self._on_projection(event)
-            case FeedMarks():
-                return self._mark(event, now)
             case FeedStatus():
                 return self._learn(event, now)
             case Reconciled(balances=balances) if balances:

@@ -29,7 +29,7 @@ from services.ledger.books import Books, Equity
 from services.ledger.chart_of_accounts import assets_of
 
 DRAWDOWN_STEP = Decimal("0.00000001")
-TWO = Decimal(2)
+HALF = Decimal("0.5")
 PX_MIN = 1e-15
 PX_MAX = 1e18
 
@@ -38,7 +38,7 @@ def mark_px(mark: Mark) -> Decimal | None:
     """The mid price; the last trade's where one side of the book is empty; None if neither is a usable price."""
     if _is_price(mark.bid_px) and _is_price(mark.ask_px):
         both = QUOTIENT.add(to_decimal(mark.bid_px), to_decimal(mark.ask_px))
-        return _stepped(QUOTIENT.divide(both, TWO))
+        return _stepped(QUOTIENT.multiply(both, HALF))
     return _stepped(to_decimal(mark.last_px)) if _is_price(mark.last_px) else None
 
 
