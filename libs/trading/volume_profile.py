@@ -106,7 +106,7 @@ def histogram(bars: Sequence[tuple[float, float, float]], bin_px: float) -> tupl
 def value_area(volumes: Sequence[float]) -> tuple[int, int, int, float]:
     """The POC's row, the first and the last row of the value area, and the share of the volume it holds."""
     total = math.fsum(volumes)
-    poc = max(range(len(volumes)), key=lambda row: (volumes[row], row))
+    poc = len(volumes) - 1 - list(reversed(volumes)).index(max(volumes))
     lo = hi = poc
     inside = volumes[poc]
     while inside < VALUE_SHARE * total and (lo > 0 or hi < len(volumes) - 1):

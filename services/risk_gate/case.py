@@ -30,7 +30,9 @@ def is_sane(number: Decimal | None) -> bool:
         return False
     if not NUMBER_MIN <= number <= NUMBER_MAX:
         return False
-    return len(str(number)) <= DIGITS_MAX or len(number.as_tuple().digits) <= DIGITS_MAX  # it is written with all its digits
+    return (
+        len(str(number)) <= DIGITS_MAX or len(number.as_tuple().digits) <= DIGITS_MAX
+    )  # it is written with all its digits
 
 
 def shown(number: Decimal | int | None) -> str:
