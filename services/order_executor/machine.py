@@ -71,6 +71,8 @@ class OrderExecutorMachine:
             case FeedMarks():
                 self._take_marks(event)
                 watch.marks_moved(turn, event)
+                if not turn.touched and not turn.ended:  # nothing to settle
+                    return turn.effects
             case FeedStatus():
                 self._take_specs(event)
                 return []

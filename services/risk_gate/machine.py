@@ -75,6 +75,9 @@ class RiskMachine:
         if isinstance(event, FeedMarks):  # no arithmetic of money
             self.state.on_marks(event)
             return []
+        if isinstance(event, FeedBars):
+            self.state.on_bars(event.bars, self.settings)
+            return []
         if isinstance(event, AgentSignals):
             self.state.opinions.on_signals(event, self.settings.instruments)
             return []
@@ -100,8 +103,6 @@ class RiskMachine:
 
     def _learn(self, event: Message, now: int) -> None:
         match event:
-            case FeedBars():
-                self.state.on_bars(event.bars, self.settings)
             case FeedHistory():  # venues put the open bar at its end: a part of a bar is none
                 self.state.on_bars(closed_by(now, event.bars), self.settings)
             case DecisionsMade():
