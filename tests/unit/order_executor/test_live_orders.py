@@ -11,7 +11,6 @@ from services.order_executor.state import Policy, State
 from services.order_executor.turn import Turn
 from tests.unit.order_executor.desk import BTC
 
-
 POLICY = Policy(gate_public_key="", instruments=(BTC,))
 
 
