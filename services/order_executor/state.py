@@ -176,14 +176,12 @@ class State(msgspec.Struct, dict=True):
         live: dict[str, Order] | None = self.__dict__.get("live")
         if live is None:
             live = self.__dict__["live"] = {name: order for name, order in self.orders.items() if _is_live(order)}
-        found, ended = [], []
-        for name, order in live.items():
+        found = []
+        for name, order in list(live.items()):
             if not _is_live(order):
-                ended.append(name)
+                live.pop(name, None)
             elif order.instrument == instrument:
                 found.append(order)
-        for name in ended:
-            del live[name]
         return found
 
     def changed(self, order: Order) -> None:
