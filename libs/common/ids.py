@@ -5,17 +5,19 @@ Every id is 32 lowercase hex characters (blake2b-128), which is also a valid cli
 
 from __future__ import annotations
 
-import hashlib
+from hashlib import blake2b
+
+_SIZES = tuple(size.to_bytes(4, "big") for size in range(256))
 
 
 def derive_id(*parts: str | int) -> str:
     """The id that follows from `parts`; each part is length-prefixed, so ("ab", "c") and ("a", "bc") differ."""
-    digest = hashlib.blake2b(digest_size=16)
+    told = b""
     for part in parts:
-        raw = str(part).encode()
-        digest.update(len(raw).to_bytes(4, "big"))
-        digest.update(raw)
-    return digest.hexdigest()
+        raw = (part if type(part) is str else str(part)).encode()
+        size = len(raw)
+        told += (_SIZES[size] if size < 256 else size.to_bytes(4, "big")) + raw
+    return blake2b(told, digest_size=16).hexdigest()
 
 
 def cl_ord_id_of(intent_id: str, role: str, attempt: int = 0) -> str:

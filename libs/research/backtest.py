@@ -25,7 +25,6 @@ from libs.runtime.backtest import Backtest, Watch
 from libs.runtime.plugin import Plugin
 from libs.trading.bar_venue import BarVenue
 from libs.trading.fill_model import BP, REALISTIC_BARS, FillModel
-from libs.trading.venue import VenueUpdate
 
 VENUE = "binance"
 OPERATOR = "ops.cli"
@@ -109,10 +108,12 @@ class _Play:
         opens, closes, venue = instant.opens, instant.closes, self.venue
         test.advance(opens)
         for bar in instant.bars:
-            self._report(test, venue.open_bar(bar), opens)
+            for update in venue.open_bar(bar):
+                test.tell("exec", update.reported(opens))
         test.advance(closes)
         for bar in instant.bars:
-            self._report(test, venue.close_bar(bar.instrument), closes)
+            for update in venue.close_bar(bar.instrument):
+                test.tell("exec", update.reported(closes))
         marks = marks_at(instant.bars, self._half_spreads, self._decimals)
         test.tell(
             "feed",
@@ -120,16 +121,12 @@ class _Play:
                 venue=self.terms.venue,
                 as_of=closes,
                 marks=marks,
-                alive=tuple(bar.instrument for bar in instant.bars),
+                alive=tuple([bar.instrument for bar in instant.bars]),
                 ts_event=closes,
                 ts_init=closes,
             ),
         )
         test.tell("feed", FeedBars(end_ts=closes, bars=instant.closed, ts_event=closes, ts_init=closes))
-
-    def _report(self, test: Backtest, updates: list[VenueUpdate], now: int) -> None:
-        for update in updates:
-            test.tell("exec", update.reported(now))
 
 
 def decimals_of(tick: Decimal) -> int:

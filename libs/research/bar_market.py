@@ -48,7 +48,7 @@ def instants(series: Iterable[Iterator[Bar]]) -> Iterator[Instant]:
     for closes, group in groupby(merged, key=_closing):
         bars = tuple(group)
         opens = bars[0].ts_open
-        if closes <= before or any(bar.ts_open != opens for bar in bars):
+        if closes <= before or any([bar.ts_open != opens for bar in bars]):
             names = ", ".join(f"{bar.instrument} {bar.timeframe}" for bar in bars)
             raise BadHistory(
                 f"{names}: bars that close at {closes} must all be of one length and follow what was before"
@@ -67,17 +67,19 @@ def instants(series: Iterable[Iterator[Bar]]) -> Iterator[Instant]:
 
 def marks_at(bars: Iterable[Bar], half_spreads: dict[str, float], decimals: dict[str, int]) -> tuple[Mark, ...]:
     """What the instruments of `bars` cost when these close: a bid and an ask around the last price, on the venue's grid."""
-    return tuple(
-        Mark(
-            instrument=bar.instrument,
-            bid_px=round(bar.close * (1.0 - half_spreads[bar.instrument]), decimals[bar.instrument]),
-            ask_px=round(bar.close * (1.0 + half_spreads[bar.instrument]), decimals[bar.instrument]),
-            last_px=bar.close,
-            protective_px=bar.close,
-            trust="TRUSTED",
-            ts=bar.ts_close,
-        )
-        for bar in bars
+    return tuple([_mark(bar, half_spreads[bar.instrument], decimals[bar.instrument]) for bar in bars])
+
+
+def _mark(bar: Bar, half_spread: float, decimals: int) -> Mark:
+    close = bar.close
+    return Mark(
+        instrument=bar.instrument,
+        bid_px=round(close * (1.0 - half_spread), decimals),
+        ask_px=round(close * (1.0 + half_spread), decimals),
+        last_px=close,
+        protective_px=close,
+        trust="TRUSTED",
+        ts=bar.ts_close,
     )
 
 

@@ -7,6 +7,8 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from itertools import islice
 
+from pyarrow import RecordBatch
+
 from libs.common.messages import Bar, FeedHistory, InstrumentSpec
 from libs.common.timeframe import STEP, TIMEFRAMES
 from libs.research.backtest import spec_of
@@ -19,6 +21,7 @@ HISTORY_BARS_MAX = 1_000
 """As many bars of a longer timeframe are told before the first bar, as the live feed does."""
 PRICES_LOOKED_AT = 1_000
 DECIMALS_MAX = 8
+ROWS_AT_ONCE = 2_048
 
 
 class Histories:
@@ -96,7 +99,7 @@ def bars_of(series: BarSeries, venue: str) -> Iterator[Bar]:
     """The bars of a series, one by one."""
     instrument, timeframe = series.instrument, series.timeframe
     step = STEP[timeframe]
-    for batch in series.batches():
+    for batch in _small(series.batches()):
         columns = [batch.column(name).to_pylist() for name in _COLUMNS]
         for ts_open, opened, high, low, close, volume, synthetic in zip(*columns, strict=True):
             yield Bar(
@@ -112,6 +115,13 @@ def bars_of(series: BarSeries, venue: str) -> Iterator[Bar]:
                 volume=volume,
                 synthetic=synthetic,
             )
+
+
+def _small(batches: Iterator[RecordBatch]) -> Iterator[RecordBatch]:
+    """Cut into pieces of at most `ROWS_AT_ONCE`: as Python's numbers rows need many times their place."""
+    for batch in batches:
+        for start in range(0, batch.num_rows, ROWS_AT_ONCE):
+            yield batch.slice(start, ROWS_AT_ONCE)
 
 
 _COLUMNS = ("ts_open", "open", "high", "low", "close", "volume", "synthetic")

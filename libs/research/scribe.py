@@ -98,7 +98,7 @@ class Prices:
         """The next bar; those of other timeframes than the first are passed over."""
         if bar.timeframe != self._timeframe:
             return
-        if self._joined % self._stride:
+        if self._stride > 1 and self._joined % self._stride:
             self.bars[-1] = self.bars[-1].joined(bar.high, bar.low, bar.close)
         else:
             self.bars.append(PriceBar(bar.ts_open, bar.open, bar.high, bar.low, bar.close))
@@ -189,9 +189,9 @@ class Scribe:
             self._observe(message.end_ts, self.equity)
 
     def _signals(self, message: AgentSignals) -> None:
-        for signal in message.signals:
-            self.counts["opinions"] += 1
-            self.counts["ready opinions"] += signal.ready
+        if message.signals:
+            self.counts["opinions"] += len(message.signals)
+            self.counts["ready opinions"] += sum([signal.ready for signal in message.signals])
 
     def _equity(self, message: EquityChanged) -> None:
         self.equity = message.equity

@@ -18,9 +18,12 @@ from libs.common.ids import derive_id
 from libs.common.messages import Answer, Message, RequestExpired, ServiceStarted, TimerFired
 from libs.common.subjects import subject_matches, subject_of
 from libs.runtime.contract import Contract
-from libs.runtime.core import Asked, ContractBroken, Core
+from libs.runtime.core import Asked, ContractBroken, Core, Output
 from libs.runtime.machine import Machine
 
+NEVER = 2**63
+"""Later than every instant of the log."""
+_replace = msgspec.structs.replace
 Emit = Callable[[Message], None]
 Watch = Callable[[int, Message], None]
 """Is shown every event of the log, with its `seq`, once all its metadata is complete."""
@@ -52,8 +55,10 @@ class _Seat:
         self.player = player
         self.writer = player.contract.writer
         self.core = Core(self.writer, player.machine_class, player.settings)
+        self.seal = player.seal
         self.tail_seq = 0
         self.done = (0, 0)
+        self.next_due = NEVER
 
 
 class Backtest:
@@ -66,6 +71,7 @@ class Backtest:
         self._seats = {player.contract.writer: _Seat(player) for player in players}
         self._hearers: dict[tuple[type[Message], str, str], list[_Seat]] = {}
         self._waiting: deque[tuple[int, Message]] = deque()
+        self._next_due = NEVER
         for seat in self._seats.values():
             started = ServiceStarted(
                 instance="backtest",
@@ -86,8 +92,8 @@ class Backtest:
 
     def advance(self, now: int) -> None:
         """Let time pass until `now` (ns): fire every timer that is due by then, earliest first."""
-        while (earliest := self._earliest_timer(now)) is not None:
-            due, name, seat = earliest
+        while self._next_due <= now:
+            due, name, seat = self._earliest_timer()
             self.now = max(self.now, due)
             self._append_source(seat, TimerFired(name=name, due=due, ts_event=due, ts_init=self.now))
             self._drain()
@@ -99,17 +105,15 @@ class Backtest:
 
     # --- inside -------------------------------------------------------------------------------------------------
 
-    def _earliest_timer(self, until: int) -> tuple[int, str, _Seat] | None:
-        due = [
-            (at, name, order, seat)
-            for order, seat in enumerate(self._seats.values())
-            for name, at in seat.core.memory.timers.items()
-            if at <= until
-        ]
-        if not due:
-            return None
-        at, name, _, seat = min(due, key=lambda each: (each[0], each[2], each[1]))
-        return at, name, seat
+    def _earliest_timer(self) -> tuple[int, str, _Seat]:
+        seat = next(each for each in self._seats.values() if each.next_due == self._next_due)
+        name = min(name for name, due in seat.core.memory.timers.items() if due == self._next_due)
+        return self._next_due, name, seat
+
+    def _look_at_timers(self, seat: _Seat) -> None:
+        seat.core.timers_moved = False
+        seat.next_due = min(seat.core.memory.timers.values(), default=NEVER)
+        self._next_due = min([each.next_due for each in self._seats.values()])
 
     def _say(self, writer: str, message: Message) -> None:
         seat = self._seats.get(writer)
@@ -118,19 +122,18 @@ class Backtest:
         else:  # an operator: a writer without a machine
             message_id = message.id or derive_id(writer, "source", self._seq)
             self._append(
-                msgspec.structs.replace(
-                    message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer
-                )
+                _replace(message, id=message_id, correlation_id=message.correlation_id or message_id, producer=writer)
             )
 
     def _append_source(self, seat: _Seat, message: Message) -> None:
         message_id = message.id or derive_id(seat.writer, "source", seat.tail_seq)
-        complete = msgspec.structs.replace(
+        done_in_seq, done_out_index = seat.done
+        complete = _replace(
             message,
             id=message_id,
             correlation_id=message.correlation_id or message_id,
-            done_in_seq=seat.done[0],
-            done_out_index=seat.done[1],
+            done_in_seq=done_in_seq,
+            done_out_index=done_out_index,
             producer=seat.writer,
         )
         seat.tail_seq = self._append(complete)
@@ -150,15 +153,21 @@ class Backtest:
             if hearers is None:
                 hearers = self._hearers[key] = self._hearers_of(subject_of(message))
             for seat in hearers:
-                self._step(seat, seq, message)
+                results = seat.core.step(seq, message)
+                if seat.core.timers_moved:
+                    self._look_at_timers(seat)
+                if results:
+                    self._take(seat, seq, results)
+                else:
+                    seat.done = (seq, 0)
 
-    def _step(self, seat: _Seat, seq: int, message: Message) -> None:
-        place = 0
-        for result in seat.core.step(seq, message):
+    def _take(self, seat: _Seat, seq: int, results: list[Output | Asked]) -> None:
+        place, seal = 0, seat.seal
+        for result in results:
             if isinstance(result, Asked):
                 self._perform(seat, result)
                 continue
-            output = seat.player.seal(result.message) if seat.player.seal else result.message
+            output = seal(result.message) if seal else result.message
             place = output.done_out_index
             seat.done = (seq, place)
             seat.tail_seq = self._append(output)
@@ -172,7 +181,7 @@ class Backtest:
             answer: Answer = RequestExpired(request_id=asked.request_id, ts_event=self.now, ts_init=self.now)
         else:
             answer = seat.player.world.perform(asked, self.now, spoken.append)
-        answer = msgspec.structs.replace(answer, correlation_id=asked.correlation_id, causation_id=asked.causation_id)
+        answer = _replace(answer, correlation_id=asked.correlation_id, causation_id=asked.causation_id)
         for message in (answer, *spoken):
             self._append_source(seat, message)
 

@@ -18,6 +18,8 @@ ROOT = Path(__file__).resolve().parents[2]
 OURS = ("libs", "services", PLUGINS)
 ASIDE = ("services/cli/", "services/exchange_sim/", "services/model_sim/")
 """The operator's command and the simulators: they decide nothing in a live stack."""
+_PARTS = ("body", "orelse", "handlers", "finalbody", "cases")
+"""Where statements stand in statements."""
 ALWAYS = ("libs.runtime.core", "libs.common.codec")
 
 
@@ -70,7 +72,11 @@ def _file_of(name: str) -> Path | None:
 def _imports_of(text: str) -> list[str]:
     """Of one text: a file that was changed is another one."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(text)):
+    waiting: list[ast.AST] = [ast.parse(text)]
+    while waiting:
+        node = waiting.pop()
+        for part in _PARTS:  # imports are statements: what stands in expressions, most of a text, is passed over
+            waiting += getattr(node, part, ())
         if isinstance(node, ast.Import):
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module is not None:

@@ -28,6 +28,7 @@ from libs.runtime.machine import CancelTimer, Effect, Machine, Perform, Publish,
 AGENTS_WITH_A_CLOCK = ("agent.trend", "agent.macro", "agent.levels")
 """Of the agents only these are ours and rules: the `ts_init` of a model agent or a plug-in never advances `now`, or it could move time."""
 
+_replace = msgspec.structs.replace
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
 
 
@@ -89,21 +90,26 @@ class Core:
         self._machine_class = machine_class
         self.machine = machine_class(settings)
         self.memory = Memory()
+        self.timers_moved = True
+        """Since whoever looks at the timers last looked; theirs to take back."""
 
     def step(self, seq: int, message: Message) -> list[Output | Asked]:
         """Handle the event at `seq`; returns outputs and requests in the order the machine gave them."""
-        if seq <= self.memory.in_seq:
-            raise ContractBroken(f"{self.writer}: seq {seq} after {self.memory.in_seq}")
-        self.memory.in_seq = seq
-        if message.producer in AGENTS_WITH_A_CLOCK or not message.producer.startswith("agent."):
-            self.memory.now = max(self.memory.now, message.ts_init)
-        if message.producer == self.writer and isinstance(message, ServiceStarted):
-            flaw = self._configure(message)
-            if flaw:
-                return self._stamp(seq, message, [Reject("BAD_SETTINGS", flaw)])
-        if not self._is_current(message):
-            return []
-        return self._stamp(seq, message, self.machine.handle(message, self.memory.now))
+        memory, producer = self.memory, message.producer
+        if seq <= memory.in_seq:
+            raise ContractBroken(f"{self.writer}: seq {seq} after {memory.in_seq}")
+        memory.in_seq = seq
+        if message.ts_init > memory.now and (not producer.startswith("agent.") or producer in AGENTS_WITH_A_CLOCK):
+            memory.now = message.ts_init
+        if producer == self.writer:
+            if isinstance(message, ServiceStarted):
+                flaw = self._configure(message)
+                if flaw:
+                    return self._stamp(seq, message, [Reject("BAD_SETTINGS", flaw)])
+            if not self._is_current(message):
+                return []
+        effects = self.machine.handle(message, memory.now)
+        return self._stamp(seq, message, effects) if effects else []
 
     def step_poison(self, seq: int, subject: str, payload: bytes, error: BadEvent) -> list[Output | Asked]:
         """Answer an event that cannot be decoded: a rejected event and an alert, whose parent is the payload's digest."""
@@ -112,13 +118,13 @@ class Core:
         return self._stamp(seq, parent, [Reject(error.reason, error.detail)], subject)
 
     def _is_current(self, message: Message) -> bool:
-        """Settle what the event ends (a timer, a request); False for the echo of one already settled."""
-        own = message.producer == self.writer
-        if own and isinstance(message, TimerFired):
+        """Settle what an event of our own ends (a timer, a request); False for the echo of one already settled."""
+        if isinstance(message, TimerFired):
             if self.memory.timers.get(message.name) != message.due:
                 return False
             del self.memory.timers[message.name]
-        elif own and isinstance(message, Answer):
+            self.timers_moved = True
+        elif isinstance(message, Answer):
             return self.memory.pending.pop(message.request_id, None) is not None
         return True
 
@@ -142,20 +148,21 @@ class Core:
         results: list[Output | Asked] = []
         place = 0
         for effect in effects:
-            match effect:
-                case Publish(message):
+            if isinstance(effect, Publish):
+                place += 1
+                results.append(Output(self._complete(effect.message, seq, place, parent)))
+            elif isinstance(effect, SetTimer):
+                self.memory.timers[effect.name] = effect.due
+                self.timers_moved = True
+            elif isinstance(effect, CancelTimer):
+                self.memory.timers.pop(effect.name, None)
+                self.timers_moved = True
+            elif isinstance(effect, Perform):
+                results.append(self._ask(effect.request_id, effect.request, seq, place, parent))
+            elif isinstance(effect, Reject):
+                for message in self._rejection(seq, subject or subject_of(parent), effect.reason, effect.detail):
                     place += 1
-                    results.append(Output(self._complete(message, seq, place, parent)))
-                case Reject(reason, detail):
-                    for message in self._rejection(seq, subject or subject_of(parent), reason, detail):
-                        place += 1
-                        results.append(Output(self._complete(message, seq, place, parent), poison=True))
-                case SetTimer(name, due):
-                    self.memory.timers[name] = due
-                case CancelTimer(name):
-                    self.memory.timers.pop(name, None)
-                case Perform(request_id, request):
-                    results.append(self._ask(request_id, request, seq, place, parent))
+                    results.append(Output(self._complete(message, seq, place, parent), poison=True))
         return results
 
     def _ask(self, request_id: str, request: Request, seq: int, place: int, parent: Message) -> Asked:
@@ -168,11 +175,12 @@ class Core:
         return Asked(request_id, request, seq, place, correlation_id, parent.id)
 
     def _complete(self, message: Message, seq: int, place: int, parent: Message) -> Message:
-        return msgspec.structs.replace(
+        now = self.memory.now
+        return _replace(
             message,
             id=derive_id(parent.id, self.writer, type(message).__name__, place),
-            ts_event=message.ts_event or self.memory.now,
-            ts_init=self.memory.now,
+            ts_event=message.ts_event or now,
+            ts_init=now,
             correlation_id=message.correlation_id or parent.correlation_id or parent.id,
             causation_id=message.causation_id or parent.id,
             done_in_seq=seq,
@@ -211,6 +219,7 @@ class Core:
         machine = self._machine_class(settings)
         machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
         self.machine, self.memory = machine, snapshot.memory
+        self.timers_moved = True
 
 
 def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:

@@ -9,18 +9,23 @@ from libs.trading.indicators import MAGNITUDE_MAX
 
 def fault_of(bar: Bar) -> str:
     """What makes `bar` no bar at all."""
-    where = _named(bar)
-    if not all(0.0 < px < MAGNITUDE_MAX for px in (bar.open, bar.high, bar.low, bar.close)):
-        return (
-            f"{where}: open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close} must be positive and finite"
-        )
-    if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
-        return f"{where}: open {bar.open} and close {bar.close} must lie within low {bar.low} and high {bar.high}"
+    opened, high, low, close = bar.open, bar.high, bar.low, bar.close
+    if not (0.0 < opened < MAGNITUDE_MAX and 0.0 < high < MAGNITUDE_MAX):
+        return _no_prices(bar)
+    if not (0.0 < low < MAGNITUDE_MAX and 0.0 < close < MAGNITUDE_MAX):
+        return _no_prices(bar)
+    if not (low <= opened <= high and low <= close <= high):
+        return f"{_named(bar)}: open {opened} and close {close} must lie within low {low} and high {high}"
     if not 0.0 <= bar.volume < MAGNITUDE_MAX:
-        return f"{where}: volume {bar.volume} must be finite and not negative"
+        return f"{_named(bar)}: volume {bar.volume} must be finite and not negative"
     if bar.ts_open >= bar.ts_close:
-        return f"{where}: it opens at {bar.ts_open}, not before it closes"
+        return f"{_named(bar)}: it opens at {bar.ts_open}, not before it closes"
     return ""
+
+
+def _no_prices(bar: Bar) -> str:
+    prices = f"open {bar.open}, high {bar.high}, low {bar.low}, close {bar.close}"
+    return f"{_named(bar)}: {prices} must be positive and finite"
 
 
 def misplaced(bar: Bar, end_ts: int) -> str:

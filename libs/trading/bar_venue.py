@@ -48,13 +48,22 @@ class PlayedBar(msgspec.Struct, frozen=True, kw_only=True):
     ts_close: int
 
 
-class _Playing(msgspec.Struct):
+class _Playing:
     """A bar that is being played: how much of its volume is ours by now, and which limits saw only a part of it."""
 
-    bar: PlayedBar
-    close: float
-    filled: Decimal = ZERO
-    barred: set[str] = msgspec.field(default_factory=set)
+    __slots__ = ("_exact", "bar", "barred", "filled")
+
+    def __init__(self, bar: Bar):
+        self.bar = bar
+        self.filled = ZERO
+        self.barred: set[str] = set()
+        self._exact: PlayedBar | None = None
+
+    def exactly(self) -> PlayedBar:
+        """In exact numbers, made when an order first looks at it: most bars meet none."""
+        if self._exact is None:
+            self._exact = _exactly(self.bar)
+        return self._exact
 
 
 class BarAccount(msgspec.Struct, kw_only=True):
@@ -120,7 +129,10 @@ class BarVenue(SpotVenue):
             VenueRejected: -1121.
         """
         self._spec(bar.instrument)
-        self._bars[bar.instrument] = _Playing(_played(bar, self._played_until.get(bar.instrument, 0)), bar.close)
+        _check_bar(bar, self._played_until.get(bar.instrument, 0))
+        self._bars[bar.instrument] = _Playing(bar)
+        if not self._open.get(bar.instrument):
+            return []
         self._enter_bar(bar.instrument)
         return self._at_open(bar.instrument)
 
@@ -130,12 +142,16 @@ class BarVenue(SpotVenue):
         Raises:
             ValueError: no bar of `instrument` is open.
         """
-        if instrument not in self._bars:
+        playing = self._bars.get(instrument)
+        if playing is None:
             raise ValueError(f"{instrument}: no bar is open")
-        self._enter_bar(instrument)
-        updates = self._within(instrument)
-        self._played_until[instrument] = self._bar.ts_close
-        self._book(instrument).last_px = to_decimal(self._bars.pop(instrument).close)
+        updates = []
+        if self._open.get(instrument):
+            self._enter_bar(instrument)
+            updates = self._within(instrument)
+        self._played_until[instrument] = playing.bar.ts_close
+        self._book(instrument).last_px = to_decimal(playing.bar.close)
+        del self._bars[instrument]
         return updates
 
     def on_quote(self, *told: object) -> Never:
@@ -176,7 +192,7 @@ class BarVenue(SpotVenue):
 
     def _enter_bar(self, instrument: str) -> None:
         self._playing = self._bars[instrument]
-        self._bar = self._playing.bar
+        self._bar = self._playing.exactly()
 
     def _at_open(self, instrument: str) -> list[VenueUpdate]:
         updates: list[VenueUpdate] = []
@@ -201,7 +217,9 @@ class BarVenue(SpotVenue):
         """Stops, then limits; among each the one nearest to the open first."""
         bar, tick, updates = self._bar, self._spec(instrument).px_tick, []
         stops = [booked for booked in self._active(instrument) if booked.waits_for_trigger]
-        for booked in sorted(stops, key=lambda each: abs(each.stop_px - bar.open)):
+        if len(stops) > 1:
+            stops.sort(key=lambda each: abs(each.stop_px - bar.open))
+        for booked in stops:
             if booked.is_open and booked.waits_for_trigger and _reaches(booked, self._extreme(booked, is_stop=True)):
                 updates += self._trigger_at(booked, booked.stop_px, bar.ts_close)
         limits = [
@@ -210,7 +228,9 @@ class BarVenue(SpotVenue):
             if booked.limit_px is not None and not booked.waits_for_trigger
             if booked.venue_order_id not in self._waiting and booked.venue_order_id not in self._playing.barred
         ]
-        for booked in sorted(limits, key=lambda each: abs(each.limit_px - bar.open)):
+        if len(limits) > 1:
+            limits.sort(key=lambda each: abs(each.limit_px - bar.open))
+        for booked in limits:
             reached = self._extreme(booked, is_stop=False)
             if booked.is_open and went_through(booked.side, booked.limit_px, reached, tick):
                 updates += self._make(booked, bar.ts_close)
@@ -339,14 +359,17 @@ def _reaches(order: BookedOrder | NewOrder, px: Decimal) -> bool:
     return px >= order.stop_px if order.side == "BUY" else px <= order.stop_px
 
 
-def _played(bar: Bar, played_until: int) -> PlayedBar:
+def _check_bar(bar: Bar, played_until: int) -> None:
     numbers = (bar.open, bar.high, bar.low, bar.close, bar.volume)
-    if not all(math.isfinite(each) for each in numbers) or bar.volume < 0:
+    if not all(map(math.isfinite, numbers)) or bar.volume < 0:
         raise ValueError(f"{bar.instrument}: a bar of numbers that are none")
     if not 0 < bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
         raise ValueError(f"{bar.instrument}: open and close do not lie between low and high")
     if not played_until <= bar.ts_open < bar.ts_close:
         raise ValueError(f"{bar.instrument}: the bar does not follow the one before")
+
+
+def _exactly(bar: Bar) -> PlayedBar:
     return PlayedBar(
         open=to_decimal(bar.open),
         high=to_decimal(bar.high),

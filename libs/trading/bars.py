@@ -23,7 +23,7 @@ from itertools import pairwise
 import msgspec
 
 from libs.common.messages import Bar, Timeframe
-from libs.common.timeframe import MINUTE, STEP, TIMEFRAMES, bar_open
+from libs.common.timeframe import ANCHOR, MINUTE, STEP, TIMEFRAMES, bar_open
 
 VOLUME_UNIT = 100_000_000
 """Volumes are added as integers of 1e-8, the finest any venue prints, so that a sum equals the venue's own bar exactly."""
@@ -65,38 +65,62 @@ class Rollup:
 
     def __init__(self, timeframe: Timeframe):
         self.timeframe = timeframe
-        self._running: Bar | None = None
+        self._step, self._anchor = STEP[timeframe], ANCHOR.get(timeframe, 0)
+        self._running: _Running | None = None
         self._upto = 0
 
     def fold(self, child: Bar) -> Bar | None:
         """Take the next closed child; returns the higher bar if it is complete with it. A child already taken changes nothing."""
-        if child.ts_close <= self._upto:
+        ts_open, ts_close = child.ts_open, child.ts_close
+        if ts_close <= self._upto:
             return None
-        opens = bar_open(child.ts_open, self.timeframe)
-        if child.ts_open == opens:
-            self._running = msgspec.structs.replace(child, timeframe=self.timeframe)
-        elif self._running is not None and child.ts_open == self._upto:
-            self._running = _joined(self._running, child)
+        since_open = (ts_open - self._anchor) % self._step
+        if since_open == 0:
+            self._running = _Running(child)
+        elif self._running is not None and ts_open == self._upto:
+            self._running.join(child)
         else:
             self._running = None  # an earlier child is missing: this bar will never be whole
-        self._upto = child.ts_close
-        if self._running is None or child.ts_close != opens + STEP[self.timeframe]:
+        self._upto = ts_close
+        if self._running is None or ts_close != ts_open - since_open + self._step:
             return None
-        whole, self._running = self._running, None
+        whole, self._running = self._running.whole(self.timeframe, ts_close), None
         return whole
 
 
-def _joined(running: Bar, child: Bar) -> Bar:
-    return msgspec.structs.replace(
-        running,
-        ts_close=child.ts_close,
-        high=max(running.high, child.high),
-        low=min(running.low, child.low),
-        close=child.close,
-        volume=(volume_units(running.volume) + volume_units(child.volume)) / VOLUME_UNIT,
-        synthetic=running.synthetic and child.synthetic,
-        venue=running.venue if running.venue == child.venue else mixed(running.venue, child.venue),
-    )
+class _Running:
+    """The children so far of a bar that is not whole."""
+
+    __slots__ = ("close", "first", "high", "low", "synthetic", "venue", "volume")
+
+    def __init__(self, first: Bar):
+        self.first = first
+        self.high, self.low, self.close, self.volume = first.high, first.low, first.close, first.volume
+        self.synthetic, self.venue = first.synthetic, first.venue
+
+    def join(self, child: Bar) -> None:
+        if child.high > self.high:
+            self.high = child.high
+        if child.low < self.low:
+            self.low = child.low
+        self.close = child.close
+        self.volume = (volume_units(self.volume) + volume_units(child.volume)) / VOLUME_UNIT
+        self.synthetic = self.synthetic and child.synthetic
+        if self.venue != child.venue:
+            self.venue = mixed(self.venue, child.venue)
+
+    def whole(self, timeframe: Timeframe, ts_close: int) -> Bar:
+        return msgspec.structs.replace(
+            self.first,
+            timeframe=timeframe,
+            ts_close=ts_close,
+            high=self.high,
+            low=self.low,
+            close=self.close,
+            volume=self.volume,
+            synthetic=self.synthetic,
+            venue=self.venue,
+        )
 
 
 def mixed(*venues: str) -> str:

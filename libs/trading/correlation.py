@@ -56,8 +56,12 @@ class Comovement(msgspec.Struct, kw_only=True):
         """Take in closed bars; those of another timeframe, or without a positive finite close, say nothing."""
         timeframe = self.timeframe
         for bar in bars:
-            if bar.timeframe == timeframe and 0.0 < bar.close < math.inf:
-                self.series.setdefault(bar.instrument, Series()).add(bar.ts_close, bar.close)
+            if bar.timeframe != timeframe or not 0.0 < bar.close < math.inf:
+                continue
+            series = self.series.get(bar.instrument)
+            if series is None:
+                series = self.series[bar.instrument] = Series()
+            series.add(bar.ts_close, bar.close)
 
     def correlation(self, a: str, b: str, count_min: int) -> float | None:
         """In [-1, 1]; None with fewer than `count_min` common returns, or where one of them never moved."""

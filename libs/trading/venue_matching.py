@@ -90,7 +90,10 @@ class Matching(AccountView):
 
     def _book(self, instrument: str) -> TopOfBook:
         self._spec(instrument)
-        return self._account.books.setdefault(instrument, TopOfBook())
+        book = self._account.books.get(instrument)
+        if book is None:
+            book = self._account.books[instrument] = TopOfBook()
+        return book
 
     def _enter(self, booked: BookedOrder, now: int) -> list[VenueUpdate]:
         """What a new order does first: nothing while its latency runs, then rest as a stop or take what it can."""

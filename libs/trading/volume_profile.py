@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from operator import mul
 
 import msgspec
 
@@ -84,17 +85,18 @@ def profile_of(bars: Iterable[tuple[float, float, float]], bin_px: float, nodes_
 def histogram(bars: Sequence[tuple[float, float, float]], bin_px: float) -> tuple[int, list[float]]:
     """The volumes of `bars` (high, low, volume) by row, and the number of the first row on the absolute grid."""
     spans = [(low / bin_px, high / bin_px, volume) for high, low, volume in bars]
-    first = min(math.floor(low) for low, _, _ in spans)
-    volumes = [0.0] * (max(math.floor(high) for _, high, _ in spans) - first + 1)
+    first = math.floor(min([low for low, _, _ in spans]))
+    volumes = [0.0] * (math.floor(max([high for _, high, _ in spans])) - first + 1)
+    floor = math.floor
     for low, high, volume in spans:
-        row, last = math.floor(low) - first, math.floor(high) - first
+        row, last = floor(low) - first, floor(high) - first
         if row == last:
             volumes[row] += volume
             continue
         per_row = volume / (high - low)
         volumes[row] += per_row * (first + row + 1 - low)
-        for between in range(row + 1, last):
-            volumes[between] += per_row
+        if last > row + 1:
+            volumes[row + 1 : last] = [between + per_row for between in volumes[row + 1 : last]]
         volumes[last] += per_row * (high - first - last)
     if len(volumes) > 1 and volumes[-1] == 0.0:
         volumes.pop()  # a high on the very edge of a row reaches it without entering
@@ -104,7 +106,7 @@ def histogram(bars: Sequence[tuple[float, float, float]], bin_px: float) -> tupl
 def value_area(volumes: Sequence[float]) -> tuple[int, int, int, float]:
     """The POC's row, the first and the last row of the value area, and the share of the volume it holds."""
     total = math.fsum(volumes)
-    poc = max(range(len(volumes)), key=lambda row: (volumes[row], row))
+    poc = len(volumes) - 1 - list(reversed(volumes)).index(max(volumes))
     lo = hi = poc
     inside = volumes[poc]
     while inside < VALUE_SHARE * total and (lo > 0 or hi < len(volumes) - 1):
@@ -124,11 +126,8 @@ def smoothed(volumes: Sequence[float], sigma: float) -> list[float]:
     kernel = [math.exp(-0.5 * (offset / sigma) ** 2) for offset in range(-reach, reach + 1)]
     weight = math.fsum(kernel)
     kernel = [each / weight for each in kernel]
-    padded = [0.0] * reach + list(volumes) + [0.0] * reach
-    return [
-        sum(factor * volume for factor, volume in zip(kernel, padded[row : row + 2 * reach + 1], strict=True))
-        for row in range(len(volumes))
-    ]
+    padded, width = [0.0] * reach + list(volumes) + [0.0] * reach, 2 * reach + 1
+    return [sum(map(mul, kernel, padded[row : row + width])) for row in range(len(volumes))]
 
 
 def prominent(heights: Sequence[float], floor: float, count_max: int) -> list[int]:
@@ -150,10 +149,13 @@ def prominent(heights: Sequence[float], floor: float, count_max: int) -> list[in
 
 def _saddle(heights: Sequence[float], row: int, step: int) -> float:
     """The lowest point between `row` and the next higher one in that direction, or the end."""
-    lowest, at = heights[row], row + step
-    while 0 <= at < len(heights) and heights[at] <= heights[row]:
-        lowest = min(lowest, heights[at])
-        at += step
+    peak = lowest = heights[row]
+    for at in range(row + step, len(heights) if step > 0 else -1, step):
+        height = heights[at]
+        if height > peak:
+            break
+        if height < lowest:
+            lowest = height
     return lowest
 
 

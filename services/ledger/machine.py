@@ -68,9 +68,13 @@ class LedgerMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event of the log at `now` (ns)."""
+        if now < self.state.day_end:
+            return self._react(event, now)
         return [*self._end_day(now), *self._react(event, now)]
 
     def _react(self, event: Message, now: int) -> list[Effect]:
+        if isinstance(event, FeedMarks):
+            return self._mark(event, now)
         match event:
             case ExecutionReport(exec_type="TRADE"):
                 return self._fill(event, now)
@@ -78,8 +82,6 @@ class LedgerMachine:
                 return self._move_capital(event, now)
             case ProjectionBreakerChanged():
                 return self._on_projection(event)
-            case FeedMarks():
-                return self._mark(event, now)
             case FeedStatus():
                 return self._learn(event, now)
             case Reconciled(balances=balances) if balances:
@@ -89,8 +91,6 @@ class LedgerMachine:
     def _end_day(self, now: int) -> list[Effect]:
         """The books of the day that is over by `now`, once; the timer wakes us where nothing else will."""
         state = self.state
-        if now < state.day_end:
-            return []
         told: list[Effect] = [Publish(declaration(state, now))] if state.day_end and state.is_open else []
         state.day_end = next_day_end(now)
         return [*told, SetTimer(DAY_TIMER, state.day_end)]
@@ -276,7 +276,15 @@ class LedgerMachine:
         if equity is None or equity == state.equity:
             return []
         state.equity, state.equity_ts = equity, now
-        return [Publish(EquityChanged(**msgspec.structs.asdict(equity))), *self._name_unvalued()]
+        told = EquityChanged(
+            balance=equity.balance,
+            equity=equity.equity,
+            realized_pnl=equity.realized_pnl,
+            unrealized_pnl=equity.unrealized_pnl,
+            high_water_mark=equity.high_water_mark,
+            drawdown=equity.drawdown,
+        )
+        return [Publish(told), *self._name_unvalued()]
 
     def _name_unvalued(self) -> list[Effect]:
         assets = unvalued_assets(self.state)

@@ -23,13 +23,13 @@ from types import MappingProxyType
 import msgspec
 
 from libs.common.messages import Mark
-from libs.common.money import ZERO, plain, to_decimal
-from libs.trading.positions import COST_STEP, EXACT, QUOTIENT, unrealized_pnl
+from libs.common.money import ZERO, plain, plain_in, to_decimal
+from libs.trading.positions import COST_STEP, EXACT, QUOTIENT
 from services.ledger.books import Books, Equity
 from services.ledger.chart_of_accounts import assets_of
 
 DRAWDOWN_STEP = Decimal("0.00000001")
-TWO = Decimal(2)
+HALF = Decimal("0.5")
 PX_MIN = 1e-15
 PX_MAX = 1e18
 
@@ -37,22 +37,26 @@ PX_MAX = 1e18
 def mark_px(mark: Mark) -> Decimal | None:
     """The mid price; the last trade's where one side of the book is empty; None if neither is a usable price."""
     if _is_price(mark.bid_px) and _is_price(mark.ask_px):
-        with localcontext(QUOTIENT):
-            return _stepped((to_decimal(mark.bid_px) + to_decimal(mark.ask_px)) / TWO)
+        both = QUOTIENT.add(to_decimal(mark.bid_px), to_decimal(mark.ask_px))
+        return _stepped(QUOTIENT.multiply(both, HALF))
     return _stepped(to_decimal(mark.last_px)) if _is_price(mark.last_px) else None
 
 
 def unvalued_assets(books: Books) -> list[str]:
     """The assets we own that no instrument can value."""
-    return [
-        asset
-        for asset, amount in sorted(books.balances.items())
-        if not amount.is_zero() and asset != books.quote and asset not in books.bases
-    ]
+    return sorted(
+        [
+            asset
+            for asset, amount in books.balances.items()
+            if asset not in books.bases and asset != books.quote and not amount.is_zero()
+        ]
+    )
 
 
 def count_capital(books: Books) -> bool:
     """Let the high-water mark follow the capital that moved and has a price by now; whether it did."""
+    if not books.uncounted:
+        return False
     moved = {asset: amount for asset, amount in books.uncounted.items() if _has_price(books, asset)}
     if not moved:
         return False
@@ -72,7 +76,7 @@ def value(books: Books, without: Mapping[str, Decimal] = MappingProxyType({})) -
     with localcontext(EXACT):
         equity = balance = books.balances.get(books.quote, ZERO) - without.get(books.quote, ZERO)
         for asset, owned in books.balances.items():
-            amount = owned - without.get(asset, ZERO)
+            amount = owned - without.get(asset, ZERO) if without else owned
             if asset == books.quote or amount.is_zero() or asset not in books.bases:
                 continue
             px = books.marks.get(books.bases[asset])
@@ -105,7 +109,7 @@ def _profits(books: Books) -> tuple[Decimal, Decimal]:
         realized += position.realized_pnl
         px = books.marks.get(instrument)
         if px is not None:
-            unrealized += unrealized_pnl(position, px)
+            unrealized += plain(position.signed_qty * px - position.cost)
     return plain(realized), plain(unrealized)
 
 
@@ -113,8 +117,8 @@ def _with_drawdown(books: Books, balance: Decimal, equity: Decimal, realized: De
     high = max(equity, books.equity.high_water_mark) if books.equity is not None else equity
     drawdown = ZERO
     if high > ZERO and equity < high:
-        with localcontext(QUOTIENT):
-            drawdown = ((high - equity) / high).quantize(DRAWDOWN_STEP)
+        fallen = QUOTIENT.divide(QUOTIENT.subtract(high, equity), high)
+        drawdown = QUOTIENT.quantize(fallen, DRAWDOWN_STEP)
     return Equity(balance, equity, realized, unrealized, high, plain(drawdown))
 
 
@@ -123,5 +127,4 @@ def _is_price(px: float) -> bool:
 
 
 def _stepped(px: Decimal) -> Decimal:
-    with localcontext(QUOTIENT):
-        return plain(px.quantize(COST_STEP))
+    return plain_in(QUOTIENT, QUOTIENT.quantize(px, COST_STEP))

@@ -48,7 +48,9 @@ def hear(turn: Turn, order: Order, seen: VenueOrder | None, fills: Iterable[Venu
         _book(turn, order, fill)
     if seen is not None:
         order.venue_ts = max(order.venue_ts, seen.ts_event)
-        order.venue_cum_qty = max(order.venue_cum_qty, seen.cum_qty)
+        if seen.cum_qty > order.venue_cum_qty:
+            order.venue_cum_qty = seen.cum_qty
+            turn.state.changed(order)
         if seen.ord_status in ("FILLED", "CANCELED", "EXPIRED") and not order.is_closed:
             order.closing = seen.ord_status  # type: ignore[assignment]
     settle(turn, order)

@@ -71,6 +71,8 @@ class OrderExecutorMachine:
             case FeedMarks():
                 self._take_marks(event)
                 watch.marks_moved(turn, event)
+                if not turn.touched and not turn.ended:  # nothing to settle
+                    return turn.effects
             case FeedStatus():
                 self._take_specs(event)
                 return []
@@ -139,9 +141,12 @@ class OrderExecutorMachine:
         owners = [holding.owner for holding in self.state.holdings.values()]
         for order in list(self.state.orders.values()):
             busy = order.inquiry is not None or order.looked_at or order.cancel_asked
-            if excess > 0 and order.is_closed and not busy and order.cl_ord_id not in owners:
+            if order.is_closed and not busy and order.cl_ord_id not in owners:
                 del self.state.orders[order.cl_ord_id]
                 excess -= 1
+                if not excess:
+                    break
+        self.state.reindex()
 
 
 def _take_approval(turn: Turn, approval: OrderApproved) -> None:

@@ -129,8 +129,8 @@ class Reading(msgspec.Struct):
     key_told: bool = False
 
 
-class State(msgspec.Struct):
-    """The executor's memory.
+class State(msgspec.Struct, dict=True):
+    """The executor's memory. Beside its fields it keeps an index of the orders that are live, which is in no snapshot.
 
     `flows` are the net amounts of every asset our fills moved since `opening`. `asked` is when each request that waits for an
     answer was asked. `starts` are the unplanned starts of the last while, `losses` the positions in a row that lost money.
@@ -166,18 +166,37 @@ class State(msgspec.Struct):
 
     def holding(self, instrument: str) -> Holding:
         """The holding of `instrument`, made on first use."""
-        return self.holdings.setdefault(instrument, Holding())
+        holding = self.holdings.get(instrument)
+        if holding is None:
+            holding = self.holdings[instrument] = Holding()
+        return holding
 
     def live_orders(self, instrument: str) -> list[Order]:
-        """The orders of `instrument` that are not closed, or closed without all their executions; oldest first.
+        """The orders of `instrument` that are not closed, or closed without all their executions; oldest first."""
+        live: dict[str, Order] | None = self.__dict__.get("live")
+        if live is None:
+            live = self.__dict__["live"] = {name: order for name, order in self.orders.items() if _is_live(order)}
+        found = []
+        for name, order in list(live.items()):
+            if not _is_live(order):
+                live.pop(name, None)
+            elif order.instrument == instrument:
+                found.append(order)
+        return found
 
-        Spelled out and not by the orders' own properties: at every price of a position, hundreds of old orders are passed over here.
-        """
-        return [
-            order
-            for order in self.orders.values()
-            if (order.status not in CLOSED or order.cum_qty < order.venue_cum_qty) and order.instrument == instrument
-        ]
+    def changed(self, order: Order) -> None:
+        """An order is new or has moved, maybe one that was over: must be told, or `live_orders` may not see it."""
+        live: dict[str, Order] | None = self.__dict__.get("live")
+        if live is None or order.cl_ord_id in live:
+            return
+        if next(reversed(self.orders), "") == order.cl_ord_id:
+            live[order.cl_ord_id] = order
+        else:  # it has its place among the others
+            self.reindex()
+
+    def reindex(self) -> None:
+        """Orders were taken out."""
+        self.__dict__.pop("live", None)
 
     def find(self, cl_ord_id: str, venue_order_id: str = "") -> Order | None:
         """The order with this client id, or else the one the venue knows by `venue_order_id`."""
@@ -191,7 +210,10 @@ class State(msgspec.Struct):
         """The other order of the pair that `order` belongs to; empty if it stands alone."""
         if not order.pair:
             return []
-        return [each for each in self.orders.values() if each.pair == order.pair and each is not order]
+        for each in reversed(self.orders.values()):
+            if each.pair == order.pair and each is not order:
+                return [each]
+        return []
 
     def replaced_by(self, order: Order) -> list[Order]:
         """The order in whose place `order` was sent and the other one of its pair, unless they have ended or are forgotten."""
@@ -202,6 +224,10 @@ class State(msgspec.Struct):
     def is_quarantined(self, instrument: str) -> bool:
         """Whether an order of `instrument` has an unknown fate."""
         return any(order.status == "UNKNOWN" for order in self.live_orders(instrument))
+
+
+def _is_live(order: Order) -> bool:
+    return order.status not in CLOSED or order.cum_qty < order.venue_cum_qty
 
 
 def keep_last(memory: dict[str, str], count: int) -> None:

@@ -72,6 +72,7 @@ class Turn:
         """Count a change of `order`, and have its instrument's protection planned."""
         self.state.activity += 1
         order.changed = self.state.activity
+        self.state.changed(order)
         self.touched[order.instrument] = None
 
     def back_off(self, instrument: str) -> None:

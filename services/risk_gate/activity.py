@@ -7,7 +7,6 @@ more than was traded, and less while the history is short.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from decimal import Decimal
 
@@ -46,10 +45,10 @@ class Activity(msgspec.Struct):
         self.atr.update(bar.high, bar.low, bar.close)
         start = bar.ts_open // HOUR * HOUR
         if not self.hours or self.hours[-1].start != start:
+            self.hours = [hour for hour in self.hours if hour.start > start - DAY]
             self.hours.append(HourTraded(start, 0, 0.0))
         self.hours[-1].bars += 1
         self.hours[-1].volume += bar.volume
-        self.hours = [hour for hour in self.hours if hour.start > start - DAY]
 
     def day_volume(self, now: int) -> Decimal | None:
         """Traded within the 24 hours before `now` (base currency), as far as it was heard; None if nothing was."""
@@ -77,8 +76,12 @@ class Activities(msgspec.Struct):
         if self.timeframe != timeframe:
             self.timeframe, self.of = timeframe, {}
         for bar in bars:
-            if bar.timeframe == timeframe:
-                self.of.setdefault(bar.instrument, Activity()).add(bar)
+            if bar.timeframe != timeframe:
+                continue
+            activity = self.of.get(bar.instrument)
+            if activity is None:
+                activity = self.of[bar.instrument] = Activity()
+            activity.add(bar)
 
     def atr(self, instrument: str) -> Decimal | None:
         """The average true range of fourteen bars, a distance; None before there were so many."""
@@ -95,5 +98,6 @@ class Activities(msgspec.Struct):
 
 
 def _is_usable(bar: Bar) -> bool:
-    numbers = (bar.high, bar.low, bar.close, bar.volume)
-    return all(math.isfinite(each) and 0.0 <= each <= SIZE_MAX for each in numbers) and bar.low <= bar.high
+    if not (0.0 <= bar.low <= bar.high <= SIZE_MAX):
+        return False
+    return 0.0 <= bar.close <= SIZE_MAX and 0.0 <= bar.volume <= SIZE_MAX

@@ -7,6 +7,7 @@ buy costs the higher of the price it was sized on and the mark, a limit buy its 
 from __future__ import annotations
 
 from decimal import Decimal
+from functools import cached_property
 
 import msgspec
 
@@ -27,7 +28,11 @@ def is_sane(number: Decimal | None) -> bool:
     """Whether a quantity or price is one: finite, positive, and of a size that arithmetic keeps exact."""
     if number is None or not number.is_finite():
         return False
-    return NUMBER_MIN <= number <= NUMBER_MAX and len(number.as_tuple().digits) <= DIGITS_MAX
+    if not NUMBER_MIN <= number <= NUMBER_MAX:
+        return False
+    return (
+        len(str(number)) <= DIGITS_MAX or len(number.as_tuple().digits) <= DIGITS_MAX
+    )  # it is written with all its digits
 
 
 def shown(number: Decimal | int | None) -> str:
@@ -41,20 +46,20 @@ def shown(number: Decimal | int | None) -> str:
     return f"{plain(number):f}"
 
 
-class Case(msgspec.Struct, frozen=True):
-    """An intent with the view, the limits and the time it is judged by."""
+class Case(msgspec.Struct, frozen=True, dict=True):
+    """An intent with the view, the limits and the time it is judged by; none of them changes meanwhile, so a number is worked out once."""
 
     intent: OrderIntent
     view: View
     limits: Limits
     now: int
 
-    @property
+    @cached_property
     def qty(self) -> Decimal | None:
         """The wished quantity, if it is a number."""
         return self.intent.order_qty if is_sane(self.intent.order_qty) else None
 
-    @property
+    @cached_property
     def spec(self) -> InstrumentSpec | None:
         """The venue's rules for the instrument, if they are known and usable."""
         spec = self.view.specs.get(self.intent.instrument)
@@ -63,18 +68,18 @@ class Case(msgspec.Struct, frozen=True):
         not_negative = (spec.qty_min, spec.notional_min, spec.taker_fee)
         return spec if all(each.is_finite() and ZERO <= each <= NUMBER_MAX for each in not_negative) else None
 
-    @property
+    @cached_property
     def mid_px(self) -> Decimal | None:
         """The mark, if there is a usable one."""
         return self.view.mid_px(self.intent.instrument)
 
-    @property
+    @cached_property
     def own_px(self) -> Decimal | None:
         """The price the intent itself names: its limit, else the one it was sized on."""
         px = self.intent.ref_px if self.intent.limit_px is None else self.intent.limit_px
         return px if is_sane(px) else None
 
-    @property
+    @cached_property
     def entry_px(self) -> Decimal | None:
         """The worst price the entry may get."""
         own, mid = self.own_px, self.mid_px
@@ -82,17 +87,17 @@ class Case(msgspec.Struct, frozen=True):
             return own
         return max(own, mid) if self.intent.side == "BUY" else min(own, mid)
 
-    @property
+    @cached_property
     def stop_px(self) -> Decimal | None:
         """The stop, if there is one and it is a number."""
         return self.intent.stop_px if is_sane(self.intent.stop_px) else None
 
-    @property
+    @cached_property
     def value(self) -> Decimal | None:
         """Quantity times the worst price."""
         return None if self.qty is None or self.entry_px is None else self.qty * self.entry_px
 
-    @property
+    @cached_property
     def equity(self) -> Decimal | None:
         """What limits are fractions of."""
         account = self.view.account
@@ -110,7 +115,7 @@ class Case(msgspec.Struct, frozen=True):
         account = self.view.account
         return None if account is None or not account.drawdown.is_finite() else account.drawdown
 
-    @property
+    @cached_property
     def risk_share(self) -> Decimal:
         """How much of the usual risk a trade may take.
 
@@ -176,7 +181,19 @@ class Case(msgspec.Struct, frozen=True):
         return max(abs(held), abs(held + buys), abs(held - sells))
 
     def worst_value(self, instrument: str) -> Decimal | None:
-        """`worst_qty` at the worst price known; None without a mark."""
+        """`worst_qty` at the worst price known, of one of `worst_values`; None without a mark."""
+        return self._worst_values[instrument]
+
+    def worst_values(self) -> dict[str, Decimal | None]:
+        """`worst_value` of every instrument that is, or would be, at risk."""
+        return self._worst_values
+
+    @cached_property
+    def _worst_values(self) -> dict[str, Decimal | None]:
+        instruments = dict.fromkeys([*self.view.instruments_at_risk(), self.intent.instrument])
+        return {instrument: self._worst(instrument) for instrument in sorted(instruments)}
+
+    def _worst(self, instrument: str) -> Decimal | None:
         mid = self.view.mid_px(instrument)
         if mid is None:
             return None
@@ -184,11 +201,6 @@ class Case(msgspec.Struct, frozen=True):
         if instrument == self.intent.instrument and self.entry_px is not None:
             prices.append(self.entry_px)
         return self.worst_qty(instrument) * max(prices)
-
-    def worst_values(self) -> dict[str, Decimal | None]:
-        """`worst_value` of every instrument that is, or would be, at risk."""
-        instruments = dict.fromkeys([*self.view.instruments_at_risk(), self.intent.instrument])
-        return {instrument: self.worst_value(instrument) for instrument in sorted(instruments)}
 
     def order_in_flight(self, valid_until: int) -> OrderInFlight:
         """The exposure this order adds once approved until `valid_until`."""

@@ -72,6 +72,15 @@ class RiskMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """Take one fact, command or intent; see the module's head."""
+        if isinstance(event, FeedMarks):  # no arithmetic of money
+            self.state.on_marks(event)
+            return []
+        if isinstance(event, FeedBars):
+            self.state.on_bars(event.bars, self.settings)
+            return []
+        if isinstance(event, AgentSignals):
+            self.state.opinions.on_signals(event, self.settings.instruments)
+            return []
         with localcontext(ARITHMETIC):
             match event:
                 case OrderIntent():
@@ -94,14 +103,8 @@ class RiskMachine:
 
     def _learn(self, event: Message, now: int) -> None:
         match event:
-            case FeedMarks():
-                self.state.on_marks(event)
-            case FeedBars():
-                self.state.on_bars(event.bars, self.settings)
             case FeedHistory():  # venues put the open bar at its end: a part of a bar is none
                 self.state.on_bars(closed_by(now, event.bars), self.settings)
-            case AgentSignals():
-                self.state.opinions.on_signals(event, self.settings.instruments)
             case DecisionsMade():
                 self.state.opinions.on_decisions(event)
             case CapitalMoved():

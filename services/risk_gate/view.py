@@ -155,8 +155,11 @@ class View(msgspec.Struct, kw_only=True):
             known = self.marks.get(mark.instrument)
             if known is None or mark.ts >= known.ts:
                 self.marks[mark.instrument] = mark
-                if self.mid_px(mark.instrument) is not None:
-                    self.spreads.setdefault(mark.instrument, Spreads()).add(mark)
+                if _has_mid(mark):
+                    spreads = self.spreads.get(mark.instrument)
+                    if spreads is None:
+                        spreads = self.spreads[mark.instrument] = Spreads()
+                    spreads.add(mark)
         for instrument in event.alive:
             known = self.marks.get(instrument)
             if known is not None and event.as_of > known.ts:
@@ -319,7 +322,7 @@ class View(msgspec.Struct, kw_only=True):
     def mid_px(self, instrument: str) -> Decimal | None:
         """The middle of the last known quote; None without a usable one."""
         mark = self.marks.get(instrument)
-        if mark is None or not all(PX_MIN <= px <= PX_MAX for px in (mark.bid_px, mark.ask_px)):
+        if mark is None or not _has_mid(mark):
             return None
         return (to_decimal(mark.bid_px) + to_decimal(mark.ask_px)) / 2
 
@@ -361,6 +364,10 @@ class View(msgspec.Struct, kw_only=True):
             if order.side == "BUY" and not order.reduce_only
         )
         return sum(in_flight, ZERO) + sum((fill.cost for fill in self.unbooked.values()), ZERO)
+
+
+def _has_mid(mark: Mark) -> bool:
+    return PX_MIN <= mark.bid_px <= PX_MAX and PX_MIN <= mark.ask_px <= PX_MAX
 
 
 def order_key(intent: OrderIntent) -> str:

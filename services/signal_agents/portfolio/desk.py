@@ -86,13 +86,20 @@ class Desk(msgspec.Struct, frozen=True):
 
     def book(self, instrument: str) -> Book:
         """The book of `instrument`, begun if there is none."""
-        return self.state.books.setdefault(instrument, Book())
+        book = self.state.books.get(instrument)
+        if book is None:
+            book = self.state.books[instrument] = Book()
+        return book
 
     def binding(self, book: Book) -> dict[str, Opinion]:
         """The opinions that are ready and fresh, by agent, in the order of the settings."""
-        known = {agent: book.opinions[agent] for agent in self.settings.agents if agent in book.opinions}
-        age_max = self.settings.signal_age_max
-        return {agent: op for agent, op in known.items() if op.ready and self.now - op.end_ts <= age_max}
+        since, opinions = self.now - self.settings.signal_age_max, book.opinions
+        found: dict[str, Opinion] = {}
+        for agent in self.settings.agents:
+            opinion = opinions.get(agent)
+            if opinion is not None and opinion.ready and opinion.end_ts >= since:
+                found[agent] = opinion
+        return found
 
     def voices(self, book: Book) -> list[Voice]:
         """The binding opinions as they count."""

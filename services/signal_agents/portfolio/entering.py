@@ -45,22 +45,28 @@ class Result(msgspec.Struct, kw_only=True):
     proposal: Proposal | None = None
 
 
+NOTHING = Result()
+"""Shared by all that come to nothing; nobody adds to it."""
+
+
 def consider(desk: Desk, instrument: str, end_ts: int, cause: Cause) -> Result:
     """Look at an instrument after a signal about the bar that closed at `end_ts`."""
     book = desk.book(instrument)
     opinions = desk.binding(book)
     rest_if_flat(desk)
+    waits = book.pending is not None and book.pending.waits
+    if desk.state.flatten_reason or waits or not any([opinion.stance == "LONG" for opinion in opinions.values()]):
+        return NOTHING
+    if not _is_enterable(desk, instrument):
+        return NOTHING
     voices = desk.voices(book)
     joint = joined(voices, desk.terms)
-    waits = book.pending is not None and book.pending.waits
-    if desk.state.flatten_reason or waits or joint.reason == "no rule" or not _is_enterable(desk, instrument):
-        return Result()
     grip = desk.settings.grip
     if not joint.enters:
         return Result(decision=_decision(desk, instrument, end_ts, voices, joint, _Verdict(fallback="rules")))
     entry = _sized(desk, instrument, 1.0)
     if entry is None:
-        return Result()
+        return NOTHING
     if grip.mode == "off":
         return _enter(desk, instrument, end_ts, voices, joint, _Verdict(size=1.0, fallback="off"), cause)
     lead = next(iter(opinions.values()))
@@ -126,6 +132,9 @@ def give_up(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
 
 def told(desk: Desk, results: Sequence[Result], end_ts: int, story: str) -> list[Effect]:
     """What several results of one batch say together, and then their effects."""
+    results = [each for each in results if each is not NOTHING]
+    if not results:
+        return []
     decisions = tuple(each.decision for each in results if each.decision is not None)
     proposals = tuple(each.proposal for each in results if each.proposal is not None)
     said: list[Effect] = []

@@ -67,11 +67,12 @@ def freshness(age: int, ttl: int) -> float:
 def joined(voices: Sequence[Voice], terms: Terms) -> Joint:
     """What these opinions say together. Without anybody LONG there is nothing to enter; one voice alone has the score of its side."""
     score = score_of(voices, terms.ttl)
-    if not any(voice.stance == "LONG" for voice in voices):
+    stances = [voice.stance for voice in voices]
+    if "LONG" not in stances:
         return Joint(False, score, "no rule")
     if len(voices) < (terms.quorum or terms.named):
         return Joint(False, score, "quorum")
-    if in_conflict(voices, terms.ttl):
+    if "SHORT" in stances and in_conflict(voices, terms.ttl):
         return Joint(False, score, "conflict")
     if score < terms.score_min:
         return Joint(False, score, "score")
@@ -86,8 +87,9 @@ def speaks_against(voices: Sequence[Voice], ttl: int) -> bool:
 
 def score_of(voices: Sequence[Voice], ttl: int) -> float:
     """The weighted share of LONG less that of SHORT, in [-1, 1]; 0 where nobody counts."""
-    whole = sum(voice.weight * freshness(voice.age, ttl) for voice in voices)
-    sided = sum(_SIDE[voice.stance] * voice.weight * freshness(voice.age, ttl) for voice in voices)
+    hefts = [voice.weight * freshness(voice.age, ttl) for voice in voices]
+    whole = sum(hefts)
+    sided = sum([_SIDE[voice.stance] * heft for voice, heft in zip(voices, hefts, strict=True)])
     return sided / whole if whole > 0 else 0.0
 
 

@@ -34,33 +34,39 @@ def leave(desk: Desk, instrument: str, cause: Cause) -> list[Effect]:
 def _why(desk: Desk, book: Book, spec: InstrumentSpec) -> Leave | None:
     quote, plan = desk.fresh_quote(book), book.plan
     story = plan.story if plan is not None else ""
-    bid_px = None if quote is None else round_px(to_decimal(quote.bid_px), spec.px_tick, up=False)
-    if bid_px is not None:
+    bid = None if quote is None else to_decimal(quote.bid_px)  # rounded to the tick only for those who leave
+    if bid is not None:
         if desk.state.flatten_reason:
-            return Leave("flatten", story, bid_px)
-        if plan is not None and plan.target_px is not None and bid_px >= plan.target_px:
-            return Leave("target", story, bid_px)
+            return Leave("flatten", story, _on_tick(bid, spec))
+        target_px = plan.target_px if plan is not None else None
+        if target_px is not None and bid >= target_px and _on_tick(bid, spec) >= target_px:
+            return Leave("target", story, _on_tick(bid, spec))
         if desk.settings.hold_max and desk.now - book.held_since >= desk.settings.hold_max:
-            return Leave("time", story, bid_px)
-    against = _opinions_against(desk, book, spec, bid_px)
+            return Leave("time", story, _on_tick(bid, spec))
+    against = _opinions_against(desk, book, spec, bid)
     if against is not None:
         return against
     decay = desk.settings.decay
-    if bid_px is not None and decay and desk.now - max(book.backed_at, book.held_since) >= decay:
-        return Leave("decay", story, bid_px)
+    if bid is not None and decay and desk.now - max(book.backed_at, book.held_since) >= decay:
+        return Leave("decay", story, _on_tick(bid, spec))
     return None
 
 
-def _opinions_against(desk: Desk, book: Book, spec: InstrumentSpec, bid_px: Decimal | None) -> Leave | None:
+def _opinions_against(desk: Desk, book: Book, spec: InstrumentSpec, bid: Decimal | None) -> Leave | None:
     """What the opinions say, in the story of the one that leads; at its close where no bid is known."""
     opinions, bars = desk.binding(book), desk.settings.exit_flat_bars
     if not opinions:
         return None
-    is_short = speaks_against(desk.voices(book), desk.terms.ttl)
+    short = next((opinion for opinion in opinions.values() if opinion.stance == "SHORT"), None)
+    is_short = short is not None and speaks_against(desk.voices(book), desk.terms.ttl)
     are_all = len(opinions) == len(desk.settings.agents)
-    is_flat = bars > 0 and are_all and all(opinion.flat_bars >= bars for opinion in opinions.values())
+    is_flat = bars > 0 and are_all and all([opinion.flat_bars >= bars for opinion in opinions.values()])
     if not is_short and not is_flat:
         return None
-    lead = next((op for op in opinions.values() if is_short and op.stance == "SHORT"), next(iter(opinions.values())))
-    px = bid_px if bid_px is not None else round_px(to_decimal(lead.close_px), spec.px_tick, up=False)
+    lead = short if is_short and short is not None else next(iter(opinions.values()))
+    px = _on_tick(bid if bid is not None else to_decimal(lead.close_px), spec)
     return Leave("short" if is_short else "flat", lead.story, px)
+
+
+def _on_tick(px: Decimal, spec: InstrumentSpec) -> Decimal:
+    return round_px(px, spec.px_tick, up=False)

@@ -120,7 +120,10 @@ class PortfolioMachine:
         return Desk(self.settings, self.state, now)
 
     def _book(self, instrument: str) -> Book:
-        return self.state.books.setdefault(instrument, Book())
+        book = self.state.books.get(instrument)
+        if book is None:
+            book = self.state.books[instrument] = Book()
+        return book
 
     def _learn_rules(self, status: FeedStatus) -> list[Effect]:
         for spec in status.specs:
@@ -160,15 +163,14 @@ class PortfolioMachine:
 
     def _close(self, batch: FeedBars) -> list[Effect]:
         """Bars have closed: the votes about them are resolved, and votes about the next ones may come."""
+        end_ts, specs, scores = batch.end_ts, self.state.specs, self.state.scores
         for bar in batch.bars:
-            flaw = fault_of(bar) or misplaced(bar, batch.end_ts)
+            flaw = fault_of(bar) or misplaced(bar, end_ts)
             if flaw or not PX_MIN <= bar.close < PX_MAX:
                 return [Reject("BAD_BAR", flaw or f"{bar.instrument}: no price is {bar.close}")]
         for bar in batch.bars:
-            if bar.instrument in self.state.specs:
-                self.state.scores.closed(
-                    bars_of(bar.instrument, bar.timeframe), batch.end_ts, bar.close, STEP[bar.timeframe]
-                )
+            if bar.instrument in specs:
+                scores.closed(bars_of(bar.instrument, bar.timeframe), end_ts, bar.close, STEP[bar.timeframe])
         return []
 
     # --- what may lead to a wish ------------------------------------------------------------------------------
@@ -188,7 +190,7 @@ class PortfolioMachine:
                 left = leave(desk, signal.instrument, cause)
                 results.append(Result(effects=left) if left else consider(desk, signal.instrument, said.end_ts, cause))
         effects = told(desk, results, said.end_ts, said.correlation_id or said.id)
-        return [*effects, *self._scores_due(said.end_ts)]
+        return effects + self._scores_due(said.end_ts)
 
     def _note(self, said: AgentSignals, signal: Signal, now: int) -> bool:
         """Remember the opinion, and hold it for its outcome; False if the agent has already said as much of this bar or a later one."""
@@ -253,16 +255,19 @@ class PortfolioMachine:
         for mark in marks.marks:
             if not (0.0 < mark.bid_px < PX_MAX and 0.0 < mark.ask_px < PX_MAX):
                 return [Reject("BAD_MARK", f"{mark.instrument}: bid {mark.bid_px}, ask {mark.ask_px}")]
+        told: dict[str, Book] = {}
         for mark in marks.marks:
-            self._book(mark.instrument).quote = Quote(bid_px=mark.bid_px, ask_px=mark.ask_px, ts=mark.ts)
+            book = told[mark.instrument] = self._book(mark.instrument)
+            book.quote = Quote(bid_px=mark.bid_px, ask_px=mark.ask_px, ts=mark.ts)
         for instrument in marks.alive:
-            book = self._book(instrument)
+            book = told[instrument] = self._book(instrument)
             if book.quote is not None and book.quote.ts < marks.as_of:
                 book.quote = msgspec.structs.replace(book.quote, ts=marks.as_of)
         cause, desk = Cause(marks.id, now + self.settings.intent_valid), self._desk(now)
         effects: list[Effect] = []
-        for instrument in dict.fromkeys([*(mark.instrument for mark in marks.marks), *marks.alive]):
-            effects += leave(desk, instrument, cause)
+        for instrument, book in told.items():
+            if book.signed_qty > ZERO:
+                effects += leave(desk, instrument, cause)
         return effects
 
     def _flatten(self, order: FlattenOrdered, now: int) -> list[Effect]:

@@ -94,11 +94,13 @@ class Scorebook(msgspec.Struct, kw_only=True):
 
         A bar that is told again, or after a later one, says nothing: its outcome is known.
         """
-        waiting = self.closes.setdefault(bars, {})
-        if any(bar >= end_ts for bar in waiting):
+        waiting = self.closes.get(bars)
+        if waiting is None:
+            waiting = self.closes[bars] = {}
+        if waiting and max(waiting) >= end_ts:
             return
         for bar, close in sorted(waiting.items()):
-            if close.due == end_ts:
+            if close.due == end_ts and (close.votes or close.size_without):
                 self._resolve(close, px)
             if close.due <= end_ts:
                 del waiting[bar]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from decimal import Context, Decimal, localcontext
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.money import floor_to_step, plain, round_px, to_decimal
+from libs.common.money import floor_to_step, plain, plain_in, round_px, to_decimal
 
 AMOUNTS = st.decimals(min_value=Decimal("-1e9"), max_value=Decimal("1e9"), places=10)
 STEPS = st.sampled_from([Decimal(text) for text in ("0.00001", "0.01", "0.25", "1", "10", "0.00000001")])
@@ -62,3 +62,12 @@ def test_equal_amounts_have_equal_texts(value: Decimal) -> None:
 def test_plain_amounts(value: str, expected: str) -> None:
     """No trailing zeros, no exponent, no negative nothing."""
     assert str(plain(Decimal(value))) == expected
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=12), st.sampled_from([6, 28, 200]))
+def test_an_amount_is_as_plain_in_a_context_that_is_not_entered(value: Decimal, digits: int) -> None:
+    """Two ways to one number, to the last digit of its text."""
+    context = Context(prec=digits)
+    with localcontext(context):
+        expected = str(plain(value))
+    assert str(plain_in(context, value)) == expected

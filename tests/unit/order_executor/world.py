@@ -98,6 +98,8 @@ class World(Desk):
     def hear(self, message: Message) -> None:
         """Tell the machine, and check what must hold after every single turn."""
         self.tell(message)
+        orders = [each for each in self.state.orders.values() if each.instrument == BTC]
+        assert self.state.live_orders(BTC) == [each for each in orders if not each.is_closed or each.lacks_fills]
         for submitting in self.published(OrderSubmitting):
             assert submitting.cl_ord_id not in self.names, "one client id, two orders"
             self.names[submitting.cl_ord_id] = None
