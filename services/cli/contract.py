@@ -1,9 +1,23 @@
 """What an operator may say through the command line."""
 
-from libs.common.messages import BaselineAccepted, GenesisDeclared, MacroOverrideCommanded, OperatorCommanded, TextHeard
+from libs.common.messages import (
+    BaselineAccepted,
+    BaselineDeclared,
+    GenesisDeclared,
+    MacroOverrideCommanded,
+    OperatorCommanded,
+    TextHeard,
+)
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = ()
-PRODUCES = (GenesisDeclared, BaselineAccepted, MacroOverrideCommanded, OperatorCommanded, TextHeard)
+PRODUCES = (
+    GenesisDeclared,
+    BaselineAccepted,
+    BaselineDeclared,
+    MacroOverrideCommanded,
+    OperatorCommanded,
+    TextHeard,
+)
 
 CONTRACT = Contract(service="cli", writer="ops.cli", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

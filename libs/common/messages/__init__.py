@@ -107,6 +107,7 @@ from libs.common.messages.trading import (
     TradingState,
     TradingStateChanged,
 )
+from libs.common.messages.watch import Baseline, BaselineDeclared, Metric, MetricBaseline
 
 ALL: tuple[type[Message], ...] = tuple(
     sorted(
@@ -132,7 +133,9 @@ __all__ = [
     "Ballot",
     "Bar",
     "BarRevised",
+    "Baseline",
     "BaselineAccepted",
+    "BaselineDeclared",
     "BreakerChanged",
     "CapitalMoved",
     "Check",
@@ -163,6 +166,8 @@ __all__ = [
     "Mark",
     "Message",
     "MessageSent",
+    "Metric",
+    "MetricBaseline",
     "ModelAnswered",
     "ModelMode",
     "OperatorCommanded",

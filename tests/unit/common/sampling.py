@@ -38,6 +38,7 @@ _BY_NAME: dict[str, Any] = {
     "rejected_seq": 40,
     "uses": 3,
     "number": 7,
+    "count": 212,
     "text": 'Grüße "✓" \\ 1 < 2 & 3\n',
 }
 
