@@ -104,10 +104,16 @@ def begun(positions: Mapping[str, Position], steps: Mapping[str, Decimal]) -> Me
     """Measuring that begins now, with these positions; the round trips that are under way will be no samples."""
     found = Measuring(steps=dict(steps))
     for instrument, position in positions.items():
-        found.totals[instrument] = Totals(position.realized_pnl, position.commission)
-        if not _is_flat(found, instrument, position.signed_qty):
-            found.trips[instrument] = OpenTrip(position.realized_pnl, position.commission, whole=False)
+        begin(found, instrument, position)
     return found
+
+
+def begin(state: Measuring, instrument: str, position: Position) -> None:
+    """Measure this instrument from this position on; a round trip that is under way will be no sample."""
+    state.totals[instrument] = Totals(position.realized_pnl, position.commission)
+    state.trips.pop(instrument, None)
+    if not _is_flat(state, instrument, position.signed_qty):
+        state.trips[instrument] = OpenTrip(position.realized_pnl, position.commission, whole=False)
 
 
 def samples_of(state: Measuring, message: Message) -> list[Sample]:

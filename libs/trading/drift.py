@@ -38,6 +38,7 @@ from typing import Literal
 
 import msgspec
 
+from libs.common.ids import derive_id
 from libs.common.messages import Baseline, Message, Metric, MetricBaseline
 from libs.trading.baseline import METRICS, SHARES, Measuring, begun, samples_of, standing
 from libs.trading.positions import Position
@@ -100,24 +101,27 @@ class Change(msgspec.Struct, frozen=True):
 
 
 class Watch(msgspec.Struct):
-    """Everything the watch remembers: which baseline (`declared_id`, `source`, since when, ns), the metrics, and what is under way."""
+    """Everything the watch remembers: which baseline (its digest, `source`, since when, ns), the metrics, and what is under way."""
 
-    declared_id: str
+    digest: str
     source: str
     since: int
     metrics: dict[str, Watched]
     measuring: Measuring
 
 
-def watching(
-    baseline: Baseline, *, declared_id: str, now: int, positions: Mapping[str, Position], steps: Mapping[str, Decimal]
-) -> Watch:
+def digest_of(baseline: Baseline) -> str:
+    """What tells this baseline from every other."""
+    return derive_id("baseline", msgspec.json.encode(baseline).decode())
+
+
+def watching(baseline: Baseline, *, now: int, positions: Mapping[str, Position], steps: Mapping[str, Decimal]) -> Watch:
     """A watch that begins now, in a book with these positions (`baseline.begun`)."""
     metrics = {
         each.metric: Watched(each, state="WAITING" if each.count >= BASELINE_MIN else "UNWATCHED")
         for each in baseline.metrics
     }
-    return Watch(declared_id, baseline.source, now, metrics, begun(positions, steps))
+    return Watch(digest_of(baseline), baseline.source, now, metrics, begun(positions, steps))
 
 
 def flaw_of(baseline: Baseline) -> str:

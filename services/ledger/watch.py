@@ -21,7 +21,7 @@ from typing import Literal
 
 from libs.common.messages import AlertRaised, BaselineDeclared, Message, Metric, PositionChanged
 from libs.runtime.machine import Effect, Publish, Reject
-from libs.trading.drift import Change, change_in_words, flaw_of, hear, watching
+from libs.trading.drift import Change, change_in_words, digest_of, flaw_of, hear, watching
 from services.ledger.books import Books
 
 SEVERITIES: Mapping[Metric, Literal["page", "ticket"]] = {
@@ -38,14 +38,12 @@ def declare(books: Books, declared: BaselineDeclared, now: int) -> list[Effect]:
     flaw = flaw_of(declared.baseline)
     if flaw:
         return [Reject("BASELINE_UNUSABLE", flaw)]
-    if books.watch is not None and books.watch.declared_id == declared.id:
+    if books.watch is not None and books.watch.digest == digest_of(declared.baseline):
         return []
     if not declared.baseline.metrics:
         books.watch = None
         return []
-    books.watch = watching(
-        declared.baseline, declared_id=declared.id, now=now, positions=books.positions, steps=books.qty_steps
-    )
+    books.watch = watching(declared.baseline, now=now, positions=books.positions, steps=books.qty_steps)
     return []
 
 

@@ -36,7 +36,7 @@ class Baseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 class BaselineDeclared(Message, frozen=True, kw_only=True, tag="baseline_declared.v1"):
     """From here on the book is held against this baseline; one without metrics ends the watch.
 
-    The samples of a former baseline's watch are forgotten. The one that is in force, said again (by its `id`), changes nothing.
+    The samples of a former baseline's watch are forgotten. The one that is in force, said again, changes nothing.
     """
 
     said_by: ClassVar[str] = "ops.*"
