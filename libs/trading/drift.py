@@ -264,7 +264,7 @@ def change_in_words(change: Change) -> str:
     name, figures = _NAMES[change.metric][0], figures_in_words(change.metric, change.seen)
     match change.state:
         case "WORSE":
-            chance = f"by chance in one look of {_one_in(change.seen.p_worse)}"
+            chance = f"of unchanged ones one look in {_one_in(change.seen.p_worse)} is as bad"
             return f"{name} is worse than the baseline: {figures} ({chance})"
         case "BETTER":
             return f"{name} is better than the baseline: {figures}"
