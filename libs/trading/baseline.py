@@ -51,6 +51,8 @@ SHARES = tuple(step / 20 for step in range(21))
 SAMPLES_MAX = 5_000
 """So many newest samples of a metric make its baseline."""
 AWAITED_MAX = 500
+LAGS_MAX = 20
+"""So many samples apart, two are no longer neighbours."""
 BP = 10_000
 MS_NS = 1_000_000
 _CLOSED = ("FILLED", "CANCELED", "EXPIRED", "REJECTED")
@@ -158,10 +160,36 @@ class BaselineFold:
 
 
 def distribution(metric: Metric, values: Sequence[float]) -> MetricBaseline:
-    """These samples (at least one) as count, mean and quantiles."""
+    """These samples (at least one, in the order of time) as count, mean, quantiles and how much they hang together."""
     ordered = sorted(values)
-    grid = () if metric == "hit_rate" else tuple(round(quantile(ordered, share), 4) for share in SHARES)
-    return MetricBaseline(metric=metric, count=len(ordered), mean=math.fsum(ordered) / len(ordered), quantiles=grid)
+    grid = tuple(round(quantile(ordered, share), 4) for share in SHARES)
+    ranks = values if metric == "hit_rate" else [standing(grid, each) for each in values]
+    return MetricBaseline(
+        metric=metric,
+        count=len(ordered),
+        mean=math.fsum(ordered) / len(ordered),
+        clumping=round(clumping(ranks), 4),
+        quantiles=() if metric == "hit_rate" else grid,
+    )
+
+
+def clumping(values: Sequence[float]) -> float:
+    """By how much neighbours that are alike make the mean of these values less certain: its variance over that of independent ones, at least 1.
+
+    1 + 2 * sum over lags k = 1..L of (1 - k / (L + 1)) * autocorrelation(k), with L a tenth of the values and at most `LAGS_MAX` (Newey and West 1987).
+    """
+    count = len(values)
+    mean = math.fsum(values) / count
+    off = [each - mean for each in values]
+    spread = math.fsum(each * each for each in off)
+    lags = min(LAGS_MAX, count // 10)
+    if spread <= 0 or lags < 1:
+        return 1.0
+    found = 1.0
+    for lag in range(1, lags + 1):
+        alike = math.fsum(one * other for one, other in zip(off, off[lag:], strict=False)) / spread
+        found += 2 * (1 - lag / (lags + 1)) * alike
+    return max(1.0, found)
 
 
 def standing(grid: Sequence[float], value: float) -> float:

@@ -13,6 +13,9 @@ quantiles are known. Both are samples: a baseline of 30 round trips says little 
   Nothing is assumed of the distributions' shape, and one absurd value is one value.
 * hit_rate: Fisher's exact test (1922): given all wins of both, those of the live round trips are hypergeometric; p is the chance of so few.
 
+Good and bad ones come in runs, and ten orders of one bad hour are not ten witnesses. So both counts, and with them the hits, are divided by the baseline's `clumping`
+before any test, and rounded to the side of silence.
+
 **What repeated looking costs.** A test at 5 % after every trade cries wolf sooner or later, surely. Here a metric is looked at once every
 `LOOK_EVERY` samples, with `ALPHA_LOOK`: in 1,000 samples there are 25 looks, and by Bonferroni's inequality, which holds however the overlapping windows depend
 on each other,
@@ -20,7 +23,7 @@ on each other,
     P(a metric that has not changed is called worse within 1,000 samples) <= 25 * 0.002 = ALPHA_PER_THOUSAND = 5 %
 
 So the rate is an upper bound per metric, and for all five together it is at most their sum. `python -m benchmarks.drift` measures it, and how soon a
-real drift is found. What the bound does not cover: samples that hang together (one bad day is one event, and many samples).
+real drift is found. Where samples hang together for longer than `clumping` can see, the bound is not kept: the benchmark shows by how much.
 
 **Two-sided only for information.** Only WORSE is an alarm; BETTER is told, at the same level. A metric has an episode: it leaves WORSE when p is above
 `RESOLVED_P` again, that is 25 times what it took to get there, so nothing flaps at the edge. A metric whose baseline has fewer than `BASELINE_MIN` samples
@@ -132,6 +135,8 @@ def flaw_of(baseline: Baseline) -> str:
     for each in baseline.metrics:
         if not 0 < each.count <= COUNT_MAX:
             return f"{each.metric} has {each.count} samples: 1 to {COUNT_MAX} can be compared with"
+        if not 1 <= each.clumping <= each.count:
+            return f"{each.metric}: {each.clumping} samples cannot say as much as one"
         if each.metric == "hit_rate" and not 0 <= each.mean <= 1:
             return f"a hit rate is a share, not {each.mean}"
         if each.metric != "hit_rate" and not _is_grid(each.quantiles):
@@ -170,7 +175,7 @@ def compared(baseline: MetricBaseline, live: Sequence[float]) -> Compared:
     """These live samples (at least one) against the baseline."""
     if baseline.metric == "hit_rate":
         return _rates(baseline, live)
-    count, m = baseline.count, len(live)
+    count, m = _independent(baseline, live)
     sign = 1 if HIGH_IS_WORSE[baseline.metric] else -1
     grid = sorted(sign * each for each in baseline.quantiles)
     worse = fmean(standing(grid, sign * each) for each in live)
@@ -180,11 +185,12 @@ def compared(baseline: MetricBaseline, live: Sequence[float]) -> Compared:
     rank = (
         math.floor(TAIL * (count - 1)) + 1
     )  # the edge lies between this value of the baseline and the next: the test errs to the safe side
-    p_tail = few_of(m - bad, rank + m - bad, m, m + count)
+    few = bad * m // len(live)
+    p_tail = few_of(m - few, rank + m - few, m, m + count)
     return Compared(
-        live_count=m,
+        live_count=len(live),
         live=median(live),
-        base_count=count,
+        base_count=baseline.count,
         base=baseline.quantiles[len(baseline.quantiles) // 2],
         worse=worse,
         bad=bad,
@@ -205,19 +211,26 @@ def few_of(hits: int, count: int, all_hits: int, all_count: int) -> float:
 
 
 def _rates(baseline: MetricBaseline, live: Sequence[float]) -> Compared:
-    count, m = baseline.count, len(live)
-    base_hits, hits = round(baseline.mean * count), round(math.fsum(live))
-    rate, base = hits / m, base_hits / count
+    count, m = _independent(baseline, live)
+    hits = round(math.fsum(live))
+    rate, base = hits / len(live), baseline.mean
+    base_hits = round(base * count)
+    most, least = -(-hits * m // len(live)), hits * m // len(live)
     return Compared(
-        live_count=m,
+        live_count=len(live),
         live=rate,
-        base_count=count,
+        base_count=baseline.count,
         base=base,
         worse=0.5 + (base - rate) / 2,
         bad=0,
-        p_worse=few_of(hits, m, hits + base_hits, m + count),
-        p_better=few_of(m - hits, m, m - hits + count - base_hits, m + count),
+        p_worse=few_of(most, m, most + base_hits, m + count),
+        p_better=few_of(m - least, m, m - least + count - base_hits, m + count),
     )
+
+
+def _independent(baseline: MetricBaseline, live: Sequence[float]) -> tuple[int, int]:
+    """How many independent samples the baseline's and these are worth."""
+    return max(1, int(baseline.count / baseline.clumping)), max(1, int(len(live) / baseline.clumping))
 
 
 def _state(was: State, found: Compared) -> State:

@@ -15,12 +15,14 @@ class MetricBaseline(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_f
     """One metric of a book: so many samples, their mean, and their quantiles at 0, 5, ... 100 %.
 
     Slippages are basis points (> 0: worse for us), `latency` milliseconds, `return` basis points of a round trip's capital net of costs. The mean
-    of `hit_rate` is the share of round trips that won, and it has no quantiles.
+    of `hit_rate` is the share of round trips that won, and it has no quantiles. Samples come in runs: `clumping` of them, at least 1, say as much as one
+    that hangs together with no other.
     """
 
     metric: Metric
     count: Count
     mean: float
+    clumping: float
     quantiles: Annotated[tuple[float, ...], msgspec.Meta(max_length=21)]
 
 

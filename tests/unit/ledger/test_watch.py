@@ -19,7 +19,7 @@ USUAL = {
     "slippage": [float(each % 9) for each in range(90)],
     "stop_slippage": [float(each % 9) for each in range(90)],
     "latency": [80.0 + each % 40 for each in range(120)],
-    "return": [float(each % 200 - 80) for each in range(200)],
+    "return": [float(each * 77 % 200 - 80) for each in range(200)],
     "hit_rate": [1.0, 1.0, 0.0] * 60,
 }
 

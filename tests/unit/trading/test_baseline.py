@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from random import Random
 from typing import Any
 
 import pytest
@@ -213,6 +214,16 @@ def test_what_does_not_count_is_learnt_and_not_kept() -> None:
         ("return", 1, 100.0),
         ("hit_rate", 1, 1),
     ]
+
+
+def test_how_much_neighbours_are_alike_is_part_of_a_baseline() -> None:
+    """Ten that are the same in a row say about as much as one; alternating ones, and a few, say no less than independent ones."""
+    levels = Random(1).choices(range(100), k=100)
+    in_tens = [float(levels[place // 10]) for place in range(1000)]
+    assert distribution("slippage", in_tens).clumping == pytest.approx(8, abs=2)
+    assert distribution("slippage", [float(place % 2) for place in range(700)]).clumping == 1
+    assert distribution("slippage", [1.0] * 100).clumping == 1
+    assert distribution("hit_rate", [1.0, 1.0, 0.0]).clumping == 1
 
 
 def test_a_value_stands_among_the_baseline_by_its_quantiles() -> None:
