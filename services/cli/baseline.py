@@ -148,6 +148,12 @@ def read_baseline(path: Path) -> Baseline:
         raise Failure(USAGE, f"cannot read {path}: {error.strerror}", cure) from error
     except msgspec.MsgspecError as error:
         raise Failure(USAGE, f"{path} is no baseline: {error}", cure) from error
+    if not found.metrics:
+        raise Failure(
+            USAGE,
+            f"{path} is no baseline: it holds no sample",
+            "wait until the book has traded; `--end` ends the watch",
+        )
     if flaw := flaw_of(found):
         raise Failure(USAGE, f"{path} is no baseline: {flaw}", cure)
     return found

@@ -94,7 +94,12 @@ def test_a_position_the_ledger_knew_of_when_it_heard_of_the_baseline_is_none_of_
     assert [each.measuring.trips["BTC-USDT"].whole for each in trips if each] == [False, True]
 
 
-@pytest.mark.parametrize("text", ["", "{}", '{"source":"x","from_ts":0,"until_ts":0,"metrics":[{"metric":"luck"}]}'])
+NO_SAMPLE = '{"source":"x","from_ts":0,"until_ts":0,"metrics":[]}'
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{}", NO_SAMPLE, '{"source":"x","from_ts":0,"until_ts":0,"metrics":[{"metric":"luck"}]}']
+)
 def test_a_file_that_is_no_baseline_is_refused(tmp_path: Path, text: str) -> None:
     """It says so before anything is declared."""
     path = tmp_path / "baseline.json"
