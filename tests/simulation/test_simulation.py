@@ -6,8 +6,6 @@ Six seeds hold every way of listening to the model, both ways of moving a stop, 
 
 from __future__ import annotations
 
-from unittest import mock
-
 import pytest
 
 from libs.common.codec import decode_from
@@ -62,12 +60,11 @@ def test_a_seed_is_a_bug_report() -> None:
     assert run_seed(10) == run_seed(10)
 
 
-def test_a_regression_watch_survives_the_storm() -> None:
+def test_a_regression_watch_survives_the_storm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looked at after every fourth sample, it alarms once a metric through crashes and restores, and whoever reads the log comes to the same."""
     world = World(8, HARSH)
-    with mock.patch.object(drift, "LOOK_EVERY", 4):
-        counts = run_world(world)
-        watch = watch_of(world.log.entries)
+    monkeypatch.setattr(drift, "LOOK_EVERY", 4)
+    counts, watch = run_world(world), watch_of(world.log.entries)
     assert counts["restores"] > 5
     assert watch is not None
     worse = {f"DRIFT_{name.upper()}" for name, each in watch.metrics.items() if each.state == "WORSE"}
