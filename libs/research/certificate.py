@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from libs.common.messages import Baseline
 from libs.common.messages.base import Count, Instant
 from libs.common.timeframe import DAY, SECOND
 from libs.research.graduation import Criterion
@@ -65,7 +66,7 @@ class Override(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """`criteria` are the book's, `readiness` the system's, `days` those that count. `strategy`: agents, portfolio and gate by writer.
-    `baseline` is what live trading is later held against. `override` is None where everything was shown."""
+    `baseline` is what live trading is later held against; without metrics it is not. `override` is None where everything was shown."""
 
     format: Literal["bulkhead.certificate.v1"] = FORMAT
     book: str
@@ -76,7 +77,7 @@ class Certificate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     readiness: tuple[Criterion, ...]
     log: JudgedLog
     strategy: dict[str, Started]
-    baseline: dict[str, Any] | None
+    baseline: Baseline
     override: Override | None
     digest: str = ""
 

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import msgspec
 
+from libs.trading.quantiles import quantile
+
 BLOCK = 10
 ROUNDS = 1_000
 CONFIDENCE = 0.95
@@ -92,16 +94,6 @@ def resamples(values: Sequence[T], rounds: int, seed: int, block: int = BLOCK) -
             drawn += around[start : start + length]
             left -= length
         yield drawn
-
-
-def quantile(ordered: Sequence[float], share: float) -> float:
-    """The value below which this share of the ordered values lies, interpolated between its neighbours; NaN of nothing."""
-    if not ordered:
-        return math.nan
-    place = share * (len(ordered) - 1)
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
 
 
 def _bounds(found: list[float], rounds: int, tail: float) -> tuple[float, float]:

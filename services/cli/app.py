@@ -34,6 +34,7 @@ from services.cli import (
     sweep_app,
     trace,
     validate_app,
+    watch_app,
 )
 from services.cli.admission import admit, recall
 from services.cli.answering import answering, show, tell_failure, terminal
@@ -75,6 +76,7 @@ app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)
 app.command(name="sweep", epilog=POINTER)(sweep_app.sweep)
 app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
+app.command(name="watch", epilog=POINTER)(watch_app.watch)
 app.command(name="validate", epilog=POINTER)(validate_app.validate)
 
 Home = Annotated[

@@ -6,12 +6,11 @@ To what `graduation` asks of the book one thing is added that only the code at h
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
 import msgspec
 
 from libs.common.codec import BadEvent, decode_from
-from libs.common.messages import GenesisDeclared, Message, ServiceStarted
+from libs.common.messages import Baseline, GenesisDeclared, Message, ServiceStarted
 from libs.research.certificate import DECIDING, Certificate, JudgedLog, Override, Started, sealed, settings_digest
 from libs.research.graduation import Criterion, Requirements, graduation
 from libs.research.paper_days import PaperDay
@@ -19,6 +18,7 @@ from libs.runtime.adapter import LogEntry
 from libs.runtime.registry import parts, version_at_hand
 from libs.trading.track_record import TrackRecord
 from services.cli import ledger_books
+from services.cli.baseline import baseline_of
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
 from services.cli.paper_record import paper_record
 from services.cli.readiness import readiness
@@ -31,6 +31,7 @@ class Judgement(msgspec.Struct, frozen=True, kw_only=True):
     readiness: tuple[Criterion, ...]
     days: tuple[PaperDay, ...]
     record: TrackRecord | None
+    baseline: Baseline
     genesis: GenesisDeclared | None
     started: dict[str, ServiceStarted]
 
@@ -60,6 +61,7 @@ def judge(log: Sequence[LogEntry], asked: Requirements = Requirements()) -> Judg
         readiness=tuple(ready),
         days=found.days,
         record=paper_record(log),
+        baseline=baseline_of(log, found.days),
         genesis=genesis,
         started=started,
     )
@@ -106,7 +108,7 @@ def certificate_of(
             readiness=judgement.readiness,
             log=_identity(log),
             strategy=strategy_of(judgement.started),
-            baseline=baseline_of(judgement.record),
+            baseline=judgement.baseline,
             override=override,
         )
     )
@@ -119,11 +121,6 @@ def strategy_of(started: dict[str, ServiceStarted]) -> dict[str, Started]:
         for writer, each in sorted(started.items())
         if writer.startswith(DECIDING)
     }
-
-
-def baseline_of(record: TrackRecord | None) -> dict[str, Any] | None:
-    """What live trading is held against later. Nobody makes one yet."""
-    return None
 
 
 def _identity(log: Sequence[LogEntry]) -> JudgedLog:

@@ -2,6 +2,7 @@
 
 from libs.common.messages import (
     BaselineAccepted,
+    BaselineDeclared,
     GenesisDeclared,
     LiveUnlocked,
     MacroOverrideCommanded,
@@ -11,6 +12,14 @@ from libs.common.messages import (
 from libs.runtime.contract import Contract, Zone
 
 CONSUMES = ()
-PRODUCES = (GenesisDeclared, LiveUnlocked, BaselineAccepted, MacroOverrideCommanded, OperatorCommanded, TextHeard)
+PRODUCES = (
+    GenesisDeclared,
+    LiveUnlocked,
+    BaselineAccepted,
+    BaselineDeclared,
+    MacroOverrideCommanded,
+    OperatorCommanded,
+    TextHeard,
+)
 
 CONTRACT = Contract(service="cli", writer="ops.cli", zone=Zone.CORE, consumes=CONSUMES, produces=PRODUCES)

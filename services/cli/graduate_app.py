@@ -67,11 +67,17 @@ def graduate(
         str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)
     ] = "",
     home: Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)] = None,
+    baseline_out: Annotated[
+        Path | None,
+        typer.Option("--baseline-out", help="Write what the book has shown to this file, for `bulkhead watch`."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Hold the log of a paper book against what is asked before live trading, say what is missing, and write the certificate that unlocks it."""
     with answering(as_json):
+        from libs.trading.drift import lines as watch_lines
         from libs.trading.track_record import lines
+        from services.cli.baseline import watch_of, write_baseline
         from services.cli.certify import judge
 
         wish = Asked(out=out, override=override, operator=operator, reason=reason)
@@ -82,16 +88,18 @@ def graduate(
         source = trace.read_from(from_file) if from_file else trace.read_live(find_place(home or ctx.obj))
         with source as log:
             found = judge(log)
-            written = _certify(wish, found, log)
-        baseline = (
-            lines(found.record) if found.record is not None else ["no equity is known: the book was never opened"]
-        )
+            written, watch = _certify(wish, found, log), watch_of(log)
+        if baseline_out is not None:
+            write_baseline(baseline_out, found.baseline)
+        told = lines(found.record) if found.record is not None else ["no equity is known: the book was never opened"]
         answer = {
             "ready": found.is_ready,
             "criteria": msgspec.to_builtins(found.criteria),
             "readiness": msgspec.to_builtins(found.readiness),
             "days": [{**msgspec.to_builtins(each), "day": each.day.isoformat()} for each in found.days],
-            "record": baseline,
+            "record": told,
+            "baseline": msgspec.to_builtins(found.baseline),
+            "watch": watch_lines(watch),
             "certificate": written,
         }
         show(answer if as_json else _text(answer), as_json)
@@ -142,6 +150,7 @@ def _text(answer: dict[str, Any]) -> RenderableType:
     rows += [_row(each) for each in answer["readiness"]]
     rows += [Text("What the strategy has shown: the baseline of a later comparison", style="bold")]
     rows += [Text(f"  {line}") for line in answer["record"]]
+    rows += [Text("How the watch stands", style="bold"), *(Text(f"  {line}") for line in answer["watch"])]
     verdict = "Everything that is asked was shown." if answer["ready"] else "Live trading stays locked."
     if (written := answer["certificate"]) is not None:
         return Group(*rows, *_certificate_rows(written))

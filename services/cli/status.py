@@ -98,6 +98,7 @@ class Status(msgspec.Struct, kw_only=True):
     unlocked: Unlocked | None = None
     dust: list[str] = []
     doubts: dict[str, str] = {}
+    drifts: dict[str, str] = {}
     known_seq: int = 0
     catching_up: list[str] = []
     stuck: list[str] = []
@@ -198,6 +199,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         mismatches=facts.mismatches,
         feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via},
         doubts=dict(sorted(facts.doubts.items())),
+        drifts=dict(sorted(facts.drifts.items())),
         quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
         uncovered=view.uncovered,
         model=facts.model,
@@ -224,6 +226,7 @@ def findings_of(status: Status) -> list[str]:
     if status.feed.get("via") == "POLLING":
         found.append(f"no sockets: the prices of {status.feed['venue']} are polled")
     found += [f"the price of {name} is in doubt: {why}" for name, why in status.doubts.items()]
+    found += list(status.drifts.values())
     found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]
     found += [
         f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered

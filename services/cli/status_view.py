@@ -12,6 +12,8 @@ from decimal import Decimal
 import msgspec
 
 from libs.common.messages import (
+    AlertRaised,
+    BaselineDeclared,
     DecisionsMade,
     EquityChanged,
     ExecutionReport,
@@ -34,9 +36,13 @@ from libs.common.messages import (
     TradingStateChanged,
 )
 from libs.common.money import ZERO, floor_to_step
+from libs.trading.drift import digest_of
 
 NOISE = ("feed.marks", "feed.bars", "feed.history.", "exec.timer", "exec.account", "notify.timer")
 """Subjects nothing here is read from; most of a log."""
+
+DRIFT = "DRIFT_"
+"""How the codes of the regression watch begin."""
 
 _OPEN = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL")
 _GROUP = {
@@ -159,6 +165,8 @@ class Facts(msgspec.Struct, kw_only=True):
     model: ModelLine | None = None
     starts: dict[str, int] = {}
     code_versions: dict[str, str] = {}
+    baseline: str = ""
+    drifts: dict[str, str] = {}
 
 
 class StatusView:
@@ -206,6 +214,21 @@ class StatusView:
                 facts.model = msgspec.structs.replace(line, fallback=fallbacks[-1] if fallbacks else "")
             case PositionChanged() | EquityChanged():
                 self._take_books(message)
+            case BaselineDeclared() | AlertRaised():
+                self._take_drift(message)
+
+    def _take_drift(self, message: BaselineDeclared | AlertRaised) -> None:
+        """What the ledger's watch has said last of a metric: worse than the baseline, or no longer."""
+        facts = self.facts
+        if isinstance(message, BaselineDeclared):
+            if (digest := digest_of(message.baseline)) != facts.baseline:
+                facts.baseline = digest
+                facts.drifts.clear()
+        elif message.producer == "ledger" and message.code.startswith(DRIFT):
+            name = message.code.removesuffix("_OVER").removesuffix("_BETTER")
+            facts.drifts.pop(name, None)
+            if name == message.code:
+                facts.drifts[name] = message.text
 
     def _take_order(self, message: Message) -> None:
         facts = self.facts

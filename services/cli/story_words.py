@@ -13,6 +13,7 @@ from libs.common.messages import (
     BalanceMoved,
     BarRevised,
     BaselineAccepted,
+    BaselineDeclared,
     BreakerChanged,
     CapitalMoved,
     Check,
@@ -208,6 +209,13 @@ def _(message: BreakerChanged | ProjectionBreakerChanged, instruments: tuple[str
 @said.register
 def _(message: BaselineAccepted, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return f"{message.author} takes the venue's balances for the truth: {message.reason}", ()
+
+
+@said.register
+def _(message: BaselineDeclared, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    told = message.baseline
+    lines = [f"{each.metric}: {each.count} samples, mean {each.mean:.4g}" for each in told.metrics]
+    return f"{message.author} holds the book against {told.source or 'nothing'}", lines
 
 
 @said.register

@@ -44,6 +44,7 @@ from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contracts
 from libs.runtime.streams import TRADING
 from services.cli import console
+from services.cli.baseline import BaselineError
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
@@ -136,7 +137,7 @@ async def up(
         except HomeError as error:
             screen.say(f"bulkhead up: {error}\nwhat to do: {error.cure}", "bold red")
             return CANNOT_WRITE
-        except (StackError, ProvisionError, GenesisError, nats_server.NatsServerError) as error:
+        except (StackError, ProvisionError, GenesisError, BaselineError, nats_server.NatsServerError) as error:
             screen.say(f"bulkhead up: {error}", "bold red")
             return EX_UNAVAILABLE
 
@@ -265,7 +266,13 @@ class Supervisor:
                     client, book=settings.book, mode=settings.mode, author=_operator(), now=clock.now()
                 )
                 if (paper := self._certificate) is not None:
-                    await declare_unlocked(client, paper, days_max=settings.certificate_days_max, now=clock.now())
+                    await declare_unlocked(
+                        client,
+                        paper,
+                        author=_operator(),
+                        days_max=settings.certificate_days_max,
+                        now=clock.now(),
+                    )
         except TimeoutError:
             raise StackError("the bus does not answer; its words are in logs/nats.log") from None
         finally:

@@ -27,6 +27,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, version_at_hand
 from libs.runtime.streams import TRADING
+from services.cli.baseline import declare_baseline
 from services.cli.child import ChildSpec
 from services.cli.child_settings import load_child
 from services.cli.command import USER, append
@@ -86,17 +87,24 @@ def strategy_differences(certificate: Certificate, specs: Iterable[ChildSpec]) -
     return lines
 
 
-async def declare_unlocked(client: Client, certificate: Certificate, *, days_max: int, now: int) -> int | None:
+async def declare_unlocked(
+    client: Client, certificate: Certificate, *, author: str, days_max: int, now: int
+) -> int | None:
     """Append what unlocked live trading, unless the log's last such word is of this very certificate; returns its seq.
 
+    The baseline of the certificate is declared before it: so it is in the log wherever the certificate is, and a restart does not undo what an
+    operator has declared since.
+
     Raises:
-        Failure, BusError: it is not known to be in the log, and nothing may trade.
+        Failure, BusError, BaselineError: it is not known to be in the log, and nothing may trade.
     """
     bus = Bus(client, TRADING, api=api_prefix(contract_of(USER)))
     last = await bus.last_under(SUBJECT)
     said = None if last is None else decoded(last)
     if isinstance(said, LiveUnlocked) and said.certificate == certificate.digest:
         return None
+    if certificate.baseline.metrics:
+        await declare_baseline(client, certificate.baseline, author, now)
     seq, _ = await append(
         bus, "what unlocked live trading", lambda writer, tail: _unlocked(writer, tail, certificate, days_max, now)
     )

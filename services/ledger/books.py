@@ -28,6 +28,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import ExecutionReport, Reconciled
 from libs.common.money import ZERO, plain
+from libs.trading.drift import Watch
 from libs.trading.journal import ChainHead
 from libs.trading.positions import EXACT, Position, exactly
 
@@ -63,6 +64,7 @@ class Books(msgspec.Struct):
     prices by instrument, or the first fill's price until one is seen. `exec_ids` maps instrument and exec_id to the fill's content. `uncounted` is
     capital, by asset, that has moved and has had no price since: the high-water mark has yet to follow it. `projection` is how the breaker before
     the database stands. `head` is where the journal's chain ends; `day_end` is when the current UTC day ends (ns).
+    `qty_steps` are the smallest quantities of instruments; `watch` is the regression watch, if a baseline is declared.
     """
 
     is_open: bool = False
@@ -80,6 +82,8 @@ class Books(msgspec.Struct):
     projection: Literal["CLOSED", "OPEN", "HALF_OPEN"] = "CLOSED"
     head: ChainHead = ChainHead()
     day_end: int = 0
+    qty_steps: dict[str, Decimal] = {}
+    watch: Watch | None = None
 
     def move(self, changes: Mapping[str, Decimal]) -> None:
         """Add `changes` to what we own."""

@@ -1,6 +1,7 @@
 """What the ledger reads and says."""
 
 from libs.common.messages import (
+    BaselineDeclared,
     CapitalMoved,
     EquityChanged,
     ExecutionReport,
@@ -8,13 +9,24 @@ from libs.common.messages import (
     FeedStatus,
     JournalHeadDeclared,
     JournalPosted,
+    OrderApproved,
+    OrderSubmitting,
     PositionChanged,
     ProjectionBreakerChanged,
     Reconciled,
 )
 from libs.runtime.contract import Contract, Reader, Zone
 
-CONSUMES = (CapitalMoved, ExecutionReport, FeedMarks, FeedStatus, Reconciled)
+CONSUMES = (
+    BaselineDeclared,
+    CapitalMoved,
+    ExecutionReport,
+    FeedMarks,
+    FeedStatus,
+    OrderApproved,
+    OrderSubmitting,
+    Reconciled,
+)
 PRODUCES = (EquityChanged, JournalHeadDeclared, JournalPosted, PositionChanged, ProjectionBreakerChanged)
 
 PROJECTION = Reader(

@@ -12,6 +12,8 @@
     whatever comes first in a new UTC day (a timer, where nothing else does)   → JournalHeadDeclared: where the chain ended, and what the
                    equity was, before that event is looked at
 
+    BaselineDeclared   from then on whatever is measured is held against it → AlertRaised when a metric has drifted (watch.py)
+
 Every entry is chained to the one before it (libs/trading/journal.py).
 
 A fill's entries belong to the story of the fill's report, so that one correlation id leads from the bar to the posting.
@@ -27,6 +29,7 @@ import msgspec
 from libs.common.ids import derive_id
 from libs.common.messages import (
     AlertRaised,
+    BaselineDeclared,
     CapitalMoved,
     EquityChanged,
     ExecutionReport,
@@ -41,6 +44,7 @@ from libs.common.money import ZERO
 from libs.runtime.machine import Effect, Publish, Reject, SetTimer
 from libs.trading.journal import ChainHead, next_entry
 from libs.trading.positions import EXACT, FLAT, Position, avg_entry_px, exactly, fill, is_bookable
+from services.ledger import watch
 from services.ledger.books import Books, content_of, differences_to_tell, totals_of
 from services.ledger.chart_of_accounts import assets_of, capital_postings, fill_postings, moves, opening_postings
 from services.ledger.day import DAY_TIMER, declaration, next_day_end
@@ -68,9 +72,8 @@ class LedgerMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """React to one event of the log at `now` (ns)."""
-        if now < self.state.day_end:
-            return self._react(event, now)
-        return [*self._end_day(now), *self._react(event, now)]
+        said = self._react(event, now) if now < self.state.day_end else [*self._end_day(now), *self._react(event, now)]
+        return said if self.state.watch is None else [*said, *watch.alerts(self.state, event, said)]
 
     def _react(self, event: Message, now: int) -> list[Effect]:
         if isinstance(event, FeedMarks):
@@ -80,6 +83,8 @@ class LedgerMachine:
                 return self._fill(event, now)
             case CapitalMoved():
                 return self._move_capital(event, now)
+            case BaselineDeclared():
+                return watch.declare(self.state, event, now)
             case ProjectionBreakerChanged():
                 return self._on_projection(event)
             case FeedStatus():
@@ -255,6 +260,7 @@ class LedgerMachine:
         for spec in status.specs:
             self.state.quote = spec.quote
             self.state.bases[spec.base] = spec.instrument
+            self.state.qty_steps[spec.instrument] = spec.qty_step
         return self._equity(now, at_once=self.state.equity is None)
 
     def _mark(self, marks: FeedMarks, now: int) -> list[Effect]:

@@ -10,11 +10,14 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from nats.aio.client import Client
 
 from libs.common.codec import encode
 from libs.common.messages import (
+    Baseline,
+    BaselineDeclared,
     ExecutionReport,
     GenesisDeclared,
     LiveUnlocked,
@@ -25,6 +28,7 @@ from libs.common.messages import (
     Reconciled,
     ServiceStarted,
 )
+from libs.common.messages.watch import MetricBaseline
 from libs.common.subjects import subject_of
 from libs.common.timeframe import SECOND
 from libs.research.certificate import Certificate, Override, unmet_lines, written
@@ -47,7 +51,9 @@ def issue(path: Path, reason: str = "a small account") -> Certificate:
     """An override of everything that a paper book of a moment has not shown."""
     events = begun(ts=time.time_ns())
     log = [LogEntry(seq, subject_of(each), encode(each)) for seq, each in enumerate(events, 1)]
-    found = judge(log)
+    hits = MetricBaseline(metric="hit_rate", count=40, mean=0.55, clumping=1.0, quantiles=())
+    shown = Baseline(source="book main (paper)", from_ts=1, until_ts=2, metrics=(hits,))
+    found = msgspec.structs.replace(judge(log), baseline=shown)
     unmet = unmet_lines((*found.criteria, *found.readiness))
     override = Override(operator="Ada", reason=reason, unmet=unmet)
     certificate = certificate_of(found, log, now=time.time_ns(), override=override)
@@ -117,8 +123,10 @@ async def test_a_live_stack_trades_at_the_real_venue_by_an_override_that_is_on_r
     (unlocked,) = [each for each in told if isinstance(each, LiveUnlocked)]
     assert (unlocked.grounds, unlocked.operator, unlocked.reason) == ("OVERRIDE", "Ada", "a small account")
     assert (unlocked.certificate, unlocked.unmet, unlocked.paper_days) == (certificate.digest, certificate.unmet, 0)
+    (declared,) = [each for each in told if isinstance(each, BaselineDeclared)]
+    assert declared.baseline == certificate.baseline
     first_start = next(place for place, each in enumerate(told) if isinstance(each, ServiceStarted))
-    assert told.index(unlocked) < first_start
+    assert told.index(declared) < told.index(unlocked) < first_start
 
     await wish(stack, venue)
     told = await until(stack, lambda told: any(isinstance(each, PersonNotified) and _is_fill(each) for each in told))

@@ -24,10 +24,15 @@ def run_seed(seed: int, plan: Plan | None = None) -> Counter[str]:
         Broken: an invariant did not hold.
     """
     with mock.patch.object(engine, "decode_from", lru_cache(DECODED_KEPT)(decode_from)):
-        return _run(World(seed, plan))
+        return run_world(World(seed, plan))
 
 
-def _run(world: World) -> Counter[str]:
+def run_world(world: World) -> Counter[str]:
+    """Run this world to its end; counts as `run_seed`.
+
+    Raises:
+        Broken: an invariant did not hold.
+    """
     checkers = Checkers(world)
     world.start()
     world.run_storm(checkers.after_step)

@@ -8,10 +8,15 @@ from __future__ import annotations
 
 import pytest
 
+from libs.common.codec import decode_from
+from libs.common.messages import AlertRaised
+from libs.trading import drift
+from services.cli.baseline import watch_of
 from tests.simulation.bugs import BUGS, planted
 from tests.simulation.checkers import Broken
 from tests.simulation.plans import HARSH
-from tests.simulation.run import run_seed
+from tests.simulation.run import run_seed, run_world
+from tests.simulation.world import World
 
 pytestmark = pytest.mark.no_cover  # tracing every line makes it four times slower; what it runs is covered elsewhere
 
@@ -53,3 +58,17 @@ def breaks(seed: int, bug: str | None) -> bool:
 def test_a_seed_is_a_bug_report() -> None:
     """The same seed gives the same run, message for message."""
     assert run_seed(10) == run_seed(10)
+
+
+def test_a_regression_watch_survives_the_storm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looked at after every fourth sample, it alarms once a metric through crashes and restores, and whoever reads the log comes to the same."""
+    world = World(8, HARSH)
+    monkeypatch.setattr(drift, "LOOK_EVERY", 4)
+    counts, watch = run_world(world), watch_of(world.log.entries)
+    assert counts["restores"] > 5
+    assert watch is not None
+    worse = {f"DRIFT_{name.upper()}" for name, each in watch.metrics.items() if each.state == "WORSE"}
+    assert "DRIFT_SLIPPAGE" in worse
+    alerts = [decode_from(each.subject, each.payload) for each in world.log.entries if each.subject == "ledger.alert"]
+    told = [each.code for each in alerts if isinstance(each, AlertRaised) and each.code.startswith("DRIFT_")]
+    assert sorted(told) == sorted(worse)

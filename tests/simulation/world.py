@@ -1,6 +1,7 @@
 """The whole stack in one process under one seed: eight services, a venue, a market, and an operator.
 
-The operator says `genesis` once, and in the calm takes the venue's balances for right where a transfer was told to nobody.
+The operator says `genesis` once, and in the calm takes the venue's balances for right where a transfer was told to nobody. Under every
+eighth seed the book is held against a baseline that no market can keep up with.
 """
 
 from __future__ import annotations
@@ -15,12 +16,21 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from libs.common.approval import public_key_hex, sign
 from libs.common.codec import encode
 from libs.common.ids import derive_id
-from libs.common.messages import BaselineAccepted, GenesisDeclared, Message, ModelMode, OrderApproved
+from libs.common.messages import (
+    Baseline,
+    BaselineAccepted,
+    BaselineDeclared,
+    GenesisDeclared,
+    Message,
+    ModelMode,
+    OrderApproved,
+)
 from libs.common.timeframe import MILLISECOND, MINUTE, SECOND
 from libs.runtime.breaker import BreakerLimits
 from libs.runtime.engine import Append
 from libs.runtime.simulate import Member, Node
 from libs.runtime.simulated_log import Faults, Scheduler, SimulatedLog
+from libs.trading.baseline import METRICS, distribution
 from libs.trading.venue import SpotVenue
 from services.ledger.contract import CONTRACT as LEDGER
 from services.ledger.machine import LedgerMachine
@@ -56,6 +66,11 @@ CASH = Decimal(100_000)
 LAST_WORDS = 15 * SECOND
 """The market stands still before the end: what it did last is to be known by then."""
 POSITION_FRACTION_MAX = Decimal("0.20")
+_BEST = {"slippage": -99.0, "stop_slippage": -99.0, "latency": 0.0, "return": 999.0, "hit_rate": 1.0}
+DREAM = Baseline(
+    source="a dream", from_ts=0, until_ts=1, metrics=tuple(distribution(each, [_BEST[each]] * 500) for each in METRICS)
+)
+"""Whatever really happens is worse."""
 
 
 MODES: tuple[ModelMode, ...] = ("confirm", "off", "shadow", "confirm", "tilt")
@@ -120,6 +135,9 @@ class World:
 
     def _declare(self) -> None:
         self._say("genesis", GenesisDeclared(book="sim", mode="paper", author="simulation", **self._stamps("genesis")))
+        if self.seed % 8 == 0:
+            stamps = self._stamps("baseline declared")
+            self._say("baseline_declared", BaselineDeclared(baseline=DREAM, author="simulation", **stamps))
 
     def _accept_transfers(self) -> None:
         """The books were not told of every transfer: a person has looked, and takes the venue for right."""

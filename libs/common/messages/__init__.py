@@ -108,6 +108,7 @@ from libs.common.messages.trading import (
     TradingState,
     TradingStateChanged,
 )
+from libs.common.messages.watch import Baseline, BaselineDeclared, Metric, MetricBaseline
 
 ALL: tuple[type[Message], ...] = tuple(
     sorted(
@@ -133,7 +134,9 @@ __all__ = [
     "Ballot",
     "Bar",
     "BarRevised",
+    "Baseline",
     "BaselineAccepted",
+    "BaselineDeclared",
     "BreakerChanged",
     "CapitalMoved",
     "Check",
@@ -165,6 +168,8 @@ __all__ = [
     "Mark",
     "Message",
     "MessageSent",
+    "Metric",
+    "MetricBaseline",
     "ModelAnswered",
     "ModelMode",
     "OperatorCommanded",

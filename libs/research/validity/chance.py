@@ -14,7 +14,7 @@ from random import Random
 import msgspec
 
 from libs.research.validity.votes import Board, Series, Spells, spells_of
-from libs.trading.bootstrap import quantile
+from libs.trading.quantiles import quantile
 
 RUNS = 200
 ENTRIES_MIN = 10

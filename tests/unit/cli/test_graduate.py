@@ -77,7 +77,8 @@ def test_an_override_is_on_record_with_exactly_what_was_not_shown(tmp_path: Path
     assert {"days", "trades", "security audit", "deployment docs", "rollback tested"} <= {
         line.partition(":")[0] for line in wanted
     }
-    assert (found.book, found.code_version, found.days, found.baseline) == ("main", version_at_hand(), (), None)
+    assert (found.book, found.code_version, found.days) == ("main", version_at_hand(), ())
+    assert found.baseline.metrics == ()  # the book never traded
     assert (found.log.first_seq, found.log.last_seq, found.log.journal_head) == (1, 1 + len(parts()), ":0")
     assert found.strategy["risk"].settings == settings_digest({"halt": "0.15"})
     assert "ledger" not in found.strategy

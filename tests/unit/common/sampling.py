@@ -39,6 +39,7 @@ _BY_NAME: dict[str, Any] = {
     "uses": 3,
     "number": 7,
     "paper_days": 15,
+    "count": 212,
     "text": 'Grüße "✓" \\ 1 < 2 & 3\n',
 }
 

@@ -10,6 +10,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from libs.common.messages import Baseline
+from libs.common.messages.watch import MetricBaseline
 from libs.common.timeframe import DAY, SECOND
 from libs.research.certificate import (
     BYTES_MAX,
@@ -38,6 +40,10 @@ TRADES = Criterion(name="trades", asked="30", seen="2 round trips", met=False)
 UNMET = ("trades: 2 round trips (asked: 30)", "security audit: there is none (asked: proof of it)")
 
 
+HITS = MetricBaseline(metric="hit_rate", count=40, mean=0.55, clumping=1.5, quantiles=())
+BASELINE = Baseline(source="book main (paper), 14 counted days", from_ts=1, until_ts=NOW - 1, metrics=(HITS,))
+
+
 def certificate(*, is_met: bool = False, **more: Any) -> Certificate:
     """A certificate as it is issued: an override, or one of a book that has shown everything."""
     good = {"criteria": (DAYS,), "readiness": (msgspec.structs.replace(AUDIT, met=True),), "override": None}
@@ -53,7 +59,7 @@ def certificate(*, is_met: bool = False, **more: Any) -> Certificate:
         "days": (date(2026, 11, 19), LAST_DAY),
         "log": JudgedLog(first_seq=1, last_seq=900, last_ts=NOW - 1, journal_head=f"{'5f' * 32}:12"),
         "strategy": {"risk": Started(code_version="1", settings=settings_digest({"halt": "0.15"}))},
-        "baseline": None,
+        "baseline": BASELINE,
     }
     return sealed(Certificate(**{**content, **(good if is_met else bad), **more}))
 

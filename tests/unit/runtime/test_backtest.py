@@ -12,6 +12,8 @@ from libs.common.codec import decode_from, encode
 from libs.common.ids import derive_id
 from libs.common.messages import (
     Answer,
+    Baseline,
+    BaselineDeclared,
     FeedBars,
     FeedHistory,
     FeedMarks,
@@ -41,7 +43,14 @@ class Channel:
 
 
 def run(seed: int, minutes: int = 90) -> list[LogEntry]:
-    """A market of `minutes`, from genesis to the end."""
+    """The log of a market of `minutes`, from genesis to the end."""
+    return play(seed, minutes)[0]
+
+
+def play(
+    seed: int, minutes: int, *, worse_bps: float = 0, baseline: Baseline | None = None
+) -> tuple[list[LogEntry], Backtest]:
+    """The same, and who wrote it. The venue's book is so much worse than the feed tells; the baseline is declared before the first price."""
     world = World(seed)
     venue = SpotVenue({each: spec(each) for each in INSTRUMENTS}, {"USDT": CASH})
     paper = PaperDesk(venue)
@@ -71,19 +80,21 @@ def run(seed: int, minutes: int = 90) -> list[LogEntry]:
         bars = tuple(paths[each].bar(each, start + index * MINUTE) for index in range(HISTORY_BARS))
         test.tell("feed", FeedHistory(instrument=each, timeframe="1m", bars=bars, **times))
     test.tell("ops.cli", GenesisDeclared(book="test", mode="paper", author="test", **times))
+    if baseline is not None:
+        test.tell("ops.cli", BaselineDeclared(baseline=baseline, author="test", **times))
     for now in range(BEGIN, BEGIN + minutes * MINUTE, PRICE_EVERY):
-        _tick(test, venue, paths, now)
-    return entries
+        _tick(test, venue, paths, now, worse_bps / 10_000)
+    return entries, test
 
 
-def _tick(test: Backtest, venue: SpotVenue, paths: dict[str, PricePath], now: int) -> None:
+def _tick(test: Backtest, venue: SpotVenue, paths: dict[str, PricePath], now: int, worse: float) -> None:
     times = {"ts_event": now, "ts_init": now}
     test.advance(now)
     marks = []
     for each, path in paths.items():
         px = path.at(now)
         bid, ask = round(px * (1 - HALF_SPREAD), 2), round(px * (1 + HALF_SPREAD), 2)
-        _report(test, venue.on_quote(each, bid, 1_000.0, ask, 1_000.0, now), now)
+        _report(test, venue.on_quote(each, bid * (1 - worse), 1_000.0, ask * (1 + worse), 1_000.0, now), now)
         _report(test, venue.on_trade(each, px, 10.0, now), now)
         marks.append(
             Mark(instrument=each, bid_px=bid, ask_px=ask, last_px=px, protective_px=px, trust="TRUSTED", ts=now)

@@ -10,8 +10,9 @@ from statistics import fmean
 
 import pytest
 
-from libs.trading.bootstrap import BLOCK, bootstrapped, bootstrapped_all, quantile, resamples
+from libs.trading.bootstrap import BLOCK, bootstrapped, bootstrapped_all, resamples
 from libs.trading.performance import HEADLINE, headline, sharpe
+from libs.trading.quantiles import quantile
 
 
 def test_samples_are_blocks_of_ten_on_average_that_wrap_around() -> None:
