@@ -1,4 +1,4 @@
-"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 60] [--speed 10] [--limit 400] [--locust <python>]
+"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 60] [--speed 4] [--limit 400] [--locust <python>]
 
 For each count of instruments one step, then more steps until it is known at how many the staleness limit breaks. Prints text.
 """
@@ -60,7 +60,7 @@ def say(text: str, file: object = None) -> None:
 async def measure(counts: list[int], limit: int, given: Given) -> tuple[Run, Found | None]:
     """Every step that was asked for, then those that the breaking point takes (`limit` 0: none)."""
     with tempfile.TemporaryDirectory(prefix="bulkhead-load-", ignore_cleanup_errors=True) as folder:
-        run = Run(given, Path(folder))
+        run = Run(given, given.keep or Path(folder))
         for count in counts:
             await run.breaks(count)
         return run, await breaking_point(run.broken, limit, run.breaks) if limit else None
@@ -93,7 +93,7 @@ def parsed() -> argparse.Namespace:
     parser.add_argument(
         "--speed",
         type=float,
-        default=10.0,
+        default=4.0,
         help="how fast the market's clock goes; ages are set to the same time of ours",
     )
     parser.add_argument(
@@ -101,6 +101,9 @@ def parsed() -> argparse.Namespace:
     )
     parser.add_argument(
         "--locust", type=Path, default=ROOT / ".bulkhead-load" / "bin" / "python", help="a Python with locust"
+    )
+    parser.add_argument(
+        "--keep", type=Path, help="a folder for the stacks' homes, which are deleted otherwise: logs, the log"
     )
     given = parser.parse_args()
     if not 0 < given.speed <= SPEED_MAX:
@@ -115,7 +118,7 @@ def parsed() -> argparse.Namespace:
 def main() -> None:
     """Print the report as it comes."""
     asked = parsed()
-    given = Given(speed=asked.speed, seconds=asked.seconds, locust=asked.locust.absolute())
+    given = Given(speed=asked.speed, seconds=asked.seconds, locust=asked.locust.absolute(), keep=asked.keep)
     counts = sorted({int(each) for each in asked.symbols.split(",")})
     say(circumstances(given))
     say(report.of_capacity(ledger_rows.measure(200, 500, 3)))

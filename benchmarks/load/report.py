@@ -19,7 +19,7 @@ def of_step(step: Step) -> str:
     heard, faults = step.heard, faults_of(step.signs)
     lines = [
         f"\n== {step.count} instruments: {'BROKE: ' + '; '.join(faults) if faults else 'held'}",
-        f"   up, and all prices in the log, after {step.up_s:.0f} s; window {heard.seconds:.0f} s;"
+        f"   up, and warm opinions of all instruments in the log, after {step.up_s:.0f} s; window {heard.seconds:.0f} s;"
         f" {heard.messages / heard.seconds:.1f} messages of the log a second",
         f"   prices older than the gate's limit: {heard.stale_share:.2%} of all instruments' time,"
         f" {heard.stale_instruments} instruments at one time or another",

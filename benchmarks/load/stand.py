@@ -23,7 +23,7 @@ from benchmarks.load.processes import Cost, Counted, Processes, others_cores, re
 from benchmarks.load.symbols import instruments_of
 from benchmarks.load.told import MEASURING, Heard, Told
 from libs.common.codec import decode_from
-from libs.common.messages import FeedMarks
+from libs.common.messages import AgentSignals, FeedMarks
 from libs.runtime.clock import VenueClock
 from services.cli.child import die_with_parent
 from services.cli.stack import RUNNING
@@ -45,38 +45,47 @@ AGES_MS = {
     "BULKHEAD_FEED_DOWN_MS_MAX": 2_000,
     "BULKHEAD_FEED_LEAVE_MS": 5_000,
     "BULKHEAD_RISK_APPROVAL_TTL_MS": 10_000,
+    "BULKHEAD_EXEC_RECV_WINDOW_MS": 5_000,
+    "BULKHEAD_EXEC_PROTECT_TTL_MS": 10_000,
+    "BULKHEAD_EXEC_ASK_TTL_MS": 30_000,
+    "BULKHEAD_EXEC_COVER_MS_MAX": 10_000,
+    "BULKHEAD_EXEC_SOFT_STOP_MS": 2_000,
 }
 """A deployment's own ages, of our time; as many times longer as the market's clock is faster than ours."""
-SPEED_MAX = 20.0
+SPEED_MAX = 10.0
 """Beyond it some of the ages are longer than their settings allow."""
 TRADING = {
     **DEV,
-    "BULKHEAD_FEED_HISTORY_BARS": "60",
+    "BULKHEAD_FEED_HISTORY_BARS": "100",
     "BULKHEAD_FEED_HISTORY_WEEKS": "2",
-    "BULKHEAD_SIM_BALANCES": "USDT=10000000",
+    "BULKHEAD_SIM_BALANCES": "USDT=50000",
     "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
     "BULKHEAD_RISK_POSITIONS_MAX": "100",
     "BULKHEAD_RISK_ORDERS_PER_SECOND_MAX": "1000",
     "BULKHEAD_RISK_ORDERS_PER_MINUTE_MAX": "10000",
 }
 """So that much is decided: one-minute bars, quick indicators, no limit on how many orders there are."""
-WARM_UP_S = 8.0
-TOLD_S_MAX = 180.0
+WARM_UP_S = 5.0
+WARM_S_MAX = 400.0
+YOUNG_NS = 2_000_000_000
+MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
 LOOK_EVERY_S = 2.0
 _PROJECTION = re.compile(r"^bulkhead_ledger_projection_lag_(events|seconds)(?:\{.*\})? (\S+)$", re.MULTILINE)
 _ROWS = "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0), (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) FROM pg_stat_user_tables"
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run is made: how fast the market's clock goes, how long a window is, and the Python that has locust."""
+    """How a run is made: how fast the market's clock goes, how long a window is, the Python that has locust,
+    and where homes are kept (None: nowhere)."""
 
     speed: float
     seconds: float
     locust: Path
+    keep: Path | None = None
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step showed. `lags` is the most messages behind the log, for each service; `up_s` is from start to prices of all instruments."""
+    """What one step showed. `lags` is the most messages behind the log, for each service; `up_s` is from start to a warm opinion of all instruments."""
 
     count: int
     up_s: float
@@ -116,7 +125,9 @@ async def run_step(count: int, given: Given, postgres: LocalPostgres, home: Path
     try:
         try:
             await stack.start()
-            await stack.until(_all_told(stack, set(names)), TOLD_S_MAX, f"prices of {count} instruments in the log")
+            await stack.until(
+                _is_warm(stack, names, given.speed), WARM_S_MAX, f"prices and warm opinions of {count} instruments"
+            )
         except TimeoutError as error:
             raise NotUp(str(error)) from error
         up_s = time.monotonic() - began
@@ -127,22 +138,29 @@ async def run_step(count: int, given: Given, postgres: LocalPostgres, home: Path
         await stack.stop()
 
 
-def _all_told(stack: ChaosStack, wanted: set[str]) -> Callable[[], bool]:
-    """Whether the log has told a price of each; looks at every message once."""
-    seen = 0
-    subject = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
+def _is_warm(stack: ChaosStack, names: tuple[str, ...], speed: float) -> Callable[[], bool]:
+    """Whether the log has told a price of each instrument, and an agent has had a warm opinion of all at once, about bars that have just closed.
 
-    def told() -> bool:
-        nonlocal seen
+    Before that the feed is still fetching history, and bars wait for it. Looks at every message once.
+    """
+    seen, wanted, is_answered = 0, set(names), False
+
+    def warm() -> bool:
+        nonlocal seen, is_answered
         for entry in stack.entries[seen:]:
-            if entry.subject == subject:
+            if entry.subject == MARKS or entry.subject.endswith(f".{AgentSignals.suffix}"):
                 message = decode_from(entry.subject, entry.payload)
-                assert isinstance(message, FeedMarks), entry.subject
-                wanted.difference_update(mark.instrument for mark in message.marks)
+                if isinstance(message, FeedMarks):
+                    wanted.difference_update(mark.instrument for mark in message.marks)
+                elif isinstance(message, AgentSignals):
+                    is_young = message.ts_init - message.end_ts < YOUNG_NS * speed
+                    is_answered |= is_young and {each.instrument for each in message.signals if each.ready} >= set(
+                        names
+                    )
         seen = len(stack.entries)
-        return not wanted
+        return is_answered and not wanted
 
-    return told
+    return warm
 
 
 class Watch:

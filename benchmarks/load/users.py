@@ -10,7 +10,6 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -22,6 +21,7 @@ from locust.env import Environment
 from benchmarks.load.event_path import EventPath, Staleness, VenueTime
 from benchmarks.load.told import MEASURING, Heard, Row, Told
 from benchmarks.load.wire import StoredMessage, Wire, WireError
+from benchmarks.stamps import nanoseconds
 from libs.common.codec import decode_from
 from libs.common.ids import derive_id
 from libs.common.messages import FeedMarks, OperatorCommanded, TradePrinted
@@ -219,12 +219,6 @@ def _resume(clock: VenueTime, tail: int) -> OperatorCommanded:
         reason="load",
         author="load",
     )
-
-
-def nanoseconds(stamp: str) -> int:
-    """A server's time stamp, to the last digit."""
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 def run(told: Told) -> Heard:
