@@ -45,13 +45,16 @@ AGES_MS = {
     "BULKHEAD_FEED_DOWN_MS_MAX": 2_000,
     "BULKHEAD_FEED_LEAVE_MS": 5_000,
     "BULKHEAD_RISK_APPROVAL_TTL_MS": 10_000,
+    "BULKHEAD_RISK_RECONCILED_AGE_MS_MAX": 180_000,
+    "BULKHEAD_EXEC_RECONCILE_INTERVAL_MS": 60_000,
     "BULKHEAD_EXEC_RECV_WINDOW_MS": 5_000,
     "BULKHEAD_EXEC_PROTECT_TTL_MS": 10_000,
     "BULKHEAD_EXEC_ASK_TTL_MS": 30_000,
     "BULKHEAD_EXEC_COVER_MS_MAX": 10_000,
     "BULKHEAD_EXEC_SOFT_STOP_MS": 2_000,
 }
-"""A deployment's own ages, of our time; as many times longer as the market's clock is faster than ours."""
+"""A deployment's own ages, of our time; as many times longer as the market's clock is faster than ours. The interval of reconciliations
+is one of them because venues count requests in minutes of ours: reconciling each instrument more often would starve the feed of them."""
 SPEED_MAX = 10.0
 """Beyond it some of the ages are longer than their settings allow."""
 TRADING = {
@@ -60,17 +63,22 @@ TRADING = {
     "BULKHEAD_FEED_HISTORY_WEEKS": "2",
     "BULKHEAD_SIM_BALANCES": "USDT=50000",
     "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
+    "BULKHEAD_PORTFOLIO_STOP_ATR": "12",
+    "BULKHEAD_PORTFOLIO_TARGET_ATR": "16",
+    "BULKHEAD_RISK_STOP_ATR_MAX": "30",
+    "BULKHEAD_RISK_DAY_VOLUME_SHARE_MAX": "0.5",
     "BULKHEAD_RISK_POSITIONS_MAX": "100",
     "BULKHEAD_RISK_ORDERS_PER_SECOND_MAX": "1000",
     "BULKHEAD_RISK_ORDERS_PER_MINUTE_MAX": "10000",
 }
-"""So that much is decided: one-minute bars, quick indicators, no limit on how many orders there are."""
+"""So that much is decided and some of it approved: one-minute bars, quick indicators, wide stops, no limit on how many orders there are."""
 WARM_UP_S = 5.0
-WARM_S_MAX = 400.0
+WARM_S_MAX = 300.0
 YOUNG_NS = 2_000_000_000
 MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
 LOOK_EVERY_S = 2.0
 _PROJECTION = re.compile(r"^bulkhead_ledger_projection_lag_(events|seconds)(?:\{.*\})? (\S+)$", re.MULTILINE)
+_WEIGHT = re.compile(r'^bulkhead_venue_weight_used\{.*venue="binance"\} (\S+)$', re.MULTILINE)
 _ROWS = "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0), (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) FROM pg_stat_user_tables"
 
 
@@ -85,7 +93,8 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
-    """What one step showed. `lags` is the most messages behind the log, for each service; `up_s` is from start to a warm opinion of all instruments."""
+    """What one step showed. `lags` is the most messages behind the log, for each service; `up_s` is from start to a warm opinion of all instruments,
+    `weight` the most request weight that all processes together had used in a minute."""
 
     count: int
     up_s: float
@@ -97,6 +106,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_s: float
     commits_per_s: float
     projection_behind: tuple[int, float]
+    weight: int
 
 
 class NotUp(Exception):
@@ -173,6 +183,7 @@ class Watch:
         self._database = database.set(drivername="postgresql").render_as_string(hide_password=False)
         self._lags: list[dict[str, int]] = []
         self._behind = (0, 0.0)
+        self._weight = 0
         self._http: aiohttp.ClientSession
         self._count = 0
         self._seconds = 0.0
@@ -252,6 +263,7 @@ class Watch:
             rows_per_s=written / window,
             commits_per_s=commits / window,
             projection_behind=self._behind,
+            weight=self._weight,
         )
 
     async def _line(self) -> str:
@@ -267,15 +279,16 @@ class Watch:
             states = await self._stack.readiness()
             self._lags.append({name: state["lag"] if state else 0 for name, state in zip(RUNNING, states, strict=True)})
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                url = f"http://127.0.0.1:{self._stack.ports.service('ledger')}/metrics"
-                async with self._http.get(url) as answer:
-                    found = dict(_PROJECTION.findall(await answer.text()))
+                found = dict(_PROJECTION.findall(await self._metrics("ledger")))
                 events, seconds = self._behind
-                self._behind = (
-                    max(events, int(float(found["events"]))),
-                    max(seconds, float(found["seconds"])),
-                )
+                self._behind = (max(events, int(float(found["events"]))), max(seconds, float(found["seconds"])))
+                used = _WEIGHT.findall(await self._metrics("market-feed"))
+                self._weight = max([self._weight, *(int(float(each)) for each in used)])
             await asyncio.sleep(LOOK_EVERY_S)
+
+    async def _metrics(self, service: str) -> str:
+        async with self._http.get(f"http://127.0.0.1:{self._stack.ports.service(service)}/metrics") as answer:
+            return await answer.text()
 
     def _rows(self) -> tuple[int, int]:
         """Rows that were inserted or updated, and commits, since the database was made."""
