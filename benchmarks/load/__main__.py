@@ -1,4 +1,4 @@
-"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 60] [--speed 4] [--limit 400] [--locust <python>]
+"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 75] [--speed 1] [--limit 400] [--locust <python>]
 
 For each count of instruments one step, then more steps until it is known at how many the staleness limit breaks. Prints text.
 """
@@ -89,15 +89,15 @@ def parsed() -> argparse.Namespace:
     """What was asked for."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--symbols", default="10,50,100", help="counts of instruments, separated by commas")
-    parser.add_argument("--seconds", type=float, default=60.0, help="of a window, after the warm-up")
+    parser.add_argument("--seconds", type=float, default=75.0, help="of a window, after the warm-up")
     parser.add_argument(
         "--speed",
         type=float,
-        default=4.0,
+        default=1.0,
         help="how fast the market's clock goes; ages are set to the same time of ours",
     )
     parser.add_argument(
-        "--limit", type=int, default=400, help="instruments, at most, to look for the breaking point with; 0: do not"
+        "--limit", type=int, default=1.0, help="instruments, at most, to look for the breaking point with; 0: do not"
     )
     parser.add_argument(
         "--locust", type=Path, default=ROOT / ".bulkhead-load" / "bin" / "python", help="a Python with locust"

@@ -73,7 +73,7 @@ TRADING = {
 }
 """So that much is decided and some of it approved: one-minute bars, quick indicators, wide stops, no limit on how many orders there are."""
 WARM_UP_S = 5.0
-WARM_S_MAX = 300.0
+WARM_S_MAX = 240.0
 YOUNG_NS = 2_000_000_000
 MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
 LOOK_EVERY_S = 2.0
