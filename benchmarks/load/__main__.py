@@ -97,7 +97,7 @@ def parsed() -> argparse.Namespace:
         help="how fast the market's clock goes; ages are set to the same time of ours",
     )
     parser.add_argument(
-        "--limit", type=int, default=1.0, help="instruments, at most, to look for the breaking point with; 0: do not"
+        "--limit", type=int, default=400, help="instruments, at most, to look for the breaking point with; 0: do not"
     )
     parser.add_argument(
         "--locust", type=Path, default=ROOT / ".bulkhead-load" / "bin" / "python", help="a Python with locust"
