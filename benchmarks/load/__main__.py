@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import platform
 import subprocess
@@ -15,6 +16,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
 import uvloop
 
 from benchmarks import ledger_rows
@@ -117,6 +119,7 @@ def parsed() -> argparse.Namespace:
 
 def main() -> None:
     """Print the report as it comes."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     asked = parsed()
     given = Given(speed=asked.speed, seconds=asked.seconds, locust=asked.locust.absolute(), keep=asked.keep)
     counts = sorted({int(each) for each in asked.symbols.split(",")})

@@ -38,9 +38,10 @@ def of_step(step: Step) -> str:
 
 
 def latencies(rows: Sequence[Row]) -> list[str]:
-    """The table of Locust's statistics."""
+    """The table of Locust's statistics, without names of which nothing was seen in the window."""
     found = [f"   {'latency (ms)':<66}{'samples':>8}{'p50':>7}{'p95':>7}{'p99':>7}{'max':>7}"]
-    for row in sorted(rows, key=lambda each: (_place(each.group), each.name)):
+    seen = [row for row in rows if row.samples or row.failures]
+    for row in sorted(seen, key=lambda each: (_place(each.group), each.name)):
         label = f"{row.group:<9}{row.name}"
         failed = f"  {row.failures} failed" if row.failures else ""
         numbers = f"{row.samples:>8}{row.p50:>7}{row.p95:>7}{row.p99:>7}{row.most:>7}"

@@ -356,11 +356,12 @@ def test_a_stamp_keeps_its_nanoseconds() -> None:
 
 
 def test_a_table_says_what_failed() -> None:
-    """Locust's rows stand in the order of the event path, and a failure is never left out."""
+    """Locust's rows stand in the order of the event path, a failure is never left out, and what was not seen has no zeros."""
     from benchmarks.load.report import latencies
 
     row = Row(group="operate", name="command", samples=3, failures=1, p50=1, p95=2, p99=2, most=2)
     first = Row(group="feed", name="marks", samples=9, failures=0, p50=1, p95=2, p99=2, most=2)
-    lines = latencies([row, first])
+    unseen = Row(group="book", name="fill", samples=0, failures=0, p50=0, p95=0, p99=0, most=0)
+    lines = latencies([row, unseen, first])
     assert [line.split()[0] for line in lines] == ["latency", "feed", "operate"]
     assert lines[2].endswith("1 failed")
