@@ -26,7 +26,7 @@ def of_step(step: Step) -> str:
         f"   ledger on Postgres: {step.rows_per_s:.1f} rows/s in {step.commits_per_s:.1f} commits/s; at most"
         f" {step.projection_behind[0]} events, {step.projection_behind[1]:.1f} s behind",
         f"   behind the log at most (messages): {_counts(step.lags) or 'nobody'}",
-        f"   request weight of all processes at the venue, at most in a minute: {step.weight} (Binance allows 6000)",
+        f"   request weight the venue counted, at most in a minute: {step.weight} (Binance allows 6000; some 150 are the watchers')",
         f"   refused by the gate: {_counts(heard.denied, DENIALS_SHOWN) or 'nothing'}",
         "",
         *latencies(heard.rows),

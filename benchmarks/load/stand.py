@@ -78,7 +78,7 @@ YOUNG_NS = 2_000_000_000
 MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
 LOOK_EVERY_S = 2.0
 _PROJECTION = re.compile(r"^bulkhead_ledger_projection_lag_(events|seconds)(?:\{.*\})? (\S+)$", re.MULTILINE)
-_WEIGHT = re.compile(r'^bulkhead_venue_weight_used\{.*venue="binance"\} (\S+)$', re.MULTILINE)
+_WEIGHT = "X-MBX-USED-WEIGHT-1M"
 _ROWS = "SELECT coalesce(sum(n_tup_ins + n_tup_upd), 0), (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) FROM pg_stat_user_tables"
 
 
@@ -94,7 +94,7 @@ class Given(msgspec.Struct, frozen=True, kw_only=True):
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):
     """What one step showed. `lags` is the most messages behind the log, for each service; `up_s` is from start to a warm opinion of all instruments,
-    `weight` the most request weight that all processes together had used in a minute."""
+    `weight` the most request weight in a minute that the venue counted, ours and the watchers'."""
 
     count: int
     up_s: float
@@ -282,8 +282,8 @@ class Watch:
                 found = dict(_PROJECTION.findall(await self._metrics("ledger")))
                 events, seconds = self._behind
                 self._behind = (max(events, int(float(found["events"]))), max(seconds, float(found["seconds"])))
-                used = _WEIGHT.findall(await self._metrics("market-feed"))
-                self._weight = max([self._weight, *(int(float(each)) for each in used)])
+                async with self._http.get(f"{self._stack.ports.sim_url}/api/v3/ping") as answer:
+                    self._weight = max(self._weight, int(answer.headers[_WEIGHT]))
             await asyncio.sleep(LOOK_EVERY_S)
 
     async def _metrics(self, service: str) -> str:
