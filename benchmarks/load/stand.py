@@ -72,7 +72,8 @@ TRADING = {
     "BULKHEAD_RISK_ORDERS_PER_MINUTE_MAX": "10000",
 }
 """So that much is decided and some of it approved: one-minute bars, quick indicators, wide stops, no limit on how many orders there are."""
-WARM_UP_S = 5.0
+WARM_UP_S = 60.0
+"""What a start took of the venue's request weight counts for a minute, and holds up whoever asks the venue meanwhile."""
 WARM_S_MAX = 240.0
 YOUNG_NS = 2_000_000_000
 MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
