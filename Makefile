@@ -21,7 +21,7 @@ help:
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
 	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
 	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
-	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=400]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
+	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -100,4 +100,4 @@ bench-backtest: install
 	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --memory
 
 load: install $(LOAD)/.installed
-	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/python --symbols $(SYMBOLS) --seconds $(or $(SECONDS),75) --speed $(or $(SPEED),1) --limit $(or $(LIMIT),400)
+	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/python --symbols $(SYMBOLS) --seconds $(or $(SECONDS),75) --speed $(or $(SPEED),1) --limit $(or $(LIMIT),100)

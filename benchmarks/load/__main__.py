@@ -1,4 +1,4 @@
-"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 75] [--speed 1] [--limit 400] [--locust <python>]
+"""`make load`: python -m benchmarks.load [--symbols 10,50,100] [--seconds 75] [--speed 1] [--limit 100] [--locust <python>]
 
 For each count of instruments one step, then more steps until it is known at how many the staleness limit breaks. Prints text.
 """
@@ -99,7 +99,10 @@ def parsed() -> argparse.Namespace:
         help="how fast the market's clock goes; ages are set to the same time of ours",
     )
     parser.add_argument(
-        "--limit", type=int, default=400, help="instruments, at most, to look for the breaking point with; 0: do not"
+        "--limit",
+        type=int,
+        default=SYMBOLS_MAX,
+        help="instruments, at most, to look for the breaking point with; 0: do not",
     )
     parser.add_argument(
         "--locust", type=Path, default=ROOT / ".bulkhead-load" / "bin" / "python", help="a Python with locust"
@@ -112,6 +115,8 @@ def parsed() -> argparse.Namespace:
         parser.error(f"--speed: more than 0, at most {SPEED_MAX:g}")
     if not 0 <= given.limit <= SYMBOLS_MAX:
         parser.error(f"--limit: 0 to {SYMBOLS_MAX}")
+    if not all(each.isdigit() and 1 <= int(each) <= SYMBOLS_MAX for each in given.symbols.split(",")):
+        parser.error(f"--symbols: counts of 1 to {SYMBOLS_MAX}, separated by commas; a book has no more instruments")
     if not given.locust.exists():
         parser.error(f"no Python with locust at {given.locust}; `make load` installs it")
     return given

@@ -8,6 +8,7 @@ from benchmarks.load.breaking import Found, faults_of
 from benchmarks.load.event_path import BARS, MARKS, WHOLE, WRITTEN
 from benchmarks.load.processes import Cost
 from benchmarks.load.stand import Step
+from benchmarks.load.symbols import SYMBOLS_MAX
 from benchmarks.load.told import Row
 
 GROUPS = ("feed", "decide", "submit", "book", "operate", "read", "venue")
@@ -97,7 +98,7 @@ def of_all(steps: Mapping[int, Step]) -> str:
 def of_breaking(found: Found, limit: int) -> str:
     """The answer."""
     if found.broke is None:
-        return f"\nThe staleness limit was not broken up to {limit} instruments."
+        return f"\nThe staleness limit was not broken up to {limit} instruments; a book may have {SYMBOLS_MAX}."
     held = f"{found.held} held" if found.held else "no smaller number was seen to hold"
     return f"\nThe staleness limit breaks at {found.broke} instruments ({held}). Who broke: see the cores of feed and exchange_sim above."
 

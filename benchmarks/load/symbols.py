@@ -4,7 +4,8 @@ from __future__ import annotations
 
 KNOWN = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT")
 """Those the venue has rules of their own for; all others get its plain set."""
-SYMBOLS_MAX = 999
+SYMBOLS_MAX = 100
+"""As many as a book may have (BULKHEAD_INSTRUMENTS)."""
 
 
 def instruments_of(count: int) -> tuple[str, ...]:

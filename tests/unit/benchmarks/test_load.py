@@ -24,7 +24,7 @@ from benchmarks.load.event_path import (
     VenueTime,
 )
 from benchmarks.load.processes import Cost, Counted, name_of, others_cores, restarts
-from benchmarks.load.symbols import KNOWN, instruments_of
+from benchmarks.load.symbols import KNOWN, SYMBOLS_MAX, instruments_of
 from benchmarks.load.told import Row
 from benchmarks.load.wire import framed
 from benchmarks.stamps import nanoseconds
@@ -316,12 +316,15 @@ def test_a_small_count_that_broke_by_chance_does_not_stop_the_search() -> None:
 def test_instruments_have_names_that_the_venue_takes() -> None:
     """Each count begins as every smaller one does, no name is there twice, and exchange_sim lists them."""
     assert instruments_of(2) == KNOWN[:2]
-    many = instruments_of(999)
+    many = instruments_of(SYMBOLS_MAX)
     assert many[:50] == instruments_of(50)
-    assert len(set(many)) == 999
-    assert len(SimSettings(sim_instruments=",".join(many)).listings()) == 999
-    with pytest.raises(ValueError, match="1000"):
-        instruments_of(1_000)
+    assert len(set(many)) == SYMBOLS_MAX
+    settings = SimSettings(sim_instruments=",".join(many), instruments=many)  # type: ignore[arg-type]
+    assert tuple(settings.listings()) == settings.instruments == many
+    with pytest.raises(ValueError, match="at most"):
+        SimSettings(instruments=(*many, "ONE-MORE"))  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=str(SYMBOLS_MAX + 1)):
+        instruments_of(SYMBOLS_MAX + 1)
 
 
 def test_processes_are_known_by_what_they_run() -> None:
