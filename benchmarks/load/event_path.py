@@ -18,6 +18,7 @@ from libs.common.messages import (
     FeedStatus,
     JournalPosted,
     LevelsMapped,
+    MacroOverrideCommanded,
     MacroRegimes,
     Message,
     OperatorCommanded,
@@ -175,7 +176,7 @@ class EventPath:
                 yield ANSWERED, at - self._submitted.pop(said.cl_ord_id)
             case ExecutionReport() if said.exec_type == "TRADE":
                 self._fills[said.id] = at
-            case OperatorCommanded():
+            case OperatorCommanded() | MacroOverrideCommanded():
                 self._commands[said.id] = at
             case JournalPosted() if said.causation_id in self._fills:
                 yield BOOKED, at - self._fills.pop(said.causation_id)

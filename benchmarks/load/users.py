@@ -18,13 +18,13 @@ import msgspec
 from locust import FastHttpUser, User, constant, constant_pacing, task
 from locust.env import Environment
 
-from benchmarks.load.event_path import EventPath, Staleness, VenueTime
+from benchmarks.load.event_path import EventPath, Staleness
 from benchmarks.load.told import MEASURING, Heard, Row, Told
 from benchmarks.load.wire import StoredMessage, Wire, WireError
 from benchmarks.stamps import nanoseconds
 from libs.common.codec import decode_from
 from libs.common.ids import derive_id
-from libs.common.messages import FeedMarks, OperatorCommanded, TradePrinted
+from libs.common.messages import FeedMarks, MacroOverrideCommanded, TradePrinted
 from libs.common.subjects import subject_of, writer_filter
 
 TRADING, MARKET = "TRADING_0001", "MARKET"
@@ -160,9 +160,10 @@ class MarketReader(BusUser):
 
 
 class Operator(BusUser):
-    """Says RESUME again and again, which changes nothing, on the condition that `bulkhead resume` says it under.
+    """Revokes an override that was never given, on the condition that `bulkhead risk override` says it under: the gate answers, nothing changes.
 
-    What `LogFollower` measures is the gate's answer to it; here only the append is timed.
+    RESUME would not do: the executor compares books and venue after each, which takes of the venue's request weight what the feed needs.
+    What `LogFollower` measures is the gate's answer; here only the append is timed.
     """
 
     fixed_count = 1
@@ -177,7 +178,7 @@ class Operator(BusUser):
             "operate", "the last command", lambda wire: wire.stored(TRADING, last_by_subj=prefix), counts=False
         )
         tail = 0 if last is None else last.seq
-        said = _resume(self.told.time, tail)
+        said = _revoke(self.told, tail)
         headers = {
             "Nats-Msg-Id": f"{said.id}.{tail}",
             "Nats-Expected-Last-Subject-Sequence": str(tail),
@@ -206,16 +207,19 @@ def _next(wire: Wire, seq: int) -> StoredMessage | None:
     return wire.stored(TRADING, seq=seq, next_by_subj=">")
 
 
-def _resume(clock: VenueTime, tail: int) -> OperatorCommanded:
-    now = clock.venue(time.time_ns())
-    command_id = derive_id("command", OPERATOR, tail, "RESUME", "load", "load")
-    return OperatorCommanded(
+def _revoke(told: Told, tail: int) -> MacroOverrideCommanded:
+    now = told.time.venue(time.time_ns())
+    command_id = derive_id("override", OPERATOR, tail, "load")
+    return MacroOverrideCommanded(
         id=command_id,
         ts_event=now,
         ts_init=now,
         correlation_id=command_id,
         producer=OPERATOR,
-        command="RESUME",
+        command="REVOKE",
+        instrument=told.instruments[0],
+        side="BUY",
+        valid_until=now,
         reason="load",
         author="load",
     )
