@@ -4,9 +4,11 @@ BIN    := .venv/bin
 WORKERS ?= 3
 STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
+LOAD   := .bulkhead-load
+STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest soak-feed docs lock clean
+.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest load soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -20,6 +22,7 @@ help:
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
 	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
 	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
+	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -36,6 +39,13 @@ $(ORACLES): requirements/oracles.lock $(STAMP)
 	@echo "installing what tests compare our figures with (once; about a minute) ..."
 	@$(PIP) --require-hashes --no-build-isolation -r requirements/oracles.lock
 	@touch $(ORACLES)
+
+# an environment of its own: locust brings a plugin into pytest, and gevent into whoever imports it
+$(LOAD)/.installed: requirements/load.lock
+	@echo "installing Locust into $(LOAD) (once; about a minute) ..."
+	@$(PYTHON) -m venv --clear $(LOAD)
+	@$(LOAD)/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements/load.lock
+	@touch $(LOAD)/.installed
 
 dev: install
 	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") exec $(BIN)/bulkhead up
@@ -69,9 +79,10 @@ COMPILE := uv pip compile --generate-hashes --no-header --no-emit-index-url --un
 lock:
 	$(COMPILE) --group dev pyproject.toml -o requirements/dev.lock
 	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
+	$(COMPILE) --group load --constraint requirements/dev.lock -o requirements/load.lock
 
 clean:
-	rm -rf .venv .bulkhead .bulkhead-peers .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
+	rm -rf .venv .bulkhead .bulkhead-peers $(LOAD) .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
 
 bench: install
 	@$(BIN)/python -m benchmarks.replay_rate
@@ -91,3 +102,6 @@ bench-decide: install
 bench-backtest: install
 	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --rounds $(or $(ROUNDS),3)
 	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --memory
+
+load: install $(LOAD)/.installed
+	@$(BIN)/python -m benchmarks.load --locust $(LOAD)/bin/python --symbols $(or $(SYMBOLS),$(STEPS)) --seconds $(or $(SECONDS),75) --speed $(or $(SPEED),1) --limit $(or $(LIMIT),100)

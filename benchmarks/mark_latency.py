@@ -23,7 +23,6 @@ import logging
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ import structlog
 import uvloop
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
+from benchmarks.stamps import nanoseconds
 from libs.common.codec import decode_from
 from libs.common.messages import FeedMarks
 from libs.common.subjects import subject_of
@@ -162,12 +162,6 @@ async def read_marks(home: Path, url: str, until_ns: int) -> list[tuple[int, Fee
         seq = stored["seq"] + 1
     await bus.close()
     return found
-
-
-def nanoseconds(stamp: str) -> int:
-    """A server's time stamp, to the last digit."""
-    whole, _, fraction = stamp.rstrip("Z").partition(".")
-    return int(datetime.fromisoformat(f"{whole}+00:00").timestamp()) * 1_000_000_000 + int(fraction.ljust(9, "0"))
 
 
 async def listen(stack: ChaosStack, instruments: tuple[str, ...], seconds: float) -> list[tuple[int, int, bytes]]:

@@ -26,7 +26,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from benchmarks.mark_latency import nanoseconds
+from benchmarks.stamps import nanoseconds
 from benchmarks.submission_floor import READY, STREAM
 from libs.common.approval import sign
 from libs.common.codec import encode

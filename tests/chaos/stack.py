@@ -50,7 +50,7 @@ class ChaosStack:
         self._process: asyncio.subprocess.Process
         self._http: aiohttp.ClientSession
         self._bus: Bus | None = None
-        self._follower: asyncio.Task[None]
+        self._follower: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Bring it up, and wait until every service is live."""
@@ -74,8 +74,9 @@ class ChaosStack:
     async def stop(self) -> float:
         """SIGTERM to the supervisor; returns how many seconds it took to end."""
         began = time.monotonic()
-        self._follower.cancel()
-        await asyncio.gather(self._follower, return_exceptions=True)
+        if self._follower is not None:  # it never came up
+            self._follower.cancel()
+            await asyncio.gather(self._follower, return_exceptions=True)
         if self._bus is not None:
             await self._bus.close()
         await self._http.close()

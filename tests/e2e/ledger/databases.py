@@ -73,9 +73,14 @@ class LocalPostgres(Postgres):
         self._server: Any = pgserver.get_server(tempfile.mkdtemp(prefix="bulkhead-pg-"), cleanup_mode="delete")
         super().__init__(make_url(self._server.get_uri()).set(drivername="postgresql+psycopg"))
 
+    @property
+    def pid(self) -> int:
+        """The server's first process; those of its connections are its children."""
+        return int(self._server.get_pid())
+
     def kill(self) -> None:
         """End the server at once, as a crash would: no shutdown, recovery at the next start."""
-        server = psutil.Process(self._server.get_pid())
+        server = psutil.Process(self.pid)
         server.send_signal(signal.SIGQUIT)
         server.wait(20)
 
