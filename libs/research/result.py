@@ -135,39 +135,52 @@ def summary(result: BacktestResult) -> dict[str, Any]:
         "metrics": {
             "total_return": float(result.equity_final / result.cash) - 1.0,
             "drawdown_max": float(result.drawdown_max),
-            "sharpe": _interval(record.sharpe),
-            "sortino": _interval(record.sortino),
-            "calmar": _interval(record.calmar),
-            "cagr": _interval(record.cagr),
-            "volatility": _interval(record.volatility),
-            "drawdown": _interval(record.drawdown),
-            "underwater_days": _interval(record.underwater_days),
-            "win_rate": _interval(trades.win_rate),
-            "profit_factor": _interval(trades.profit_factor),
-            "expectancy": _interval(trades.expectancy),
-            "cost_share": _interval(trades.cost_share),
-            "exposure": _interval(record.activity.exposure),
-            "turnover": _interval(record.activity.turnover),
-            "psr": _known(record.psr),
-            "deflated_sharpe": _known(record.deflated),
-            "trials": record.trials.count,
-            "days_needed": _known(record.days_needed),
+            **metrics_of(record),
         },
-        "targets": [
-            {
-                "name": each.name,
-                "target": each.target,
-                "observed": _known(each.observed),
-                "chance_above": _known(each.chance_above),
-                "observations": each.observations,
-            }
-            for each in record.targets
-        ],
+        "targets": targets_of(record),
         "counts": result.counts,
         "denials": result.denials,
         "alerts": result.alerts,
         "variants": [msgspec.to_builtins(each) for each in result.variants],
     }
+
+
+def metrics_of(record: TrackRecord) -> dict[str, Any]:
+    """Every figure of a record for scripts, each with its interval; what is not known is null."""
+    trades = record.trades
+    return {
+        "sharpe": _interval(record.sharpe),
+        "sortino": _interval(record.sortino),
+        "calmar": _interval(record.calmar),
+        "cagr": _interval(record.cagr),
+        "volatility": _interval(record.volatility),
+        "drawdown": _interval(record.drawdown),
+        "underwater_days": _interval(record.underwater_days),
+        "win_rate": _interval(trades.win_rate),
+        "profit_factor": _interval(trades.profit_factor),
+        "expectancy": _interval(trades.expectancy),
+        "cost_share": _interval(trades.cost_share),
+        "exposure": _interval(record.activity.exposure),
+        "turnover": _interval(record.activity.turnover),
+        "psr": _known(record.psr),
+        "deflated_sharpe": _known(record.deflated),
+        "trials": record.trials.count,
+        "days_needed": _known(record.days_needed),
+    }
+
+
+def targets_of(record: TrackRecord) -> list[dict[str, Any]]:
+    """The targets of a record for scripts, each with the chance that the truth is above it."""
+    return [
+        {
+            "name": each.name,
+            "target": each.target,
+            "observed": _known(each.observed),
+            "chance_above": _known(each.chance_above),
+            "observations": each.observations,
+        }
+        for each in record.targets
+    ]
 
 
 def _interval(figure: Any) -> dict[str, float | None]:

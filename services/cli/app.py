@@ -28,6 +28,7 @@ from services.cli import (
     graduate_app,
     ledger_app,
     market_app,
+    performance_app,
     proof,
     risk_app,
     strategy_app,
@@ -76,6 +77,7 @@ app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)
 app.command(name="sweep", epilog=POINTER)(sweep_app.sweep)
 app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
+app.command(name="performance", epilog=POINTER)(performance_app.performance)
 app.command(name="watch", epilog=POINTER)(watch_app.watch)
 app.command(name="validate", epilog=POINTER)(validate_app.validate)
 

@@ -1,21 +1,66 @@
-"""The track record of the book in a log, as a backtest's is kept: by the same scribe, from the same events."""
+"""The track record of the book in a log, as a backtest's is kept: by the same scribe, from the same events.
+
+Money that was paid in or out is no return: it is taken out of the day it came (`Flow`), coins at the bid of that moment. What has no price is in
+nobody's equity, and so in no flow either.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
 
 from libs.common.codec import BadEvent, decode_from
-from libs.common.messages import FeedStatus
+from libs.common.messages import CapitalMoved, EquityChanged, FeedMarks, FeedStatus, Message
 from libs.research.scribe import Scribe
 from libs.runtime.adapter import LogEntry
-from libs.trading.daily_equity import daily_equity
-from libs.trading.round_trips import round_trips
+from libs.trading.daily_equity import DailyEquity, Flow, Observed, daily_equity
+from libs.trading.round_trips import RoundTrips, round_trips
 from libs.trading.track_record import TrackRecord, Trials, book_record
 
 
-def paper_record(entries: Iterable[LogEntry]) -> TrackRecord | None:
-    """What may be said of the book, from its first equity to the end of the log; None while there is no equity."""
-    scribe, steps, now = Scribe(), {}, 0
+class Book(msgspec.Struct, frozen=True, kw_only=True):
+    """A book at the end of its log: days, round trips, and its equity as it was told last."""
+
+    daily: DailyEquity
+    trips: RoundTrips
+    last: EquityChanged
+
+
+class _Flows:
+    """Money paid in and out, in the quote currency of what is traded, and the equity that was known before it."""
+
+    def __init__(self) -> None:
+        self.found: list[Flow] = []
+        self.before: list[Observed] = []
+        self._last: Observed | None = None
+        self._quotes: dict[str, str] = {}
+        self._bids: dict[str, Decimal] = {}
+
+    def take(self, message: Message) -> None:
+        match message:
+            case FeedStatus():
+                self._quotes.update((spec.base, spec.instrument) for spec in message.specs)
+            case FeedMarks():
+                self._bids.update((mark.instrument, Decimal(str(mark.bid_px))) for mark in message.marks)
+            case EquityChanged():
+                self._last = Observed(message.ts_event, message.equity)
+            case CapitalMoved() if (px := self._px(message.asset)) is not None:
+                self.found.append(Flow(message.ts_init, message.amount * px))
+                self.before += [] if self._last is None else [self._last]
+
+    def _px(self, asset: str) -> Decimal | None:
+        instrument = self._quotes.get(asset)
+        if instrument is not None:
+            return self._bids.get(instrument)
+        is_quote = any(each.endswith(f"-{asset}") for each in self._quotes.values())
+        return Decimal(1) if is_quote else None
+
+
+def book_in(entries: Iterable[LogEntry]) -> Book | None:
+    """The book of a log, from its first equity to the log's end; None while there is no equity."""
+    scribe, flows, steps, now, last = Scribe(), _Flows(), {}, 0, None
     for entry in entries:
         try:
             message = decode_from(entry.subject, entry.payload)
@@ -23,9 +68,19 @@ def paper_record(entries: Iterable[LogEntry]) -> TrackRecord | None:
             continue
         if isinstance(message, FeedStatus):
             steps.update({spec.instrument: spec.qty_step for spec in message.specs})
+        elif isinstance(message, EquityChanged):
+            last = message
         now = max(now, message.ts_init)
+        flows.take(message)
         scribe(entry.seq, message)
-    if not scribe.observed:
+    if last is None:
         return None
-    daily = daily_equity(scribe.observed, now=max(now, scribe.observed[-1].ts))
-    return book_record(daily, round_trips(scribe.fills, steps), trials=Trials())
+    observed = sorted(dict.fromkeys([*flows.before, *scribe.observed]), key=lambda each: each.ts)
+    daily = daily_equity(observed, flows.found, now=max(now, observed[-1].ts))
+    return Book(daily=daily, trips=round_trips(scribe.fills, steps), last=last)
+
+
+def paper_record(entries: Iterable[LogEntry]) -> TrackRecord | None:
+    """What may be said of the book; None while there is no equity."""
+    book = book_in(entries)
+    return None if book is None else book_record(book.daily, book.trips, trials=Trials())
