@@ -28,6 +28,7 @@ from libs.common.messages import (
     UserStreamChanged,
     VenueReported,
 )
+from libs.runtime.adapter import Unmetered
 from libs.runtime.core import Core, Output
 from libs.runtime.venue_terms import terms_of
 from services.order_executor.guards import uncovered
@@ -179,6 +180,36 @@ async def test_the_account_is_read_with_client_ids_even_by_an_adapter_that_has_s
         assert held["BTC"] == sum(fill.qty - fill.commission for fill in sent.fills)
         assert (await desk.ask(read(BTC_USDT=sent.fills[-1].exec_id))).fills == ()
         assert (await desk.ask(read(BTC_USDT=str(int(sent.fills[0].exec_id) - 1)))).fills == sent.fills
+
+
+MANY = tuple(f"{name}-USDT" for name in ("BTC", "ETH", *(f"GEN{n:02}" for n in range(22))))
+
+
+class Weighed(Unmetered):
+    """A budget that grants everything and remembers what was asked of it."""
+
+    def __init__(self) -> None:
+        self.taken: list[int] = []
+
+    async def take(self, venue: str, weight: int, *_: Any, **__: Any) -> None:
+        self.taken.append(weight)
+
+
+async def test_open_orders_of_many_instruments_are_one_question(tmp_path):
+    """Everything is told as by one question each, orders of instruments that are not ours are not, and it weighs what Binance says."""
+    async with open_venue(tmp_path / "venue", sim_instruments=",".join((*MANY, "NOT-USDT"))) as venue:
+        await venue.advance(90)
+        budget = Weighed()
+        async with bench(venue, tmp_path, budget=budget, instruments=MANY) as desk:
+            for number, name in enumerate(("GEN03-USDT", "GEN21-USDT", "NOT-USDT")):
+                await desk.ask(buy(f"{number}" * 32, "1", instrument=name))
+                await desk.ask(msgspec.structs.replace(stop(f"{number + 5}" * 32, "0.5", "10"), instrument=name))
+            before = len(budget.taken)
+            account: AccountRead = await desk.ask(ReadAccount(valid_until=FAR, instruments=MANY, fills_after={}))
+            assert account.ok
+            assert {each.instrument for each in account.open_orders} == {"GEN03-USDT", "GEN21-USDT"}
+            assert {each.instrument for each in account.fills} == {"GEN03-USDT", "GEN21-USDT"}
+            assert sum(budget.taken[before:]) == 20 + 80 + 20 * len(MANY)
 
 
 async def test_executions_are_read_page_by_page(venue, tmp_path, monkeypatch):

@@ -1,7 +1,13 @@
-"""Questions that change nothing: one order, and the whole account."""
+"""Questions that change nothing: one order, and the whole account.
+
+A reading of the account costs a question about executions for each instrument, and one about open orders for each or, where that is the cheaper one,
+for all. Several are under way at once, because with a hundred instruments one after the other they would last longer than a reading may.
+"""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 from libs.common.messages import AccountRead, OrderLookedUp, VenueFill, VenueOrder
@@ -24,7 +30,10 @@ from services.order_executor.requests import LookUpOrder, ReadAccount
 
 TRADES_PAGE = 1000
 LOOK_UP_WEIGHT, ACCOUNT_WEIGHT, OPEN_ORDERS_WEIGHT, TRADES_WEIGHT = 4, 20, 6, 20
+ALL_OPEN_ORDERS_WEIGHT = 80
 """What Binance counts a request as."""
+AT_ONCE = 8
+"""So many questions about executions are under way at once."""
 
 
 class Questions:
@@ -64,17 +73,10 @@ class Questions:
             params: dict[str, Any] = {"omitZeroBalances": "true"}
             account = await self._wire.ask(exchange.private_get_account, params, ACCOUNT_WEIGHT)
             balances = balances_of(account)
-            orders: list[VenueOrder] = []
-            fills: list[VenueFill] = []
-            for name in request.instruments:
-                params = {"symbol": symbol_of(name)}
-                shown = await self._wire.ask(exchange.private_get_openorders, params, OPEN_ORDERS_WEIGHT)
-                orders += [open_order(each, name) for each in as_orders(shown)]
+            orders = await self._open_orders(request.instruments)
             for order in orders:
                 self._remember(order)
-            for name in request.instruments:
-                for trade in await self._trades_after(name, request.fills_after.get(name)):
-                    fills.append(venue_fill(trade, name, await self._name_of(name, trade)))
+            fills = await self._fills_of(request)
         except CallFailed as failed:
             return unread(request_id, failed.text)
         except BadFrame as error:
@@ -87,6 +89,35 @@ class Questions:
             fills=tuple(fills),
             detail="",
         )
+
+    async def _open_orders(self, instruments: Sequence[str]) -> list[VenueOrder]:
+        call = self._wire.exchange.private_get_openorders
+        if len(instruments) * OPEN_ORDERS_WEIGHT <= ALL_OPEN_ORDERS_WEIGHT:
+            orders: list[VenueOrder] = []
+            for name in instruments:
+                shown = await self._wire.ask(call, {"symbol": symbol_of(name)}, OPEN_ORDERS_WEIGHT)
+                orders += [open_order(each, name) for each in as_orders(shown)]
+            return orders
+        names = {symbol_of(name): name for name in instruments}
+        everything = as_orders(await self._wire.ask(call, {}, ALL_OPEN_ORDERS_WEIGHT))
+        return [open_order(each, names[each.symbol]) for each in everything if each.symbol in names]
+
+    async def _fills_of(self, request: ReadAccount) -> list[VenueFill]:
+        """The new executions of every instrument, in the order in which the instruments were asked for."""
+        names, found = request.instruments, list[VenueFill]()
+        for begin in range(0, len(names), AT_ONCE):
+            asked = (self._fills_after(name, request.fills_after.get(name)) for name in names[begin : begin + AT_ONCE])
+            for answer in await asyncio.gather(
+                *asked, return_exceptions=True
+            ):  # so that nothing goes on behind our back
+                if isinstance(answer, BaseException):
+                    raise answer
+                found += answer
+        return found
+
+    async def _fills_after(self, instrument: str, exec_id: str | None) -> list[VenueFill]:
+        trades = await self._trades_after(instrument, exec_id)
+        return [venue_fill(each, instrument, await self._name_of(instrument, each)) for each in trades]
 
     async def _trades_after(self, instrument: str, exec_id: str | None) -> list[RawTrade]:
         """All executions behind `exec_id`, page by page; without one, the most recent page."""
