@@ -77,6 +77,8 @@ WARM_UP_S = 60.0
 WARM_S_MAX = 240.0
 YOUNG_NS = 2_000_000_000
 MARKS = f"{FeedMarks.said_by}.{FeedMarks.suffix}"
+MUTE = 1_000_000
+"""How far behind the log a service is taken to be that does not say it."""
 LOOK_EVERY_S = 2.0
 _PROJECTION = re.compile(r"^bulkhead_ledger_projection_lag_(events|seconds)(?:\{.*\})? (\S+)$", re.MULTILINE)
 _WEIGHT = "X-MBX-USED-WEIGHT-1M"
@@ -278,7 +280,9 @@ class Watch:
         """How far everybody is behind the log, and SQL behind what was read of it."""
         while True:
             states = await self._stack.readiness()
-            self._lags.append({name: state["lag"] if state else 0 for name, state in zip(RUNNING, states, strict=True)})
+            mute = MUTE + len(self._lags)  # whoever does not answer falls behind by every look
+            lags = {name: state["lag"] if state else mute for name, state in zip(RUNNING, states, strict=True)}
+            self._lags.append(lags)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 found = dict(_PROJECTION.findall(await self._metrics("ledger")))
                 events, seconds = self._behind

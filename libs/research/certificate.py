@@ -24,8 +24,10 @@ from libs.research.graduation import Criterion
 FORMAT = "bulkhead.certificate.v1"
 BYTES_MAX = 1 << 20
 OPERATOR_CHARS_MAX, REASON_CHARS_MAX = 64, 500
-DECIDING = ("agent.", "portfolio", "risk")
-"""The writers whose settings are the strategy."""
+DECIDING = ("agent.", "portfolio", "risk", "exec")
+"""The writers whose settings are the strategy: what is wished, how much of it, and how it is left again."""
+WHERE = frozenset({"venue_url", "clock_url", "gate_public_key"})
+"""Settings that say where it is traded, and not how."""
 AHEAD_S_MAX = 60
 """So far may the clock that dated a certificate have been ahead of ours."""
 AGAIN = "make a new one of the paper book: `bulkhead graduate --home PAPER_HOME --out FILE`"
@@ -165,9 +167,10 @@ def complaint_about(operator: str, reason: str) -> str:
     return ""
 
 
-def settings_digest(settings: Any) -> str:
-    """What settings are told apart by: the digest of their canonical JSON."""
-    return hashlib.sha256(_encoder.encode(settings)).hexdigest()
+def settings_digest(settings: dict[str, Any]) -> str:
+    """What settings are told apart by: the digest of their canonical JSON, without `WHERE`."""
+    how = {name: value for name, value in settings.items() if name not in WHERE}
+    return hashlib.sha256(_encoder.encode(how)).hexdigest()
 
 
 def _refuse_contradiction(certificate: Certificate) -> None:

@@ -38,6 +38,24 @@ def _both_real_or_neither(one: str, other: str) -> bool:
     return one.startswith("https:") == other.startswith("https:")
 
 
+REAL_MARKETS = frozenset(
+    f"https://{host}" for host in ("data-api.binance.vision", *(f"{name}.binance.com" for name in
+    ("api", "api1", "api2", "api3", "api4", "api-gcp")))
+)  # fmt: skip
+"""Binance's own prices, whichever of its hosts tells them; a test net's are others."""
+
+
+def _one_market(feed_url: str, venue_url: str, venue: str) -> bool:
+    """Orders with money in them meet the market that is decided on: the same root, or the real market behind both.
+
+    Kraken and KuCoin have roots of their own, which are the feed's too where it reads the real ones.
+    """
+    if not venue_url.startswith("https:") or not feed_url.startswith("https:"):
+        return True
+    feed, orders = feed_url.rstrip("/"), venue_url.rstrip("/")
+    return feed == orders or (feed in REAL_MARKETS and (orders in REAL_MARKETS or venue not in ("", "binance")))
+
+
 def _real_in_real_time(venue_url: str, clock_url: str) -> bool:
     return not (venue_url.startswith("https:") and clock_url)
 
@@ -80,6 +98,12 @@ MATCHES = (
         _both_real_or_neither,
         "prices of one world would move orders in another: both real (https) or both simulated",
         _follows_a_market,
+    ),
+    Match(
+        "danger",
+        ("BULKHEAD_FEED_VENUE_URL", "BULKHEAD_EXEC_VENUE_URL", "BULKHEAD_EXEC_VENUE"),
+        _one_market,
+        "prices of one market would move orders in another (a test net's prices are not the real ones): both of the same",
     ),
     Match(
         "danger",

@@ -20,7 +20,7 @@ from pydantic_settings import SettingsError as UnparsableSetting
 from libs.common.subjects import TOKEN
 from libs.runtime.bare_secrets import bare_secrets
 from libs.runtime.config_file import ConfigFile, read_config
-from libs.runtime.config_names import SECRET_WORDS
+from libs.runtime.config_names import SECRET_WORDS, variables_of
 from libs.runtime.config_source import ConfigSource, ProfileSource
 from libs.runtime.logs import redact, register_secret
 from libs.runtime.profiles import ProfileName
@@ -59,7 +59,12 @@ class ConfiguredSettings(BaseSettings):
     """Settings of a process of ours: environment, bulkhead.toml, profile, default, in this order."""
 
     model_config = SettingsConfigDict(
-        env_prefix="BULKHEAD_", extra="ignore", hide_input_in_errors=True, env_ignore_empty=True, frozen=True
+        env_prefix="BULKHEAD_",
+        extra="ignore",
+        hide_input_in_errors=True,
+        env_ignore_empty=True,
+        frozen=True,
+        populate_by_name=True,
     )
 
     profile: ProfileName = Field(
@@ -209,7 +214,8 @@ def _complaint(kind: type[BaseSettings], item: Any, config: ConfigFile) -> str:
     field = kind.model_fields.get(name)
     prefix = str(kind.model_config.get("env_prefix", ""))
     variable = (f"{prefix}{name}" if field else name).upper()  # a field with an alias is located by its alias
-    field = field or next((each for each in kind.model_fields.values() if each.validation_alias == name), None)
+    aliased = (each for each in kind.model_fields if variable in variables_of(kind, each))
+    field = field or next((kind.model_fields[each] for each in aliased), None)
     inner = f" (at {'.'.join(inside)})" if inside else ""
     wish = f" [{field.description}]" if field and field.description else ""
     value, where = _value_of(variable), variable

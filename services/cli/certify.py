@@ -1,16 +1,21 @@
 """A paper log held against everything that is asked, and the certificate that follows from it.
 
-To what `graduation` asks of the book one thing is added that only the code at hand can answer: that it is the code the book was run by last.
+To what `graduation` asks of the book two things are added: that every machine was, on every day that counts, the code at hand, and that whoever decides had
+the same settings on all of them. What a log tells of code is the machines'; adapters and shells are in the version that the certificate is bound to,
+which says what may trade, and not what ran on paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, date, datetime
+from itertools import pairwise
 
 import msgspec
 
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import Baseline, GenesisDeclared, Message, ServiceStarted
+from libs.common.timeframe import DAY, SECOND
 from libs.research.certificate import DECIDING, Certificate, JudgedLog, Override, Started, sealed, settings_digest
 from libs.research.graduation import Criterion, Requirements, graduation
 from libs.research.paper_days import PaperDay
@@ -45,42 +50,71 @@ def judge(log: Sequence[LogEntry], asked: Requirements = Requirements()) -> Judg
     """Hold a whole log against what is asked of a book and of the system."""
     found = graduation(log, asked)
     counted = sum(each.counts for each in found.days)
-    started: dict[str, ServiceStarted] = {}
+    starts: dict[str, list[ServiceStarted]] = {}
     genesis = None
     for message in _readable(each for each in log if each.subject.endswith((".started", ".genesis"))):
         if isinstance(message, ServiceStarted):
-            started[message.producer] = message
+            starts.setdefault(message.producer, []).append(message)
         elif isinstance(message, GenesisDeclared) and genesis is None:
             genesis = message
     ready = (
         Criterion(name=each.name, asked="proof of it", seen=each.evidence, met=each.met)
         for each in readiness(counted, asked.days_min)
     )
+    days = {each.day for each in found.days if each.counts}
+    ran = {writer: in_force(each, days) for writer, each in starts.items()}
     return Judgement(
-        criteria=(*found.criteria, same_code(started)),
+        criteria=(*found.criteria, same_code(ran), same_settings(ran)),
         readiness=tuple(ready),
         days=found.days,
         record=paper_record(log),
         baseline=baseline_of(log, found.days),
         genesis=genesis,
-        started=started,
+        started={writer: each[-1] for writer, each in starts.items()},
     )
 
 
-def same_code(started: dict[str, ServiceStarted]) -> Criterion:
-    """Whether every machine at hand was started last with the code at hand, and nobody else wrote."""
+def in_force(starts: Sequence[ServiceStarted], days: Container[date]) -> list[ServiceStarted]:
+    """Those of a writer's starts, in order, that ran on one of these days; and the last one, whenever it was."""
+    found = []
+    for start, following in pairwise([*starts, None]):
+        if start is None:
+            continue
+        first = start.ts_init // DAY
+        last = first if following is None else following.ts_init // DAY
+        if following is None or any(_day(number) in days for number in range(first, last + 1)):
+            found.append(start)
+    return found
+
+
+def same_code(ran: Mapping[str, Sequence[ServiceStarted]]) -> Criterion:
+    """Whether every machine at hand ran, on every day that counts and last, with the code at hand, and nobody else wrote."""
     here = {part.contract.writer: part.code_version for part in parts()}
-    others = [
-        f"{writer} ran {_version(started.get(writer))}, at hand is {version}"
-        for writer, version in here.items()
-        if _version(started.get(writer)) != version
-    ]
-    others += [f"{writer} ran and is not at hand" for writer in sorted(set(started) - set(here))]
+    others = []
+    for writer, version in here.items():
+        ran_by = dict.fromkeys(each.code_version for each in ran.get(writer, ())) or {"never": None}
+        if list(ran_by) != [version]:
+            others.append(f"{writer} ran {', '.join(ran_by)}, at hand is {version}")
+    others += [f"{writer} ran and is not at hand" for writer in sorted(set(ran) - set(here))]
     return Criterion(
         name="code",
-        asked="the book was run last by the code at hand",
-        seen="; ".join(others) or f"all {len(here)} machines were",
+        asked="on every day that counts, every machine ran the code at hand",
+        seen="; ".join(others) or f"all {len(here)} machines did",
         met=not others,
+    )
+
+
+def same_settings(ran: Mapping[str, Sequence[ServiceStarted]]) -> Criterion:
+    """Whether whoever decides had, on every day that counts, the settings of the last start."""
+    changed = []
+    for writer, starts in sorted(ran.items()):
+        if writer.startswith(DECIDING) and (count := len({settings_digest(each.settings) for each in starts})) > 1:
+            changed.append(f"{writer} had {count} different ones")
+    return Criterion(
+        name="settings",
+        asked="on every day that counts, what decides had the settings of its last start",
+        seen="; ".join(changed) or "they were the same all along",
+        met=not changed,
     )
 
 
@@ -145,5 +179,5 @@ def _readable(entries: Iterable[LogEntry]) -> Iterator[Message]:
             continue  # `replay` tells it
 
 
-def _version(started: ServiceStarted | None) -> str:
-    return started.code_version if started is not None else "never"
+def _day(number: int) -> date:
+    return datetime.fromtimestamp(number * DAY // SECOND, UTC).date()

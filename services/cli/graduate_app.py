@@ -35,6 +35,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     override: bool
     operator: str
     reason: str
+    baseline_out: Path | None
 
     def refuse_nonsense(self) -> None:
         """An override is whole or not at all.
@@ -44,6 +45,10 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
         """
         from libs.research.certificate import complaint_about
 
+        if self.out is not None and self.baseline_out is not None and self.out.resolve() == self.baseline_out.resolve():
+            raise Failure(
+                USAGE, "certificate and baseline are two files", "name different ones with --out and --baseline-out"
+            )
         if self.out is None and self.override:
             raise Failure(USAGE, "an override is written into a certificate", "name a new file with --out")
         if not self.override and (self.operator or self.reason):
@@ -80,7 +85,7 @@ def graduate(
         from services.cli.baseline import watch_of, write_baseline
         from services.cli.certify import judge
 
-        wish = Asked(out=out, override=override, operator=operator, reason=reason)
+        wish = Asked(out=out, override=override, operator=operator, reason=reason, baseline_out=baseline_out)
         wish.refuse_nonsense()
         settings = stack_settings(home or ctx.obj, strict=False)
         for line in recall(settings.home, settings.agents_extra):

@@ -1,7 +1,8 @@
 """The track record of the book in a log, as a backtest's is kept: by the same scribe, from the same events.
 
-Money that was paid in or out is no return: it is taken out of the day it came (`Flow`), coins at the bid of that moment. What has no price is in
-nobody's equity, and so in no flow either.
+Money that was paid in or out is no return: it is taken out of the day it came (`Flow`), coins at the middle of the book at that moment, as the ledger values
+them. What has no price is in nobody's equity, and becomes a flow when it gets one. A difference that an operator has accepted is no payment: where it was
+lost or found it is a loss or a gain.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from decimal import Decimal
 import msgspec
 
 from libs.common.codec import BadEvent, decode_from
-from libs.common.messages import CapitalMoved, EquityChanged, FeedMarks, FeedStatus, Message
+from libs.common.messages import CapitalMoved, EquityChanged, FeedMarks, FeedStatus, Mark, Message
 from libs.research.scribe import Scribe
 from libs.runtime.adapter import LogEntry
 from libs.trading.daily_equity import DailyEquity, Flow, Observed, daily_equity
@@ -35,27 +36,42 @@ class _Flows:
         self.found: list[Flow] = []
         self.before: list[Observed] = []
         self._last: Observed | None = None
-        self._quotes: dict[str, str] = {}
-        self._bids: dict[str, Decimal] = {}
+        self._instruments: dict[str, str] = {}
+        self._marks: dict[str, Mark] = {}
+        self._unvalued: dict[str, Decimal] = {}
 
     def take(self, message: Message) -> None:
+        """The next event of the log."""
         match message:
             case FeedStatus():
-                self._quotes.update((spec.base, spec.instrument) for spec in message.specs)
+                self._instruments.update((spec.base, spec.instrument) for spec in message.specs)
             case FeedMarks():
-                self._bids.update((mark.instrument, Decimal(str(mark.bid_px))) for mark in message.marks)
+                self._marks.update((mark.instrument, mark) for mark in message.marks)
             case EquityChanged():
                 self._last = Observed(message.ts_event, message.equity)
-            case CapitalMoved() if (px := self._px(message.asset)) is not None:
-                self.found.append(Flow(message.ts_init, message.amount * px))
+            case CapitalMoved(reason="TRANSFER"):
+                self._unvalued[message.asset] = self._unvalued.get(message.asset, Decimal(0)) + message.amount
+        if self._unvalued and not isinstance(message, EquityChanged):
+            self._value(message.ts_init)
+
+    def _value(self, ts: int) -> None:
+        """Make flows of what has a price by now."""
+        for asset, amount in list(self._unvalued.items()):
+            if (px := self._px(asset)) is not None:
+                del self._unvalued[asset]
+                self.found.append(Flow(ts, amount * px))
                 self.before += [] if self._last is None else [self._last]
 
     def _px(self, asset: str) -> Decimal | None:
-        instrument = self._quotes.get(asset)
-        if instrument is not None:
-            return self._bids.get(instrument)
-        is_quote = any(each.endswith(f"-{asset}") for each in self._quotes.values())
-        return Decimal(1) if is_quote else None
+        instrument = self._instruments.get(asset)
+        if instrument is None:
+            is_quote = any(each.endswith(f"-{asset}") for each in self._instruments.values())
+            return Decimal(1) if is_quote else None
+        mark = self._marks.get(instrument)
+        if mark is None:
+            return None
+        px = (mark.bid_px + mark.ask_px) / 2 if mark.bid_px > 0 and mark.ask_px > 0 else mark.last_px
+        return Decimal(str(px)) if px > 0 else None
 
 
 def book_in(entries: Iterable[LogEntry]) -> Book | None:

@@ -122,7 +122,7 @@ def _text(book: Any, record: Any, by: str, groups: dict[str, Any]) -> Renderable
     from libs.trading.track_record import lines
 
     last = book.last
-    since = f"{book.daily.live_return:+.2%} since the last 00:00 UTC"
+    since = f"{book.daily.live_return:+.2%} since {'the last 00:00 UTC' if book.daily.days else 'it began'}"
     now = f"equity now {last.equity:.2f}, {since}; {last.drawdown:.2%} below its highest ({last.high_water_mark:.2f})"
     rows: list[RenderableType] = [Text(now, style="bold"), *(Text(line) for line in lines(record))]
     if groups:

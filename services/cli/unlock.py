@@ -90,7 +90,7 @@ def strategy_differences(certificate: Certificate, specs: Iterable[ChildSpec]) -
 async def declare_unlocked(
     client: Client, certificate: Certificate, *, author: str, days_max: int, now: int
 ) -> int | None:
-    """Append what unlocked live trading, unless the log's last such word is of this very certificate; returns its seq.
+    """Append what unlocked live trading, unless the log's last such word is of this very certificate and until the same day; returns its seq.
 
     The baseline of the certificate is declared before it: so it is in the log wherever the certificate is, and a restart does not undo what an
     operator has declared since.
@@ -101,9 +101,10 @@ async def declare_unlocked(
     bus = Bus(client, TRADING, api=api_prefix(contract_of(USER)))
     last = await bus.last_under(SUBJECT)
     said = None if last is None else decoded(last)
-    if isinstance(said, LiveUnlocked) and said.certificate == certificate.digest:
+    known = isinstance(said, LiveUnlocked) and said.certificate == certificate.digest
+    if known and said.expires_at == certificate.expires_at(days_max):
         return None
-    if certificate.baseline.metrics:
+    if certificate.baseline.metrics and not known:
         await declare_baseline(client, certificate.baseline, author, now)
     seq, _ = await append(
         bus, "what unlocked live trading", lambda writer, tail: _unlocked(writer, tail, certificate, days_max, now)

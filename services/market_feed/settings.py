@@ -39,7 +39,7 @@ class Settings(ServiceSettings):
     feed_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
-        validation_alias=AliasChoices("feed_venue_url", "BULKHEAD_FEED_VENUE_URL", "BULKHEAD_VENUE_URL"),
+        validation_alias=AliasChoices("BULKHEAD_FEED_VENUE_URL", "BULKHEAD_VENUE_URL"),
         description=f"REST root of a server that speaks for all venues, sockets included; {PRODUCTION_URL}: the real ones",
     )
     feed_reader: Literal["native", "ccxt"] = Field(

@@ -48,7 +48,7 @@ class Settings(ServiceSettings):
     exec_venue_url: str = Field(
         default="http://127.0.0.1:4202",
         pattern=r"^https?://[^@]+$",
-        validation_alias=AliasChoices("exec_venue_url", "BULKHEAD_EXEC_VENUE_URL", "BULKHEAD_VENUE_URL"),
+        validation_alias=AliasChoices("BULKHEAD_EXEC_VENUE_URL", "BULKHEAD_VENUE_URL"),
         description="the venue's REST root; sockets are on the same host",
     )
     exec_deadline_ms: int = Field(

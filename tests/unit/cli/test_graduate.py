@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from datetime import date, timedelta
 from pathlib import Path
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
@@ -16,7 +18,7 @@ from libs.research.certificate import read, settings_digest
 from libs.runtime.adapter import LogEntry
 from libs.runtime.registry import parts, version_at_hand
 from services.cli.app import app
-from services.cli.certify import same_code
+from services.cli.certify import in_force, same_code, same_settings
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, NOT_YET, OK, USAGE
 from services.cli.log_dump import line_of
 
@@ -152,11 +154,35 @@ def test_a_log_whose_books_are_not_what_was_booked_unlocks_nothing(tmp_path: Pat
 
 def test_paper_trading_by_other_code_is_told_as_a_criterion_that_is_not_met() -> None:
     """So that it can only be overridden by name; both versions are told."""
-    here = {part.contract.writer: started(part.contract.writer, part.code_version) for part in parts()}
+    here = {part.contract.writer: [started(part.contract.writer, part.code_version)] for part in parts()}
     assert same_code(here).met
-    found = same_code({**here, "risk": started("risk", "0ld"), "agent.mine": started("agent.mine", "1")})
-    version = here["risk"].code_version
+    found = same_code({**here, "risk": [started("risk", "0ld")], "agent.mine": [started("agent.mine", "1")]})
+    version = here["risk"][0].code_version
     assert (found.name, found.met) == ("code", False)
     assert found.seen == f"risk ran 0ld, at hand is {version}; agent.mine ran and is not at hand"
+    assert (
+        f"risk ran 0ld, {version}, at hand" in same_code({**here, "risk": [started("risk", "0ld"), *here["risk"]]}).seen
+    )
     del here["feed"]
     assert "feed ran never" in same_code(here).seen
+
+
+def test_a_restart_at_the_end_does_not_make_the_days_before_it_other_code() -> None:
+    """What ran on a day that counts is asked about, and not only what ran last."""
+    days = {date.fromtimestamp(0) + timedelta(days=20_700 + n) for n in range(14)}
+    old, new = started("risk", "0ld"), started("risk", "new", T0 + 14 * 24 * HOUR)
+    assert in_force([old, new], days) == [old, new]
+    assert in_force([old, new], {max(days) + timedelta(days=1)}) == [old, new]  # it still ran when that day began
+    assert in_force([old, started("risk", "between", T0 + HOUR), new], {max(days)})[0].code_version == "between"
+    assert in_force([old, new], set()) == [new]
+
+
+def test_settings_that_changed_under_way_are_not_one_record() -> None:
+    """A book that risked two per cent for a fortnight says nothing about ninety."""
+    calm = started("risk", "1")
+    bold = msgspec.structs.replace(calm, settings={"halt": "0.90"})
+    moved = msgspec.structs.replace(calm, producer="exec", settings={"venue_url": "https://a"})
+    elsewhere = msgspec.structs.replace(moved, settings={"venue_url": "https://b"})
+    assert same_settings({"risk": [calm, calm], "exec": [moved, elsewhere], "feed": [calm, bold]}).met
+    found = same_settings({"risk": [calm, bold]})
+    assert (found.met, found.seen) == (False, "risk had 2 different ones")

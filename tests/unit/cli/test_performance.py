@@ -41,10 +41,8 @@ def equity(hours: float, value: str) -> EquityChanged:
     )
 
 
-def paid(hours: float, asset: str, amount: str) -> CapitalMoved:
-    return CapitalMoved(
-        producer="exec", ts_init=T0 + int(hours * HOUR), asset=asset, amount=D(amount), reason="TRANSFER"
-    )
+def paid(hours: float, asset: str, amount: str, reason: str = "TRANSFER") -> CapitalMoved:
+    return CapitalMoved(producer="exec", ts_init=T0 + int(hours * HOUR), asset=asset, amount=D(amount), reason=reason)  # type: ignore[arg-type]
 
 
 def venue(spec: InstrumentSpec) -> FeedStatus:
@@ -74,10 +72,10 @@ def performance(folder: Path, log: list[LogEntry], *words: str) -> Result:
     ("asset", "amount", "after"), [("USDT", "500", "1500"), ("BTC", "0.01", "1600"), ("USDT", "-400", "600")]
 )
 def test_money_paid_in_or_out_is_no_return(asset: str, amount: str, after: str) -> None:
-    """Coins count at the bid at which they came."""
+    """Coins count at the middle of the book at which they came."""
     log = entries(
         venue(BTC_SPEC),
-        price(0, 60_000.0),
+        price(0, 59_999.5),
         equity(0, "1000"),
         paid(30, asset, amount),
         equity(30, after),
@@ -94,6 +92,36 @@ def test_what_was_earned_before_a_deposit_was_earned_with_the_money_there_was() 
     book = book_in(entries(venue(BTC_SPEC), *earned, paid(23, "USDT", "1100"), equity(23, "2200"), equity(24, "2200")))
     assert book is not None
     assert book.daily.returns == pytest.approx([0.1])
+
+
+def test_coins_that_get_their_price_later_become_a_flow_then() -> None:
+    """Until then they are in nobody's equity."""
+    log = entries(
+        equity(0, "1000"),
+        paid(5, "BTC", "0.05"),
+        equity(30, "1000"),
+        venue(BTC_SPEC),
+        price(31, 59_999.5),
+        equity(31, "4000"),
+    )
+    book = book_in(log)
+    assert book is not None
+    assert book.daily.live_return == pytest.approx(0.0)
+
+
+def test_a_loss_that_an_operator_accepts_is_a_loss() -> None:
+    """Nobody has paid anything out."""
+    book = book_in(
+        entries(
+            venue(BTC_SPEC),
+            equity(0, "1000"),
+            paid(23, "USDT", "-300", "ACCEPTED"),
+            equity(23, "700"),
+            equity(24, "700"),
+        )
+    )
+    assert book is not None
+    assert book.daily.returns == pytest.approx([-0.3])
 
 
 def test_every_figure_is_told_apart_by_agent_and_by_hour(tmp_path: Path) -> None:

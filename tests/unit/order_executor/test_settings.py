@@ -196,3 +196,12 @@ def test_kucoin_wants_a_passphrase(kucoin, monkeypatch):
     monkeypatch.delenv("BULKHEAD_EXEC_API_PASSPHRASE_FILE")
     with pytest.raises(SettingsError, match="BULKHEAD_EXEC_API_PASSPHRASE_FILE"):
         load_settings(Settings)
+
+
+def test_a_stray_variable_without_our_prefix_moves_no_order(environment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody else's EXEC_VENUE_URL is not where our orders go."""
+    monkeypatch.setenv("EXEC_VENUE_URL", "https://elsewhere")
+    monkeypatch.setenv("BULKHEAD_EXEC_VENUE_URL", "https://told")
+    assert load_settings(Settings).exec_venue_url == "https://told"
+    monkeypatch.delenv("BULKHEAD_EXEC_VENUE_URL")
+    assert load_settings(Settings).exec_venue_url.startswith("http://127.0.0.1")

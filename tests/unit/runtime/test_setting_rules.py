@@ -19,6 +19,11 @@ from services.signal_agents.trend.settings import Settings as TrendSettings
 
 D = Decimal
 WALL_TIME = {"BULKHEAD_CLOCK_URL": ""}
+LIVE = {
+    "BULKHEAD_FEED_VENUE_URL": "https://api.binance.com",
+    "BULKHEAD_EXEC_VENUE_URL": "https://api.binance.com",
+    "BULKHEAD_EXEC_VENUE": "binance",
+}
 PAPER = {
     "BULKHEAD_SIM_FOLLOW_URL": "https://a",
     "BULKHEAD_FEED_VENUE_URL": "https://a/",
@@ -76,6 +81,16 @@ def test_a_number_may_not_pass_another(rule: Order) -> None:
         ({"BULKHEAD_FEED_VENUES": "binance", "BULKHEAD_RISK_VENUE": "kraken"}, "danger"),
         ({"BULKHEAD_FEED_VENUE_URL": "https://a", "BULKHEAD_EXEC_VENUE_URL": "http://sim"}, "danger"),
         ({"BULKHEAD_FEED_VENUE_URL": "https://a", "BULKHEAD_EXEC_VENUE_URL": "https://b"}, ""),
+        (LIVE, ""),
+        (LIVE | {"BULKHEAD_FEED_VENUE_URL": "https://data-api.binance.vision/"}, ""),
+        (LIVE | {"BULKHEAD_FEED_VENUE_URL": "https://testnet.binance.vision"}, "danger"),
+        (LIVE | {"BULKHEAD_EXEC_VENUE_URL": "https://testnet.binance.vision"}, "danger"),
+        (
+            LIVE
+            | dict.fromkeys(("BULKHEAD_FEED_VENUE_URL", "BULKHEAD_EXEC_VENUE_URL"), "https://testnet.binance.vision"),
+            "",
+        ),
+        (LIVE | {"BULKHEAD_EXEC_VENUE": "kraken", "BULKHEAD_EXEC_VENUE_URL": "https://api.kraken.com"}, ""),
         ({"BULKHEAD_EXEC_VENUE_URL": "https://b", "BULKHEAD_CLOCK_URL": "ws://sim/clock"}, "danger"),
         ({"BULKHEAD_EXEC_VENUE_URL": "http://sim", "BULKHEAD_CLOCK_URL": "ws://sim/clock"}, ""),
         (PAPER, ""),
