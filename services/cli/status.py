@@ -197,7 +197,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         trading_reason=facts.trading_reason,
         reconciled=facts.reconciled,
         mismatches=facts.mismatches,
-        feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via},
+        feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via, "home": facts.home_venue},
         doubts=dict(sorted(facts.doubts.items())),
         drifts=dict(sorted(facts.drifts.items())),
         quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
@@ -225,6 +225,9 @@ def findings_of(status: Status) -> list[str]:
         found.append(f"the feed of {status.feed['venue']} is {status.feed['state']}")
     if status.feed.get("via") == "POLLING":
         found.append(f"no sockets: the prices of {status.feed['venue']} are polled")
+    home = status.feed.get("home")
+    if home and status.feed["venue"] != home:
+        found.append(f"{status.feed['venue']} stands in for {home}: positions are watched, nothing is bought")
     found += [f"the price of {name} is in doubt: {why}" for name, why in status.doubts.items()]
     found += list(status.drifts.values())
     found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]

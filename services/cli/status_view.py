@@ -151,6 +151,7 @@ class Facts(msgspec.Struct, kw_only=True):
     mismatches: tuple[str, ...] = ()
     feed_state: str = ""
     feed_venue: str = ""
+    home_venue: str = ""
     feed_via: str = ""
     doubts: dict[str, str] = {}
     intents: int = 0
@@ -192,6 +193,7 @@ class StatusView:
                 facts.code_versions[message.producer] = message.code_version
             case FeedStatus():
                 facts.feed_state, facts.feed_venue, facts.feed_via = message.state, message.venue, message.via
+                facts.home_venue = message.venue if message.specs else facts.home_venue
                 facts.specs.update({spec.instrument: spec for spec in message.specs})
             case PriceTrustChanged():
                 facts.doubts.pop(message.instrument, None)

@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,12 +142,12 @@ class ChaosStack:
 
         await self.until(settled, deadline_s, "every service to have processed the log's end")
 
-    async def is_at_rest(self) -> bool:
-        """Whether every service has, at this moment, handled all of the log that we know and it hears, and waits for nothing."""
-        states = await self.readiness()
+    async def is_at_rest(self, names: Sequence[str] = RUNNING) -> bool:
+        """Whether these services have, at this moment, handled all of the log that we know and they hear, and wait for nothing."""
+        states = await asyncio.gather(*(self._readyz(name) for name in names))
         return all(
             state is not None and state["ready"] and state["quiescent"] and state["processed_seq"] >= self._newest[name]
-            for name, state in zip(RUNNING, states, strict=True)
+            for name, state in zip(names, states, strict=True)
         )
 
     async def _follow(self) -> None:

@@ -13,6 +13,7 @@ import signal
 import sqlite3
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
 
@@ -32,13 +33,14 @@ from tests.paper_run.market import Market, at, minutes_of
 from tests.paper_run.weather import MINUTES_A_DAY, Incident
 
 REST_S_MAX = 15.0
-LOOK_S = 0.015
+LOOK_S = 0.005
 SLOW_STEPS = 6
 SLOW_S = 0.25
 UNSETTLED_S = (0.25, 0.25, 0.25, 0.25, 1.0, 1.0, 1.0, 2.0)
 RECOVERY_MINUTES = 3
 SETTLE_MINUTES_MAX = 10
 WEIGHED = (*RUNNING, NATS)
+FEED = "market-feed"
 
 
 class Sizes(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,7 +109,9 @@ class PaperRun:
         else:
             end = at(self.market.begins, minute)
             await self._settle(end)
-            await self._step(end - SECOND)
+            await self._step(
+                end - SECOND, of=(FEED,)
+            )  # its prices are in the log; who hears them may be late until the bar
             await self._step(end)
 
     async def _settle(self, end: int) -> None:
@@ -133,22 +137,26 @@ class PaperRun:
             await self._slowly(self.minutes)
             if self._feed_is_live and await self._rests(REST_S_MAX) and not await self._faults():
                 return
+        if not self._feed_is_live:
+            self._met(
+                "home not back", f"the home venue does not speak {SETTLE_MINUTES_MAX} minutes behind the incident"
+            )
         await self._check()
 
-    async def _step(self, to: int, rest_s_max: float = REST_S_MAX) -> None:
+    async def _step(self, to: int, rest_s_max: float = REST_S_MAX, of: Sequence[str] = RUNNING) -> None:
         if to > self._now:
             await self.stack.venue("advance", {"to": to})
             self._now = to
-        if not await self._rests(rest_s_max) and rest_s_max == REST_S_MAX:
+        if not await self._rests(rest_s_max, of) and rest_s_max == REST_S_MAX:
             self._met("no rest", f"the services were not at rest {REST_S_MAX:g} s after a step")
 
-    async def _rests(self, s_max: float) -> bool:
-        """Whether everybody has handled what there is, within `s_max`."""
+    async def _rests(self, s_max: float, of: Sequence[str] = RUNNING) -> bool:
+        """Whether they have handled what there is, within `s_max`."""
         end = time.monotonic() + s_max
         while time.monotonic() < end:
             last = len(self.stack.entries)
             await asyncio.sleep(LOOK_S)
-            if len(self.stack.entries) == last and await self.stack.is_at_rest() and len(self.stack.entries) == last:
+            if len(self.stack.entries) == last and await self.stack.is_at_rest(of) and len(self.stack.entries) == last:
                 self._look()
                 return True
         self._look()

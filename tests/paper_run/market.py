@@ -24,8 +24,6 @@ DAYS_RECORDED = 33
 DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "ohlcv_1m"
 
 AGES = (
-    "BULKHEAD_FEED_STALENESS_MS_MAX",
-    "BULKHEAD_FEED_ALIVE_WINDOW_MS",
     "BULKHEAD_PORTFOLIO_SIGNAL_AGE_MS_MAX",
     "BULKHEAD_PORTFOLIO_QUOTE_AGE_MS_MAX",
     "BULKHEAD_RISK_PRICE_AGE_MS_MAX",
@@ -42,11 +40,15 @@ SETTINGS = {
     "BULKHEAD_SIM_SLIP_BPS": "1",
     "BULKHEAD_SIM_IMPACT_BPS": "10",
     "BULKHEAD_SIM_PARTICIPATION_MAX": "0.1",
+    "BULKHEAD_FEED_STALENESS_MS_MAX": "120000",
+    "BULKHEAD_FEED_ALIVE_WINDOW_MS": "40000",
+    "BULKHEAD_FEED_RETURN_MS": "3000",
     "BULKHEAD_EXEC_RECONCILE_INTERVAL_MS": "900000",
     "BULKHEAD_RISK_RECONCILED_AGE_MS_MAX": "7200000",
     "BULKHEAD_EXEC_CRASH_STARTS_MAX": "1000",
 }
-"""Fills are realistic (docs/paper-venue.md). Books are compared every quarter of an hour, because the weight that a venue grants is counted in wall
+"""A venue is alive that was heard within twice the window, which must be longer than a jump; and a home that is well again speaks after three seconds of
+ours, in which minutes of market pass. Fills are realistic (docs/paper-venue.md). Books are compared every quarter of an hour, because the weight that a venue grants is counted in wall
 minutes; and a service that is killed on purpose every few hours of market is no crash loop."""
 
 

@@ -224,3 +224,10 @@ def test_noise_and_what_is_no_event_teach_nothing() -> None:
     assert view.facts == Facts()
     view.take(message_of(recorded_log(2)[0]))
     assert view.facts != Facts()
+
+
+def test_home_is_the_venue_that_told_its_rules_and_not_the_one_that_stands_in() -> None:
+    """So that a stand-in that has spoken for days is seen."""
+    stand_in = FeedStatus(venue="kraken", state="LIVE", via="SOCKETS", reason="SIM_POOR", health={}, specs=())
+    facts = view_of(feed("0.001", "0.001", "5"), stand_in).facts
+    assert (facts.home_venue, facts.feed_venue) == ("sim", "kraken")

@@ -234,6 +234,13 @@ def test_a_whole_story_is_about_everything() -> None:
 # --- a status -----------------------------------------------------------------------------------------------------
 
 
+def test_a_stand_in_that_speaks_is_a_finding_however_well_it_is() -> None:
+    """Nothing is bought while it does, for days if need be, and nobody was told."""
+    feed = {"state": "LIVE", "venue": "kraken", "via": "SOCKETS", "home": "binance"}
+    assert status(feed=feed).findings == ["kraken stands in for binance: positions are watched, nothing is bought"]
+    assert status(feed={**feed, "venue": "binance"}).findings == []
+
+
 def status(**fields: Any) -> Status:
     usual: dict[str, Any] = {
         "home": "home",
