@@ -29,7 +29,16 @@ ROOT = Path(__file__).parents[2]
 MODULES = {name: module for name, module in SERVICES.items() if name != "cli"}
 EVERYBODY = {**MODULES, "exchange-sim": "services.exchange_sim"}
 PASSWORD = "hunter2-hunter2"
-FREE = {"home", "http_host", "sim_host", "sim_data", "database_url_file", "sim_api_key_file", "sim_api_secret_file"}
+FREE = {
+    "home",
+    "http_host",
+    "sim_host",
+    "sim_data",
+    "sim_bars",
+    "database_url_file",
+    "sim_api_key_file",
+    "sim_api_secret_file",
+}
 FREE |= {"sim_api_passphrase_file"}
 """Any text is a path or a host; whether there is one is found out when it is used."""
 

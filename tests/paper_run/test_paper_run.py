@@ -1,4 +1,4 @@
-"""The paper run itself: its programme, its pins, and half an hour of market on the real stack with something going wrong."""
+"""The paper run itself: its programme, its pins, and twenty minutes of market on the real stack with something going wrong."""
 
 from __future__ import annotations
 
@@ -52,15 +52,15 @@ def test_without_a_recording_all_of_it_is_generated(tmp_path: Path) -> None:
     assert len(set(market_of(40, 1, tmp_path).instruments)) == 40
 
 
-async def test_half_an_hour_of_market_with_a_kill_and_a_cut_line(tmp_path: Path) -> None:
+async def test_twenty_minutes_of_market_with_a_kill_and_a_cut_line(tmp_path: Path) -> None:
     """The books equal the venue, whatever was met is pinned, and the page says so."""
     market = market_of(2, 7, tmp_path / "nothing")
     incidents = {
         5: Incident(name="order-executor killed", kills="order-executor"),
-        20: Incident(name="sockets reset", script=({"on": "socket", "kind": "reset"},)),
+        12: Incident(name="sockets reset", script=({"on": "socket", "kind": "reset"},)),
     }
     run = PaperRun(tmp_path / "home", market, 1, incidents)
-    await run.run(minutes=30)
+    await run.run(minutes=20)
     text = page(run, Circumstances(command="a test", commit="none", machine="here", on="today", wall_s=1.0), [])
     assert run.anomalies.unpinned == []
     assert "books" not in run.anomalies.met

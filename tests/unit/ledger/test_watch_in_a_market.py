@@ -18,6 +18,8 @@ from services.cli.status_view import StatusView
 from tests.simulation.world import World
 from tests.unit.runtime.test_backtest import play
 
+pytestmark = pytest.mark.no_cover
+
 MINUTES = 420
 WORSE_BPS = 10
 

@@ -57,6 +57,7 @@ def told(watched: Watched, values: list[float]) -> list[Change]:
     return [change for value in values if (change := add(watched, value)) is not None]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @pytest.mark.parametrize("count", [30, 300])
 def test_what_has_not_changed_is_rarely_called_worse(case: Case, count: int) -> None:
@@ -73,6 +74,7 @@ def test_what_has_changed_is_found_soon(case: Case) -> None:
     assert sum(each is not None and each <= within for each in found) >= 45
 
 
+@pytest.mark.no_cover
 def test_samples_that_come_in_runs_are_fewer_witnesses() -> None:
     """Where one order is like those before it, `clumping` takes most of the false alarms away."""
     for case, most in zip(IN_RUNS, (0.06, 0.2), strict=True):
@@ -81,6 +83,7 @@ def test_samples_that_come_in_runs_are_fewer_witnesses() -> None:
         assert false <= min(most, naive / 2), case.name
 
 
+@pytest.mark.no_cover
 def test_looking_after_every_trade_at_five_percent_would_cry_wolf() -> None:
     """Why the level of a look is not the level of the watch: the naive watch is wrong most of the time."""
     random, wrong = Random(5), 0
