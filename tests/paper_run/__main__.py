@@ -13,6 +13,8 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+import aiohttp
+
 from tests.chaos.report import replayed
 from tests.paper_run.driver import PaperRun
 from tests.paper_run.market import market_of
@@ -38,7 +40,10 @@ async def _play(given: argparse.Namespace, home: Path) -> tuple[bool, str]:
     incidents = programme(given.seed, given.days, given.incidents, market.instruments)
     run = PaperRun(home, market, given.days, incidents, wall_s_max=given.wall_minutes * 60)
     began = time.monotonic()
-    await run.run()
+    try:
+        await run.run()
+    except (TimeoutError, aiohttp.ClientError) as error:  # what was met until then is worth a page all the same
+        run.anomalies.add("broken off", market.begins, f"{type(error).__name__}: {error}"[:200], "the run itself")
     proofs = [await replayed(run.stack, seed) for seed in HASH_SEEDS]
     is_replayed = len({each["digest"] for each in proofs}) == 1 and not any(each["mismatch_count"] for each in proofs)
     held = is_replayed and run.looks > 0 and not run.anomalies.unpinned and "books" not in run.anomalies.met
