@@ -11,7 +11,6 @@ are made of its minutes.
 
 from __future__ import annotations
 
-from itertools import count
 from pathlib import Path
 
 from libs.common.timeframe import DAY, MINUTE
@@ -22,7 +21,6 @@ from libs.runtime.recording_manifest import RecordingError
 from services.exchange_sim.bars import DEPTH, FANOUT, FIRST_TS, TRADES_A_MINUTE, BarTree, PlannedBar
 from services.exchange_sim.generated import GeneratedHistory, GeneratedMarket
 from services.exchange_sim.listing import Listing
-from services.exchange_sim.market import History
 
 VENUE = "binance"
 _MINUTES = DEPTH["1m"]
@@ -75,12 +73,11 @@ def bars_market(folder: Path, seed: int, listings: dict[str, Listing], starts_at
         )
     first = max(each.first_ts_open for each in series.values())
     market = GeneratedMarket(seed, listings, -(-first // DAY) * DAY if starts_at is None else starts_at)
-    for place, (instrument, listing) in zip(count(), listings.items()):
+    for place, (instrument, listing) in enumerate(listings.items()):
         if instrument in series:
             tree = RecordedTree(BarTree(seed, instrument, listing), *_planned(series[instrument], listing))
             market.generated[instrument] = GeneratedHistory(seed, instrument, listing, place=place, tree=tree)
-    histories: dict[str, History] = dict(market.generated)
-    market.histories = histories
+    market.histories = dict(market.generated)
     market.identity = {**market.identity, "market": "bars", "files": _named(series)}
     return market
 

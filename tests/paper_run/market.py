@@ -20,7 +20,6 @@ RECORDED = ("BTC-USDT", "ETH-USDT", "SOL-USDT", "XRP-USDT")
 GENERATED = ("ADA-USDT", "AVAX-USDT", "DOGE-USDT", "DOT-USDT", "LINK-USDT", "LTC-USDT", "ATOM-USDT", "TRX-USDT")
 BEGINS = datetime(2025, 1, 2, tzinfo=UTC)
 """The first whole day of the recorded minutes."""
-DAYS_RECORDED = 33
 DATA = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "ohlcv_1m"
 
 AGES = (

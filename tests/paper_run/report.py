@@ -41,7 +41,7 @@ def _head(run: PaperRun, told: Circumstances) -> str:
     events = len(run.stack.entries)
     return f"""# A paper run
 
-Written by `{told.command}` on {told.on} at {told.commit}; {told.machine}. {days:g} days of market{short} in {told.wall_s / 60:.0f} minutes, {events:,} events.
+Written by `{told.command}` on {told.on} at {told.commit}; {told.machine}. {days:g} {"day" if days == 1 else "days"} of market{short} in {told.wall_s / 60:.0f} minutes, {events:,} events.
 
 The running stack (every service a process, nats-server, `exchange_sim`) is driven through weeks of market in lock-step, with a deployment's settings but for
 ages, realistic fills, and {sum(run.struck.values())} incidents; how, is told in [tests/paper_run](../tests/paper_run/driver.py). Days like these never count toward
