@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ from services.cli import command
 from services.cli.answering import answering, show
 from services.cli.exit_codes import FINDING, POINTER, Failure
 from services.cli.observer import connected
+from services.cli.options import Home, Json
 from services.cli.place import Place, find_place
 from services.cli.status_text import model_coverage
 from services.cli.status_view import ModelLine
@@ -31,9 +31,6 @@ TEXT_CHARS_MAX = 4_000
 SECOND_NS = 1_000_000_000
 
 app = typer.Typer(help="What agents were worth; texts for the model.", epilog=POINTER, no_args_is_help=True)
-
-Home = Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 
 
 @app.command(epilog=POINTER)

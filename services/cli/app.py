@@ -49,6 +49,7 @@ from services.cli.exit_codes import (
     POINTER,
     epilog,
 )
+from services.cli.options import Json
 from services.cli.place import find_place, stack_settings
 from services.cli.preflight import examine, findings_table, refuse_live
 from services.cli.screen import Screen
@@ -85,7 +86,6 @@ Home = Annotated[
     Path | None,
     typer.Option("--home", help="The state folder (default: BULKHEAD_HOME, else .bulkhead).", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)]
 Author = Annotated[str, typer.Option("--author", help="Who says so (default: this user).", show_default=False)]
 Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the answer.")]

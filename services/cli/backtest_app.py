@@ -21,6 +21,7 @@ from libs.research.bar_files.terms import RefusedFile, RepairKind, Told
 from services.cli.answering import answering, show
 from services.cli.backtest_settings import given, machine_settings
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, USAGE, Failure
+from services.cli.options import Json
 
 SECOND = 1_000_000_000
 BPS = Decimal("0.0001")
@@ -39,7 +40,6 @@ Files = Annotated[
         exists=True,
     ),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 Sets = Annotated[
     list[str], typer.Option("--set", metavar="NAME=VALUE", help="A setting of a service, as in the environment.")
 ]

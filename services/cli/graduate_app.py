@@ -16,10 +16,10 @@ from services.cli import trace
 from services.cli.admission import recall
 from services.cli.answering import answering, show
 from services.cli.exit_codes import CANNOT_WRITE, NOT_YET, OK, USAGE, Failure
+from services.cli.options import Dump, Home, Json
 from services.cli.place import find_place, stack_settings
 from services.cli.saying import day_and_time_of
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 UNLOCKS = (
     "`bulkhead graduate --out certificate.json` writes the certificate once everything is met;"
     " `bulkhead up --mode live --certificate certificate.json --home LIVE_HOME` trades with it.",
@@ -60,9 +60,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
 
 def graduate(
     ctx: typer.Context,
-    from_file: Annotated[
-        Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")
-    ] = None,
+    from_file: Dump = None,
     out: Annotated[
         Path | None, typer.Option("--out", metavar="FILE", help="Write the certificate, a new file.")
     ] = None,
@@ -71,7 +69,7 @@ def graduate(
     reason: Annotated[
         str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)
     ] = "",
-    home: Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)] = None,
+    home: Home = None,
     baseline_out: Annotated[
         Path | None,
         typer.Option("--baseline-out", help="Write what the book has shown to this file, for `bulkhead watch`."),

@@ -19,15 +19,13 @@ from services.cli import ledger_books as books
 from services.cli import trace
 from services.cli.answering import answering, show, tell_failure
 from services.cli.exit_codes import FINDING, POINTER, USAGE, Failure
+from services.cli.options import Dump, Home, Json
 from services.cli.place import find_place
 
 SHOWN_MAX = 50
 
 app = typer.Typer(help="The books: proven, made again, and who may write them.", epilog=POINTER, no_args_is_help=True)
 
-Home = Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
-Dump = Annotated[Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")]
 Database = Annotated[
     str,
     typer.Option("--database", metavar="URL", help="Another database than the ledger's; a password belongs in a file."),

@@ -12,13 +12,13 @@ from rich.text import Text
 
 from services.cli.answering import answering, show, tell_failure
 from services.cli.exit_codes import BAD_DATA, FINDING, OK
+from services.cli.options import Json
 from services.cli.place import find_place
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="The state folder (default: BULKHEAD_HOME, else .bulkhead).", show_default=False),
 ]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 Folder = Annotated[
     Path | None, typer.Option(file_okay=False, show_default=False, help="Write Parquet into this folder.")
 ]

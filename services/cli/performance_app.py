@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from rich.text import Text
 from services.cli import trace
 from services.cli.answering import answering, show
 from services.cli.exit_codes import NOT_YET, UNAVAILABLE, USAGE, Failure
+from services.cli.options import Dump, Home, Json
 from services.cli.place import find_place
 
 TABLE = ("win_rate", "profit_factor", "expectancy", "cost_share", "sharpe")
@@ -29,13 +29,9 @@ def performance(
             "--study", help="The name under which backtests and sweeps of this strategy were counted as trials."
         ),
     ] = "",
-    from_file: Annotated[
-        Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    from_file: Dump = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Say what the book has earned, from its log: at every 00:00 UTC and now, net of costs and of money paid in or out."""
     with answering(as_json):

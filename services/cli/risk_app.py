@@ -20,6 +20,7 @@ from services.cli import trace
 from services.cli.answering import answering, show, tell_failure
 from services.cli.command import is_instrument, operator_name
 from services.cli.exit_codes import FINDING, NOT_YET, POINTER, Failure
+from services.cli.options import Dump, Home, Json
 from services.cli.place import find_place
 from services.cli.saying import day_and_time_of
 from services.cli.verdicts import (
@@ -36,10 +37,7 @@ from services.cli.verdicts import (
 
 app = typer.Typer(help="What the risk gate decided, and why.", epilog=POINTER, no_args_is_help=True)
 
-Home = Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)]
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 HOURS_MAX = 168
-Dump = Annotated[Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")]
 
 
 @app.command(epilog=POINTER)

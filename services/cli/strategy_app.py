@@ -16,13 +16,12 @@ from libs.runtime.plugin_trial import BARS, SEED, Verdict
 from services.cli.admission import VARIABLE, heard, passed, tried
 from services.cli.answering import answering, show
 from services.cli.exit_codes import CANNOT_WRITE, FINDING, OK, POINTER, USAGE, Failure
+from services.cli.options import Json
 
 TEMPLATE = Path(__file__).with_name("agent_template.py")
 CHECK_S_MAX = 3600.0
 
 app = typer.Typer(help="Agents of your own, one file each.", epilog=POINTER, no_args_is_help=True)
-
-Json = Annotated[bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")]
 
 
 @app.command(epilog=POINTER)

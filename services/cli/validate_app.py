@@ -20,6 +20,7 @@ from services.cli.answering import answering, show
 from services.cli.backtest_app import BPS, Repairs, Sets, ns_of
 from services.cli.backtest_settings import given
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, FINDING, OK, Failure
+from services.cli.options import Json
 
 Files = Annotated[
     list[Path] | None,
@@ -64,9 +65,7 @@ def validate(
     ] = False,
     trials: Trials = "",
     html: Annotated[Path | None, typer.Option("--html", help="Write the verdict here.", show_default=False)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    as_json: Json = False,
 ) -> None:
     """Ask a strategy whether it looks ahead, and if not: whether it survives costs, delay, chance, time and noise."""
     with answering(as_json):

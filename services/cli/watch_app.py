@@ -15,6 +15,7 @@ from services.cli.answering import answering, show
 from services.cli.baseline import declaration, read_baseline, watch_of
 from services.cli.command import append, operator_name, speaking
 from services.cli.exit_codes import USAGE, Failure
+from services.cli.options import Dump, Home, Json
 from services.cli.place import Place, find_place
 
 NOTHING = Baseline(source="", from_ts=0, until_ts=0, metrics=())
@@ -30,13 +31,9 @@ def watch(
     ] = None,
     end: Annotated[bool, typer.Option("--end", help="Hold it against nothing any more.")] = False,
     author: Annotated[str, typer.Option("--author", help="Who says so; by default the user of this shell.")] = "",
-    from_file: Annotated[
-        Path | None, typer.Option("--from-file", help="Read this dump instead of a running stack's log.")
-    ] = None,
-    home: Annotated[Path | None, typer.Option("--home", help="The state folder.", show_default=False)] = None,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON document on standard output, and nothing else.")
-    ] = False,
+    from_file: Dump = None,
+    home: Home = None,
+    as_json: Json = False,
 ) -> None:
     """Which metrics are held against the baseline, live and then, and whether one has drifted. With an option: declare a baseline."""
     with answering(as_json):
