@@ -33,6 +33,7 @@ WORDS = (
     "exec",
     "notify",
     "telegram",
+    "gateway",
     "model_sim",
     "sim",
 )

@@ -27,6 +27,8 @@ from libs.runtime.machine import CancelTimer, Effect, Machine, Perform, Publish,
 
 AGENTS_WITH_A_CLOCK = ("agent.trend", "agent.macro", "agent.levels")
 """Of the agents only these are ours and rules: the `ts_init` of a model agent or a plug-in never advances `now`, or it could move time."""
+EDGE_WRITERS = frozenset({"notify", "ops.gateway", "ops.telegram"})
+"""Who stands where strangers knock: their clock moves nobody's `now` but their own."""
 
 _replace = msgspec.structs.replace
 _LONG_WORD = re.compile(r"[A-Za-z0-9+/=_%-]{25,}")
@@ -99,7 +101,7 @@ class Core:
         if seq <= memory.in_seq:
             raise ContractBroken(f"{self.writer}: seq {seq} after {memory.in_seq}")
         memory.in_seq = seq
-        if message.ts_init > memory.now and (not producer.startswith("agent.") or producer in AGENTS_WITH_A_CLOCK):
+        if message.ts_init > memory.now and (producer == self.writer or _tells_time(producer)):
             memory.now = message.ts_init
         if producer == self.writer:
             if isinstance(message, ServiceStarted):
@@ -220,6 +222,10 @@ class Core:
         machine.state = msgspec.json.decode(snapshot.state, type=self._machine_class.State)
         self.machine, self.memory = machine, snapshot.memory
         self.timers_moved = True
+
+
+def _tells_time(producer: str) -> bool:
+    return producer in AGENTS_WITH_A_CLOCK or not (producer.startswith("agent.") or producer in EDGE_WRITERS)
 
 
 def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:

@@ -28,6 +28,8 @@ SERVICES: dict[str, str] = {
     "order-executor": "services.order_executor",
     "ledger": "services.ledger",
     "notifier": "services.notifier",
+    "gateway": "services.gateway",
+    "telegram-bot": "services.telegram_bot",
     "cli": "services.cli",
 }
 """Every writer's service of ours, by its kebab-case name."""

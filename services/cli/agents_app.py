@@ -15,6 +15,9 @@ from rich.text import Text
 from libs.common.ids import derive_id
 from libs.common.messages import AgentScore, AgentsScored, DecisionsMade, TextHeard
 from libs.common.subjects import TOKEN
+from libs.desk.commands import is_instrument
+from libs.desk.standing import ModelLine
+from libs.desk.story_target import decoded
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of
 from services.cli import command
@@ -24,8 +27,6 @@ from services.cli.observer import connected
 from services.cli.options import Home, Json
 from services.cli.place import Place, find_place
 from services.cli.status_text import model_coverage
-from services.cli.status_view import ModelLine
-from services.cli.story_target import decoded
 
 TEXT_CHARS_MAX = 4_000
 SECOND_NS = 1_000_000_000
@@ -65,7 +66,7 @@ def tell(
     """Give the model agent a text to read: it goes into the log, and is cleaned, fenced and flagged before a model sees it."""
     if not TOKEN.fullmatch(source):
         raise typer.BadParameter("a short name of letters, digits, - and _", param_hint="--source")
-    if instrument and not command.is_instrument(instrument):
+    if instrument and not is_instrument(instrument):
         raise typer.BadParameter("an instrument is written like BTC-USDT", param_hint="INSTRUMENT")
     found = _readable(text.encode(errors="surrogateescape") if text else sys.stdin.buffer.read(4 * TEXT_CHARS_MAX + 4))
     if not found.strip():

@@ -18,16 +18,17 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
+from libs.desk.story_text import story_text
 from libs.runtime import logs
 from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
 from services.cli import (
     agents_app,
     backtest_app,
-    command,
     graduate_app,
     ledger_app,
     market_app,
+    operator_app,
     performance_app,
     proof,
     risk_app,
@@ -44,7 +45,6 @@ from services.cli.environment import read_dotenv, unknown_settings
 from services.cli.exit_codes import (
     DEFECT,
     FINDING,
-    NOT_YET,
     OK,
     POINTER,
     epilog,
@@ -56,7 +56,6 @@ from services.cli.screen import Screen
 from services.cli.stack import StackSettings
 from services.cli.status import WithoutLog, gather
 from services.cli.status_text import services_text, status_text
-from services.cli.story_text import story_text
 from services.cli.supervisor import run_up
 
 app = typer.Typer(
@@ -81,14 +80,13 @@ app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
 app.command(name="performance", epilog=POINTER)(performance_app.performance)
 app.command(name="watch", epilog=POINTER)(watch_app.watch)
 app.command(name="validate", epilog=POINTER)(validate_app.validate)
+for word in operator_app.WORDS:
+    app.command(epilog=POINTER)(word)
 
 Home = Annotated[
     Path | None,
     typer.Option("--home", help="The state folder (default: BULKHEAD_HOME, else .bulkhead).", show_default=False),
 ]
-Reason = Annotated[str, typer.Option("--reason", help="Why; it stands in the log for ever.", show_default=False)]
-Author = Annotated[str, typer.Option("--author", help="Who says so (default: this user).", show_default=False)]
-Wait = Annotated[float, typer.Option("--wait", min=0, max=600, help="Seconds to wait for the answer.")]
 Dump = Annotated[
     Path | None,
     typer.Option("--from-file", help="Read this dump (`bulkhead log dump`) instead of a running stack's log."),
@@ -286,68 +284,6 @@ def dump(
     with answering(as_json):
         count = proof.dump(find_place(home or ctx.obj), path)
     show({"file": str(path), "entries": count} if as_json else Text(f"{count:,} events in {path}"), as_json)
-
-
-# --- the operator -------------------------------------------------------------------------------------------------
-
-
-@app.command(epilog=POINTER)
-def halt(
-    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
-) -> None:
-    """No new entries until a human resumes; exits and stops go on."""
-    _say(ctx.obj if home is None else home, "HALT", reason, author, wait, as_json)
-
-
-@app.command(epilog=POINTER)
-def reduce(
-    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
-) -> None:
-    """Positions may only become smaller."""
-    _say(ctx.obj if home is None else home, "REDUCE", reason, author, wait, as_json)
-
-
-@app.command(epilog=POINTER)
-def resume(
-    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 10.0, home: Home = None, as_json: Json = False
-) -> None:
-    """Trade again; the reason must say why it is safe. It also closes the breakers that only an operator may close."""
-    _say(ctx.obj if home is None else home, "RESUME", reason, author, wait, as_json)
-
-
-@app.command(name="accept-balances", epilog=POINTER)
-def accept_balances(
-    ctx: typer.Context, reason: Reason, author: Author = "", wait: Wait = 75.0, home: Home = None, as_json: Json = False
-) -> None:
-    """Take the venue's balances for the truth: what the books cannot explain becomes capital, neither profit nor loss."""
-    author = _checked(reason, author)
-    with answering(as_json):
-        place = find_place(ctx.obj if home is None else home)
-        outcome = asyncio.run(command.accept_balances(place, reason=reason, author=author, wait_s=wait))
-    show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
-    if not outcome.answered:
-        tell_failure("the order executor has not compared since", "is it up? Look at `bulkhead status`")
-        raise typer.Exit(NOT_YET)
-    if not outcome.clean:
-        tell_failure("books and venue still differ", "find out why before you accept again: `bulkhead status`")
-        raise typer.Exit(FINDING)
-
-
-def _checked(reason: str, author: str) -> str:
-    if not reason.strip():
-        raise typer.BadParameter("say why: it will be read by whoever asks later", param_hint="--reason")
-    return author or command.operator_name()
-
-
-def _say(home: Path | None, word: command.Word, reason: str, author: str, wait_s: float, as_json: bool) -> None:
-    author = _checked(reason, author)
-    with answering(as_json):
-        said = command.say(find_place(home), word, reason=reason, author=author, wait_s=wait_s)
-        outcome = asyncio.run(said)
-    show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
-    if not outcome.answered:
-        tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
-        raise typer.Exit(NOT_YET)
 
 
 def _tell_children(variable: str, value: object) -> None:

@@ -16,6 +16,7 @@ import msgspec
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import Baseline, GenesisDeclared, Message, ServiceStarted
 from libs.common.timeframe import DAY, SECOND
+from libs.desk.book_record import paper_record
 from libs.research.certificate import DECIDING, Certificate, JudgedLog, Override, Started, sealed, settings_digest
 from libs.research.graduation import Criterion, Requirements, graduation
 from libs.research.paper_days import PaperDay
@@ -25,7 +26,6 @@ from libs.trading.track_record import TrackRecord
 from services.cli import ledger_books
 from services.cli.baseline import baseline_of
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
-from services.cli.paper_record import paper_record
 from services.cli.readiness import readiness
 
 

@@ -1,9 +1,4 @@
-"""`bulkhead halt | reduce | resume | accept-balances`: an operator's word into the log, and what became of it.
-
-The command is appended on the condition that nobody has said anything under `ops.cli` since we looked, so two operators at once
-are two commands in some order. It takes effect when the gate has read it: we wait for the gate's answer, which names the
-command as its cause.
-"""
+"""`bulkhead halt | reduce | resume | flatten | cancel | accept-balances`: an operator's word into the log, and what became of it (libs/desk/commands.py)."""
 
 from __future__ import annotations
 
@@ -12,51 +7,23 @@ import getpass
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Literal
 
 import msgspec
 
-from libs.common.codec import encode
 from libs.common.ids import derive_id
-from libs.common.messages import (
-    AlertRaised,
-    BaselineAccepted,
-    Message,
-    OperatorCommanded,
-    Reconciled,
-    TradingState,
-    TradingStateChanged,
-)
-from libs.common.subjects import TOKEN, subject_of, writer_filter
-from libs.runtime.bus import AppendUnknown, Bus, Fenced
+from libs.common.messages import BaselineAccepted, Message, Reconciled
+from libs.desk import commands
+from libs.desk.commands import LOOK_EVERY_S, Order, Outcome
+from libs.desk.story_target import decoded
+from libs.runtime.bus import Bus
 from libs.runtime.clock import open_clock
-from libs.runtime.engine import Append
 from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of
-from libs.runtime.tracing import traceparent
-from services.cli.exit_codes import UNAVAILABLE, Failure
 from services.cli.observer import connected
 from services.cli.place import Place
-from services.cli.story_target import decoded
-
-Word = Literal["HALT", "REDUCE", "RESUME"]
 
 USER = "cli"
 CLOCK_S_MAX = 5.0
-TRIES_MAX = 5
-LOOK_EVERY_S = 0.05
-
-
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """What became of a command. `answered` is False while the gate has not read it; `changed`: trading is otherwise now."""
-
-    command: Word
-    seq: int
-    id: str
-    answered: bool
-    changed: bool
-    state: TradingState
-    text: str
 
 
 class Accepted(msgspec.Struct, frozen=True, kw_only=True):
@@ -80,17 +47,14 @@ async def accept_balances(place: Place, *, reason: str, author: str, wait_s: flo
         return _accepted(seq, said, await _comparison_after(bus, seq, wait_s))
 
 
-async def say(place: Place, word: Word, *, reason: str, author: str, wait_s: float) -> Outcome:
-    """Append the command and wait for the gate's answer.
+async def say(place: Place, order: Order, *, wait_s: float) -> Outcome:
+    """Append the order and wait for what it brings about.
 
     Raises:
-        Failure, KeysError, BusError, ClockUnavailable: it is not known to be in the log.
+        Failure, NotSaid, KeysError, BusError, ClockUnavailable: it is not known to be in the log.
     """
     async with speaking(place) as (bus, now):
-        seq, said = await append(bus, word, lambda writer, tail: _command(writer, word, reason, author, now, tail))
-        answer = await answer_to(bus, said.id, seq, wait_s)
-        state = await _trading_state(bus)
-    return _outcome(word, seq, said, answer, state)
+        return await commands.order(bus, contract_of(USER).writer, order, now, wait_s=wait_s)
 
 
 @asynccontextmanager
@@ -110,12 +74,6 @@ async def speaking(place: Place) -> AsyncIterator[tuple[Bus, int]]:
         yield bus, now
 
 
-def is_instrument(text: str) -> bool:
-    """Whether this is written as instruments are: BTC-USDT."""
-    base, _, quote = text.partition("-")
-    return bool(base and quote and TOKEN.fullmatch(text))
-
-
 def operator_name() -> str:
     """Who sits at this keyboard."""
     try:
@@ -124,51 +82,14 @@ def operator_name() -> str:
         return "operator"
 
 
-async def append(bus: Bus, word: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
+async def append(bus: Bus, what: str, saying: Callable[[str, int], Message]) -> tuple[int, Message]:
     """Put what `saying` makes of the writer and its tail into the log; returns its seq, and it.
 
     Raises:
-        Failure: it is not known to be there.
+        NotSaid: it is not known to be there.
     """
     writer = contract_of(USER).writer
-    prefix = writer_filter(writer)
-    for _ in range(TRIES_MAX):
-        last = await bus.last_under(prefix)
-        tail = 0 if last is None else last.seq
-        said = saying(writer, tail)
-        entry = Append(subject_of(said), encode(said), said, tail)
-        try:
-            return await bus.append(entry, prefix, {"traceparent": traceparent(said)}), said
-        except Fenced:  # somebody else has spoken in between: say it again after him
-            continue
-        except AppendUnknown:
-            raise Failure(
-                UNAVAILABLE,
-                f"no answer from the bus: nobody knows whether {word} is in the log",
-                "look at `bulkhead status`; saying it again does no harm",
-            ) from None
-    raise Failure(UNAVAILABLE, f"{word} is not in the log: others keep speaking at the same time", "say it again")
-
-
-async def _trading_state(bus: Bus) -> TradingState:
-    last = await bus.last_under("risk.state")
-    message = None if last is None else decoded(last)
-    return message.state if isinstance(message, TradingStateChanged) else "ACTIVE"
-
-
-def _command(writer: str, word: Word, reason: str, author: str, now: int, tail: int) -> OperatorCommanded:
-    """Its id follows from its place, so that the same word at another time is another command."""
-    command_id = derive_id("command", writer, tail, word, reason, author)
-    return OperatorCommanded(
-        id=command_id,
-        ts_event=now,
-        ts_init=now,
-        correlation_id=command_id,
-        producer=writer,
-        command=word,
-        reason=reason,
-        author=author,
-    )
+    return await commands.append(bus, writer, what, lambda tail: saying(writer, tail))
 
 
 def _baseline(writer: str, reason: str, author: str, now: int, tail: int) -> BaselineAccepted:
@@ -205,38 +126,3 @@ def _accepted(seq: int, said: Message, found: Reconciled | None) -> Accepted:
     else:
         text = "accepted; the next comparison still found: " + "; ".join(found.mismatches)
     return Accepted(seq=seq, id=said.id, answered=found is not None, clean=found is not None and found.clean, text=text)
-
-
-async def answer_to(bus: Bus, command_id: str, seq: int, wait_s: float) -> Message | None:
-    """What the gate derived from the command; None if it has not within `wait_s`."""
-    until, from_seq = time.monotonic() + wait_s, seq + 1
-    while True:
-        entry = await bus.first_on("risk.>", from_seq)
-        if entry is not None:
-            from_seq = entry.seq + 1
-            message = decoded(entry)
-            if message is not None and message.causation_id == command_id:
-                return message
-        elif time.monotonic() >= until:
-            return None
-        else:
-            await asyncio.sleep(LOOK_EVERY_S)
-
-
-def _outcome(word: Word, seq: int, said: Message, answer: Message | None, state: TradingState) -> Outcome:
-    match answer:
-        case TradingStateChanged():
-            text = f"trading is {answer.state} now, it was {answer.previous}"
-        case AlertRaised():
-            text = answer.text
-        case _:
-            text = f"the risk gate has not answered yet; trading is {state} until it does"
-    return Outcome(
-        command=word,
-        seq=seq,
-        id=said.id,
-        answered=answer is not None,
-        changed=isinstance(answer, TradingStateChanged),
-        state=state,
-        text=text,
-    )

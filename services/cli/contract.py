@@ -3,6 +3,8 @@
 from libs.common.messages import (
     BaselineAccepted,
     BaselineDeclared,
+    CancelCommanded,
+    FlattenCommanded,
     GenesisDeclared,
     LiveUnlocked,
     MacroOverrideCommanded,
@@ -17,6 +19,8 @@ PRODUCES = (
     LiveUnlocked,
     BaselineAccepted,
     BaselineDeclared,
+    CancelCommanded,
+    FlattenCommanded,
     MacroOverrideCommanded,
     OperatorCommanded,
     TextHeard,

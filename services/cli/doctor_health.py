@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from libs.desk.services import ServiceLine
+from libs.desk.status import Status
 from services.cli.doctor import Finding
 from services.cli.exit_codes import Failure
 from services.cli.observer import somebody_listens
 from services.cli.place import Place
-from services.cli.status import ServiceLine, Status, WithoutLog, gather
+from services.cli.status import WithoutLog, gather
 
 AGAIN = "look again in some seconds; if it stays: "
 

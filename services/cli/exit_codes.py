@@ -11,6 +11,7 @@ from contextlib import contextmanager
 
 from nats.errors import Error as NatsError
 
+from libs.desk.commands import NotSaid
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable
 from libs.runtime.nats_config import KeysError
@@ -83,6 +84,8 @@ def failing_clearly() -> Iterator[None]:
         ) from error
     except ClockUnavailable as error:
         raise Failure(UNAVAILABLE, str(error), "look at `bulkhead status`: is the venue up?") from error
+    except NotSaid as error:
+        raise Failure(UNAVAILABLE, error.text, error.cure) from error
     except (BusError, ProvisionError, NatsError, TimeoutError) as error:
         raise Failure(
             UNAVAILABLE,

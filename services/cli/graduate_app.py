@@ -12,13 +12,13 @@ import typer
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from libs.desk.saying import day_and_time_of
 from services.cli import trace
 from services.cli.admission import recall
 from services.cli.answering import answering, show
 from services.cli.exit_codes import CANNOT_WRITE, NOT_YET, OK, USAGE, Failure
 from services.cli.options import Dump, Home, Json
 from services.cli.place import find_place, stack_settings
-from services.cli.saying import day_and_time_of
 
 UNLOCKS = (
     "`bulkhead graduate --out certificate.json` writes the certificate once everything is met;"

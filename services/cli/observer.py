@@ -15,9 +15,9 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
-import msgspec
 from nats.errors import Error as NatsError
 
+from libs.desk.status import LogSize
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options, key_file
@@ -30,16 +30,6 @@ SILENCE_S_MAX = 10.0
 TURN_S_MAX = 60.0
 ASKED_AT_ONCE = 32
 SECOND_NS = 1_000_000_000
-
-
-class LogSize(msgspec.Struct, frozen=True):
-    """How much stands in the log."""
-
-    stream: str
-    first_seq: int
-    last_seq: int
-    messages: int
-    bytes: int
 
 
 @asynccontextmanager

@@ -35,9 +35,9 @@ def performance(
 ) -> None:
     """Say what the book has earned, from its log: at every 00:00 UTC and now, net of costs and of money paid in or out."""
     with answering(as_json):
+        from libs.desk.book_record import book_in
         from libs.trading.track_record import Trials, book_record, records_by
         from libs.trading.trade_stats import LABELS
-        from services.cli.paper_record import book_in
 
         if by and by not in LABELS:
             raise Failure(USAGE, f"--by {by}: there is no such label", f"one of {', '.join(LABELS)}")

@@ -14,16 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.common.messages import MacroOverrideChanged, Side
-from libs.runtime.adapter import LogEntry
-from services.cli import override as overriding
-from services.cli import trace
-from services.cli.answering import answering, show, tell_failure
-from services.cli.command import is_instrument, operator_name
-from services.cli.exit_codes import FINDING, NOT_YET, POINTER, Failure
-from services.cli.options import Dump, Home, Json
-from services.cli.place import find_place
-from services.cli.saying import day_and_time_of
-from services.cli.verdicts import (
+from libs.desk.commands import OVERRIDE_HOURS_MAX, Order, is_instrument
+from libs.desk.saying import day_and_time_of
+from libs.desk.verdicts import (
     EXEMPT,
     Verdict,
     headroom_of,
@@ -34,10 +27,16 @@ from services.cli.verdicts import (
     verdict_json,
     verdicts_on,
 )
+from libs.runtime.adapter import LogEntry
+from services.cli import override as overriding
+from services.cli import trace
+from services.cli.answering import answering, show, tell_failure
+from services.cli.command import operator_name, say
+from services.cli.exit_codes import FINDING, NOT_YET, POINTER, Failure
+from services.cli.options import Dump, Home, Json
+from services.cli.place import find_place
 
 app = typer.Typer(help="What the risk gate decided, and why.", epilog=POINTER, no_args_is_help=True)
-
-HOURS_MAX = 168
 
 
 @app.command(epilog=POINTER)
@@ -85,7 +84,9 @@ def override(
     ctx: typer.Context,
     instrument: Annotated[str, typer.Argument(metavar="INSTRUMENT", help="Like BTC-USDT.", show_default=False)] = "",
     side: Annotated[str, typer.Option(metavar="BUY|SELL", help="The side of the entries.")] = "BUY",
-    hours: Annotated[float, typer.Option(min=0.01, max=HOURS_MAX, help="For how long; a week at most.")] = 24.0,
+    hours: Annotated[
+        float, typer.Option(min=0.01, max=OVERRIDE_HOURS_MAX, help="For how long; a week at most.")
+    ] = 24.0,
     reason: Annotated[str, typer.Option(help="Why; it stands in the log for ever.", show_default=False)] = "",
     author: Annotated[str, typer.Option(help="Who says so (default: this user).", show_default=False)] = "",
     revoke: Annotated[bool, typer.Option("--revoke", help="End the one that is in force.")] = False,
@@ -107,14 +108,21 @@ def override(
         raise typer.BadParameter("an instrument is written like BTC-USDT", param_hint="INSTRUMENT")
     if side not in ("BUY", "SELL"):
         raise typer.BadParameter("want BUY or SELL", param_hint="--side")
-    wish = overriding.Wish(instrument, _side(side), 0.0 if revoke else hours, reason, author or operator_name())
+    wish = Order(
+        word="OVERRIDE",
+        reason=reason,
+        author=author or operator_name(),
+        instrument=instrument,
+        side=_side(side),
+        hours=0.0 if revoke else hours,
+    )
     with answering(as_json):
-        outcome = asyncio.run(overriding.ask(find_place(home or ctx.obj), wish, wait_s=wait))
+        outcome = asyncio.run(say(find_place(home or ctx.obj), wish, wait_s=wait))
     show(outcome if as_json else Text(f"{outcome.text} (event {outcome.seq})"), as_json)
     if not outcome.answered:
         tell_failure("the risk gate has not answered", "is it up? Look at `bulkhead status`")
         raise typer.Exit(NOT_YET)
-    if not outcome.taken:
+    if not outcome.changed:
         tell_failure("nothing has changed", "see above why; `bulkhead risk override --list` says what is in force")
         raise typer.Exit(FINDING)
 

@@ -10,8 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.common.money import ZERO
-from services.cli.status import ServiceLine, Status
-from services.cli.status_view import ModelLine
+from libs.desk.services import ServiceLine
+from libs.desk.standing import ModelLine
+from libs.desk.status import Status
 
 SECOND_NS = 1_000_000_000
 LAST_KNOWN = " (last known)"

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from libs.desk.story import Story, tell, timed
+from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN, Target, newest, resolve
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
 from services.cli.log_dump import BadDump, Spool, read_dump
 from services.cli.observer import Observer, observing
 from services.cli.place import Place
-from services.cli.story import Story, tell, timed
-from services.cli.story_target import LATEST, PREFIX_CHARS_MIN, Target, newest, resolve
 
 TIMED_MAX = 2_000
 """Of longer stories nobody wants to read latencies, and each costs a request."""

@@ -14,6 +14,7 @@ from nats.aio.client import Client
 
 from libs.common.ids import derive_id
 from libs.common.messages import LiveUnlocked
+from libs.desk.story_target import decoded
 from libs.research.certificate import (
     BYTES_MAX,
     DECIDING,
@@ -32,7 +33,6 @@ from services.cli.child import ChildSpec
 from services.cli.child_settings import load_child
 from services.cli.command import USER, append
 from services.cli.stack import StackSettings
-from services.cli.story_target import decoded
 
 SUBJECT = "ops.*.live_unlocked"
 

@@ -5,6 +5,7 @@ from libs.common.messages import (
     BalanceMoved,
     BaselineAccepted,
     BreakerChanged,
+    CancelCommanded,
     CapitalMoved,
     ExecutionReport,
     FeedMarks,
@@ -21,13 +22,23 @@ from libs.common.messages import (
     ProtectionImprovised,
     Reconciled,
     ReplaceAnswered,
+    TradingStateChanged,
     UserStreamChanged,
     VenueChecked,
     VenueReported,
 )
 from libs.runtime.contract import Contract, Zone
 
-CONSUMES = (BaselineAccepted, FeedMarks, FeedStatus, GenesisDeclared, OperatorCommanded, OrderApproved)
+CONSUMES = (
+    BaselineAccepted,
+    CancelCommanded,
+    FeedMarks,
+    FeedStatus,
+    GenesisDeclared,
+    OperatorCommanded,
+    OrderApproved,
+    TradingStateChanged,
+)
 PRODUCES = (
     AccountRead,
     BalanceMoved,

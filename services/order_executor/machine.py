@@ -14,6 +14,7 @@ from libs.common.messages import (
     AccountRead,
     BalanceMoved,
     BaselineAccepted,
+    CancelCommanded,
     FeedMarks,
     FeedStatus,
     GenesisDeclared,
@@ -30,13 +31,24 @@ from libs.common.messages import (
     ServiceStarted,
     ServiceStopping,
     TimerFired,
+    TradingStateChanged,
     UserStreamChanged,
     VenueChecked,
     VenueReported,
 )
 from libs.common.money import ZERO
 from libs.runtime.machine import Effect
-from services.order_executor import account, breakers, capital, foreign, improvised, inquiries, venue_check, watch
+from services.order_executor import (
+    account,
+    breakers,
+    capital,
+    foreign,
+    improvised,
+    inquiries,
+    taking_back,
+    venue_check,
+    watch,
+)
 from services.order_executor.answers import (
     cancel_answered,
     looked_up,
@@ -99,6 +111,10 @@ class OrderExecutorMachine:
             case OperatorCommanded(command="RESUME"):
                 breakers.close_all(turn, f"{event.author} says RESUME")
                 _ask_what_stands(turn)
+            case CancelCommanded():
+                taking_back.commanded(turn, event)
+            case TradingStateChanged(state="HALTED"):
+                taking_back.take_back(turn, taking_back.resting_entries(turn))
             case ServiceStopping():
                 _stop(turn)
             case RequestInterrupted() | RequestExpired():

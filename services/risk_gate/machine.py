@@ -5,6 +5,7 @@ Facts change the view, intents are held against it, operators and the drawdown m
     ACTIVE    entries and exits        HALT, or drawdown reaching `drawdown_halt` ──▶ HALTED
     REDUCING  exits only               REDUCE ──▶ REDUCING
     HALTED    exits only               RESUME (with a reason) ──▶ ACTIVE
+                                       FLATTEN ──▶ HALTED, and everything is sold
 
 The drawdown halts once when it reaches its limit, and has everything sold where the settings say so. An operator who resumes is not halted again before it has recovered and fallen
 anew; entries stay denied (DRAWDOWN) meanwhile. An operator's word against the weekly regime is `overrides`' business. No key is known here: approvals leave unsigned and the shell seals them.
@@ -28,6 +29,7 @@ from libs.common.messages import (
     FeedHistory,
     FeedMarks,
     FeedStatus,
+    FlattenCommanded,
     FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -89,6 +91,8 @@ class RiskMachine:
                     return self._on_equity(event)
                 case OperatorCommanded():
                     return self._on_command(event)
+                case FlattenCommanded():
+                    return self._on_flatten(event)
                 case MacroOverrideCommanded():
                     limits = self.settings
                     return self.state.overrides.on_command(event, limits.instruments, limits.macro, now)
@@ -181,6 +185,12 @@ class RiskMachine:
             return moved
         text = f"{event.command} by {author} changes nothing: trading is {self.state.trading_state} already"
         return [Publish(AlertRaised(code="COMMAND_WITHOUT_EFFECT", severity="note", text=text))]
+
+    def _on_flatten(self, event: FlattenCommanded) -> list[Effect]:
+        """Halted first, so that nothing is bought again behind the sale. Said twice it is ordered twice: the portfolio may have missed a price."""
+        author, reason = (event.author or event.producer)[:AUTHOR_CHARS_MAX], event.reason[:TEXT_CHARS_MAX]
+        ordered = Publish(FlattenOrdered(reason=reason, author=author))
+        return [*self._move_to("HALTED", f"flatten: {reason}"[:TEXT_CHARS_MAX], author), ordered]
 
     def _move_to(self, state: TradingState, reason: str, author: str) -> list[Effect]:
         previous = self.state.trading_state

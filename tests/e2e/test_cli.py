@@ -32,6 +32,8 @@ from libs.common.messages import (
     TradingStateChanged,
 )
 from libs.common.subjects import writer_filter
+from libs.desk.commands import Order
+from libs.desk.verdicts import measured
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.contract import Contract
@@ -49,7 +51,6 @@ from services.cli.command import say
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, CONFIG, FINDING, NOT_YET, OK, UNAVAILABLE
 from services.cli.place import find_place
 from services.cli.proof import copy_log
-from services.cli.verdicts import measured
 from tests.nats_stack import NatsStack
 from tests.recorded_log import message_of, messages_of, recorded_log
 
@@ -447,7 +448,7 @@ async def test_operators_who_speak_at_once_are_all_heard(stack: NatsStack) -> No
     """Four commands at the same moment stand in the log one after the other, each once."""
     place = find_place(stack.home)
     words = ("HALT", "REDUCE", "RESUME", "HALT")
-    said = await asyncio.gather(*(say(place, word, reason="x", author="ada", wait_s=0.0) for word in words))
+    said = await asyncio.gather(*(say(place, Order(word=word, reason="x", author="ada"), wait_s=0.0) for word in words))
     first = len(recorded_log(SEED)) + 1
     assert sorted(outcome.seq for outcome in said) == list(range(first, first + len(words)))
     assert len({outcome.id for outcome in said}) == len(words)

@@ -9,9 +9,9 @@ from typing import Any
 
 import msgspec
 
+from libs.desk.book_record import paper_record
 from libs.research.graduation import graduation
 from libs.trading.track_record import lines
-from services.cli.paper_record import paper_record
 from tests.paper_run.anomalies import Anomaly
 from tests.paper_run.driver import PaperRun
 from tests.paper_run.weather import MINUTES_A_DAY

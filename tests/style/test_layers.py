@@ -19,6 +19,7 @@ LAYERS = {
     "libs.trading": ("libs.common", "libs.trading"),
     "libs.runtime": ("libs.common", "libs.runtime"),
     "libs.research": ("libs.common", "libs.research", "libs.runtime", "libs.trading"),
+    "libs.desk": ("libs.common", "libs.desk", "libs.research", "libs.runtime", "libs.trading"),
 }
 """A library and what it may import of ours. The domain's arithmetic knows no shell, the language knows nobody."""
 

@@ -33,10 +33,11 @@ TOP_LEVEL = {
 NOT_YET = {"docker-compose.yml"}
 """Of these, what a later issue brings."""
 
-LIBRARIES = {"common", "research", "runtime", "trading"}
+LIBRARIES = {"common", "desk", "research", "runtime", "trading"}
 SERVICE_FOLDERS = {
     "cli",
     "exchange_sim",
+    "gateway",
     "ledger",
     "market_feed",
     "model_sim",
@@ -44,12 +45,15 @@ SERVICE_FOLDERS = {
     "order_executor",
     "risk_gate",
     "signal_agents",
+    "telegram_bot",
 }
 
 SERVICE_FILES = ("__init__.py", "__main__.py", "contract.py", "machine.py", "settings.py")
 WITHOUT_MACHINE = {
     "services.cli": "an operator's hand: it says commands and reads, it decides nothing",
     "services.exchange_sim": "a venue for tests: it does not speak on the bus",
+    "services.gateway": "an operator's door: it shows what the log says and appends what operators say, it decides nothing",
+    "services.telegram_bot": "an operator's door: it shows what the log says and appends what operators say, it decides nothing",
     "services.model_sim": "a model for tests: it does not speak on the bus",
 }
 MAIN_LINES_MAX = 15

@@ -69,7 +69,10 @@ from libs.common.messages.ledger import (
 )
 from libs.common.messages.models import ModelAnswered
 from libs.common.messages.people import (
+    AccessRefused,
     BaselineAccepted,
+    CancelCommanded,
+    FlattenCommanded,
     GenesisDeclared,
     LiveUnlocked,
     MacroOverrideChanged,
@@ -123,6 +126,7 @@ ALL: tuple[type[Message], ...] = tuple(
 
 __all__ = [
     "ALL",
+    "AccessRefused",
     "AccountRead",
     "AgentScore",
     "AgentSignals",
@@ -138,6 +142,7 @@ __all__ = [
     "BaselineAccepted",
     "BaselineDeclared",
     "BreakerChanged",
+    "CancelCommanded",
     "CapitalMoved",
     "Check",
     "Decision",
@@ -152,6 +157,7 @@ __all__ = [
     "FeedHistory",
     "FeedMarks",
     "FeedStatus",
+    "FlattenCommanded",
     "FlattenOrdered",
     "GenesisDeclared",
     "InstrumentQuarantined",

@@ -57,6 +57,48 @@ class OperatorCommanded(Message, frozen=True, kw_only=True, tag="operator_comman
     author: str
 
 
+class FlattenCommanded(Message, frozen=True, kw_only=True, tag="flatten_command.v1"):
+    """A human wants everything sold and nothing bought: the gate halts, and has the portfolio leave every position."""
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "flatten"
+    is_source: ClassVar[bool] = True
+
+    reason: str
+    author: str
+
+
+class CancelCommanded(Message, frozen=True, kw_only=True, tag="cancel_command.v1"):
+    """A human takes back an entry that rests at the venue; `cl_ord_id` "" means all of them. Guards and exits stay: they protect."""
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "cancel"
+    is_source: ClassVar[bool] = True
+
+    cl_ord_id: str
+    reason: str
+    author: str
+
+
+class AccessRefused(Message, frozen=True, kw_only=True, tag="access_refused.v1"):
+    """Somebody was turned away at a door to the system; nothing that he asked for has happened.
+
+    `who` is what he called himself as far as it was proven: a token's id, a person's number, "" nobody. `address` is where he came from, `what` the
+    route or the word he tried, `why` a slug (`BAD_TOKEN`, `SCOPE`, `REPLAYED`). Like refusals are told together: `count` of them since the last telling.
+    """
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "refused"
+    is_source: ClassVar[bool] = True
+
+    door: Literal["api", "console", "webhook", "telegram"]
+    who: str
+    address: str
+    what: str
+    why: str
+    count: Count
+
+
 class MacroOverrideCommanded(Message, frozen=True, kw_only=True, tag="macro_override_command.v1"):
     """A human lets entries of one `side` of one instrument go against the weekly regime until `valid_until`, or takes that back.
 

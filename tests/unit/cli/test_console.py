@@ -40,7 +40,7 @@ from libs.common.messages import (
     TimerFired,
     TradingStateChanged,
 )
-from services.cli.console import Narrator, line_of
+from libs.desk.narrator import Narrator, line_of
 
 AT = 1_700_000_000_000_000_000
 ORDER: dict[str, Any] = {

@@ -13,12 +13,12 @@ from libs.common.codec import encode
 from libs.common.messages import CapitalMoved, EquityChanged, FeedMarks, FeedStatus, InstrumentSpec, Mark, Message
 from libs.common.subjects import subject_of
 from libs.common.timeframe import DAY, HOUR
+from libs.desk.book_record import book_in
 from libs.research.trials import Trial, TrialCounter
 from libs.runtime.adapter import LogEntry
 from services.cli.app import app
 from services.cli.exit_codes import NOT_YET, OK, USAGE
 from services.cli.log_dump import line_of
-from services.cli.paper_record import book_in
 from tests.recorded_log import recorded_log
 from tests.unit.trading.test_venue import BTC as BTC_SPEC
 

@@ -25,9 +25,9 @@ from libs.common.messages import (
     TradingStateChanged,
     Trust,
 )
+from libs.desk.standing import Facts, StatusView
+from libs.desk.status import take_entry
 from libs.runtime.adapter import LogEntry
-from services.cli.status import take_entry
-from services.cli.status_view import Facts, StatusView
 from tests.recorded_log import message_of, recorded_log
 
 D = Decimal

@@ -20,10 +20,10 @@ from libs.common.messages import (
     PositionChanged,
     VenueReported,
 )
+from libs.desk.story import Event, Story, role_of, tell, timed
+from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN, Target, decoded, newest, resolve
 from libs.runtime.adapter import LogEntry
 from services.cli.exit_codes import Failure
-from services.cli.story import Event, Story, role_of, tell, timed
-from services.cli.story_target import LATEST, PREFIX_CHARS_MIN, Target, decoded, newest, resolve
 from services.cli.trace import story_of
 from tests.recorded_log import messages_of, recorded_log
 from tests.simulation.plans import HARSH

@@ -39,17 +39,17 @@ from libs.common.messages import (
     UserStreamChanged,
     VenueReported,
 )
+from libs.desk.services import ServiceLine, work_left
+from libs.desk.standing import Books, OrderCounts, PositionLine, Quarantine, StatusView, Uncovered
+from libs.desk.status import LogSize, Status, findings_of
+from libs.desk.story import tell, timed
+from libs.desk.story_target import Target, newest
+from libs.desk.story_text import story_text
+from libs.desk.story_words import said
 from libs.runtime.replay import Mismatch, ReplayReport
 from services.cli.doctor_health import findings_of as health_of
-from services.cli.observer import LogSize
 from services.cli.proof import complaint, exit_code_of, proof_text
-from services.cli.status import ServiceLine, Status, findings_of, work_left
 from services.cli.status_text import status_text
-from services.cli.status_view import Books, OrderCounts, PositionLine, Quarantine, StatusView, Uncovered
-from services.cli.story import tell, timed
-from services.cli.story_target import Target, newest
-from services.cli.story_text import story_text
-from services.cli.story_words import said
 from tests.recorded_log import recorded_log
 from tests.unit.common.sampling import sample_of, tag_of
 

@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from libs.common.messages import Check, OrderApproved, OrderDenied
+from libs.desk.verdicts import headroom_of, measured, newest_verdicts, room_in_words, share_left, verdicts_on
 from services.cli.app import app
 from services.cli.log_dump import line_of
-from services.cli.verdicts import headroom_of, measured, newest_verdicts, room_in_words, share_left, verdicts_on
 from tests.recorded_log import messages_of, recorded_log
 
 LOG = recorded_log(2)

@@ -9,12 +9,12 @@ import pytest
 
 from libs.common.codec import decode_from
 from libs.common.messages import AlertRaised, Baseline
+from libs.desk.standing import StatusView
 from libs.runtime.adapter import LogEntry
 from libs.runtime.backtest import Backtest
 from libs.runtime.replay import Part, replay
 from libs.trading.drift import Watch
 from services.cli.baseline import baseline_of, watch_of
-from services.cli.status_view import StatusView
 from tests.simulation.world import World
 from tests.unit.runtime.test_backtest import play
 

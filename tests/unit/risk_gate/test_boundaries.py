@@ -11,7 +11,7 @@ import pytest
 
 from libs.common.messages import InstrumentQuarantined, OrderIntent
 from libs.common.timeframe import DAY, HOUR, MILLISECOND
-from services.cli.verdicts import headroom_of
+from libs.desk.verdicts import headroom_of
 from services.risk_gate.case import Case
 from services.risk_gate.checks import ALL_CHECKS, checks_under, evaluate
 from services.risk_gate.limits import Limits

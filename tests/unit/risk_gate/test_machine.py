@@ -10,6 +10,7 @@ import pytest
 from libs.common.codec import encode
 from libs.common.messages import (
     AlertRaised,
+    FlattenCommanded,
     FlattenOrdered,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -432,6 +433,16 @@ def test_the_gate_halts_itself_when_drawdown_reaches_its_second_limit() -> None:
         like(AlertRaised, code="DRAWDOWN_HALT", severity="page"),
     )
     assert book.only(TradingStateChanged).reason == "drawdown 0.15 has reached 0.15"
+
+
+def test_an_operator_who_flattens_halts_first_and_then_has_everything_sold() -> None:
+    """Nothing is bought again behind the sale; said again while halted, the sale is ordered again."""
+    flatten = FlattenCommanded(reason="the venue is odd", author="ada", producer="ops.cli")
+    book = opened().tell(flatten)
+    book.expect(
+        like(TradingStateChanged, state="HALTED", author="ada"), like(FlattenOrdered, reason="the venue is odd")
+    )
+    book.tell(flatten).expect(like(FlattenOrdered, author="ada"))
 
 
 def test_a_resumed_gate_is_not_halted_again_by_the_same_fall() -> None:

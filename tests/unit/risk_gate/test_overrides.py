@@ -235,9 +235,9 @@ def test_no_reason_is_so_long_that_the_gate_cannot_repeat_it() -> None:
 
 
 def test_only_an_operators_zone_may_say_it() -> None:
-    """By contract the command line is the one writer of it; no service of another zone has it among its words."""
+    """By contract the command line and the gateway are its writers; no agent and no service of another zone has it among its words."""
     speakers = {contract.writer: contract.zone for contract in contracts() if MacroOverrideCommanded in contract.says}
-    assert speakers == {"ops.cli": Zone.CORE}
+    assert speakers == {"ops.cli": Zone.CORE, "ops.gateway": Zone.EDGE}
     assert {contract.service for contract in contracts() if MacroOverrideCommanded in contract.consumes} == {
         "risk-gate"
     }

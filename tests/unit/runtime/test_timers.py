@@ -94,3 +94,20 @@ def test_a_timer_survives_a_restart() -> None:
     reborn.core.restore(clock.core.snapshot())
     reborn.seq = clock.seq
     assert reborn.fired(10) == ["alarm at 10"]
+
+
+@pytest.mark.parametrize("producer", ["notify", "ops.gateway", "ops.telegram", "agent.llm", "agent.breakout"])
+def test_who_stands_at_the_edge_moves_nobodys_time(producer: str) -> None:
+    """A gateway or a bot that was taken over could make every price look old, and every wish expired; its clock counts for itself alone."""
+    said = PersonNotified(level="note", text="x", repeat=False, id="1", ts_init=NOW + 10, producer=producer)
+    others, own = Core("risk", Alarm, Nothing()), Core(producer, Alarm, Nothing())
+    others.step(1, said)
+    own.step(1, said)
+    assert (others.memory.now, own.memory.now) == (0, NOW + 10)
+
+
+def test_an_operator_at_the_command_line_moves_time() -> None:
+    """Before the first price his clock is the only one there is."""
+    core = Core("risk", Alarm, Nothing())
+    core.step(1, PersonNotified(level="note", text="x", repeat=False, id="1", ts_init=NOW, producer="ops.cli"))
+    assert core.memory.now == NOW

@@ -11,9 +11,9 @@ import msgspec
 
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import Check, OrderApproved, OrderDenied
+from libs.desk.saying import time_of
+from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN
 from libs.runtime.adapter import LogEntry
-from services.cli.saying import time_of
-from services.cli.story_target import LATEST, PREFIX_CHARS_MIN
 
 Judged = OrderApproved | OrderDenied
 EXEMPT = "exempt"

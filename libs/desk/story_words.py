@@ -22,17 +22,11 @@ from libs.common.messages import (
     ExecutionReport,
     FeedBars,
     FeedMarks,
-    FlattenOrdered,
-    GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
     JournalHeadDeclared,
     JournalPosted,
-    LiveUnlocked,
-    MacroOverrideChanged,
-    MacroOverrideCommanded,
     MessageSent,
-    OperatorCommanded,
     OrderAnswered,
     OrderApproved,
     OrderDenied,
@@ -49,14 +43,13 @@ from libs.common.messages import (
     ReplaceAnswered,
     ServiceStopping,
     TimerFired,
-    TradingStateChanged,
     VenueChecked,
     VenueFill,
     VenueReported,
 )
-from services.cli import agent_words  # noqa: F401  its words are said by the same function
-from services.cli.saying import Details, day_and_time_of, said, time_of
-from services.cli.verdicts import measured
+from libs.desk import agent_words, operator_words  # noqa: F401  their words are said by the same function
+from libs.desk.saying import Details, said, time_of
+from libs.desk.verdicts import measured
 
 
 @said.register
@@ -288,54 +281,6 @@ def _(message: InstrumentQuarantined | InstrumentReleased, instruments: tuple[st
 @said.register
 def _(message: Reconciled, instruments: tuple[str, ...]) -> tuple[str, Details]:
     return "books and venue agree" if message.clean else "books and venue DO NOT AGREE", message.mismatches
-
-
-@said.register
-def _(message: OperatorCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    return f"{message.author} says {message.command}: {message.reason}", ()
-
-
-@said.register
-def _(message: MacroOverrideCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    what = f"{message.side} {message.instrument}"
-    if message.command == "REVOKE":
-        return f"{message.author} revokes the override for {what}: {message.reason}", ()
-    until = day_and_time_of(message.valid_until)
-    return f"{message.author} lets {what} go against the weekly regime until {until}: {message.reason}", ()
-
-
-@said.register
-def _(message: MacroOverrideChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    headline = f"the override for {message.side} {message.instrument} is {message.state}"
-    lines = [f"override {message.override_id} by {message.author} until {day_and_time_of(message.valid_until)}"]
-    return headline, [*lines, f"entries approved under it: {message.uses}"]
-
-
-@said.register
-def _(message: GenesisDeclared, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    return f"the book {message.book} begins ({message.mode})", ()
-
-
-@said.register
-def _(message: LiveUnlocked, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    headline = f"the book {message.book} may trade for real: {message.paper_days} days of paper trading count"
-    if message.grounds == "OVERRIDE":
-        headline = f"{message.operator} lets the book {message.book} trade for real: {message.reason}"
-    until = day_and_time_of(message.expires_at)
-    return headline, [
-        *(f"not shown: {line}" for line in message.unmet),
-        f"certificate {message.certificate} to {until}",
-    ]
-
-
-@said.register
-def _(message: FlattenOrdered, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    return f"everything is to be sold: {message.reason}", [f"ordered by {message.author}"]
-
-
-@said.register
-def _(message: TradingStateChanged, instruments: tuple[str, ...]) -> tuple[str, Details]:
-    return f"trading is {message.state} (was {message.previous}): {message.reason}", [f"by {message.author}"]
 
 
 @said.register

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from rich.text import Text
 
-from services.cli.saying import MILLISECOND_NS, SECOND_NS, time_of
-from services.cli.story import Event, Story
-from services.cli.story_words import said
+from libs.desk.saying import MILLISECOND_NS, SECOND_NS, time_of
+from libs.desk.story import Event, Story
+from libs.desk.story_words import said
 
 DEPTH_SHOWN_MAX = 6
 _MARGIN = 34

@@ -16,12 +16,14 @@ from typing import Any, Literal
 import msgspec
 
 from libs.common.messages import (
+    AccessRefused,
     AccountRead,
     AgentSignals,
     AgentsScored,
     AlertRaised,
     Answer,
     BaselineDeclared,
+    CancelCommanded,
     DecisionsMade,
     EntriesProposed,
     EntryJudged,
@@ -30,6 +32,8 @@ from libs.common.messages import (
     ExecutionReport,
     FeedBars,
     FeedMarks,
+    FlattenCommanded,
+    FlattenOrdered,
     GenesisDeclared,
     InstrumentQuarantined,
     InstrumentReleased,
@@ -56,8 +60,8 @@ from libs.common.messages import (
     TradingStateChanged,
     VenueReported,
 )
+from libs.desk.story_target import Target, decoded, names_in
 from libs.runtime.adapter import LogEntry
-from services.cli.story_target import Target, decoded, names_in
 
 Relation = Literal["cause", "named", "effect"]
 
@@ -94,6 +98,10 @@ _ROLES: tuple[tuple[type[Message], str], ...] = (
     (InstrumentReleased, "release"),
     (Reconciled, "reconciliation"),
     (OperatorCommanded, "command"),
+    (FlattenCommanded, "command"),
+    (CancelCommanded, "command"),
+    (FlattenOrdered, "flatten"),
+    (AccessRefused, "refused"),
     (MacroOverrideCommanded, "override"),
     (MacroOverrideChanged, "override"),
     (GenesisDeclared, "genesis"),

@@ -22,8 +22,8 @@ from libs.common.messages import (
     Signal,
     TextHeard,
 )
-from services.cli.level_words import levels_said
-from services.cli.saying import SECOND_NS, Details, said
+from libs.desk.level_words import levels_said
+from libs.desk.saying import SECOND_NS, Details, said
 
 TEXT_SHOWN_MAX = 300
 

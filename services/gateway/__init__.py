@@ -1,0 +1,1 @@
+"""The operators' door over HTTP: shows what the log says, and takes their commands into it."""

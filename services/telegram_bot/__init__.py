@@ -1,0 +1,1 @@
+"""The operators' door over Telegram: answers questions about the log, and takes commands into it."""
