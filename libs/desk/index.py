@@ -41,7 +41,7 @@ from libs.runtime.adapter import LogEntry
 
 LEFT_OUT = ("feed.marks", "feed.history.")
 """Subjects that get no row."""
-TEXT_BYTES_MAX = 16 * 1024
+TEXT_BYTES_MAX = 64 * 1024
 """Of longer events the text stays in the log."""
 NAMES_AT_ONCE = 500
 VERSION = "1"
