@@ -18,7 +18,7 @@ import typer
 from rich.console import RenderableType
 from rich.text import Text
 
-from libs.desk.story_text import story_text
+from libs.desk.story_text import story_document, story_text
 from libs.runtime import logs
 from libs.runtime.config_file import read_config
 from libs.runtime.settings import SettingsError
@@ -237,7 +237,7 @@ def tell(
             show({"ambiguous": _choices(error)} if as_json else _choices_text(error), as_json)
             raise typer.Exit(FINDING) from None
     if as_json:
-        show(trace.story_json(found), as_json)
+        show(story_document(found), as_json)
     else:
         for line in story_text(found):
             terminal().print(line, soft_wrap=True)
