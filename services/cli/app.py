@@ -34,6 +34,8 @@ from services.cli import (
     risk_app,
     strategy_app,
     sweep_app,
+    tail_app,
+    top_app,
     trace,
     validate_app,
     watch_app,
@@ -80,6 +82,8 @@ app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
 app.command(name="performance", epilog=POINTER)(performance_app.performance)
 app.command(name="watch", epilog=POINTER)(watch_app.watch)
 app.command(name="validate", epilog=POINTER)(validate_app.validate)
+app.command(name="top", epilog=POINTER)(top_app.top)
+app.command(name="tail", epilog=POINTER)(tail_app.tail)
 for word in operator_app.WORDS:
     app.command(epilog=POINTER)(word)
 
