@@ -128,7 +128,7 @@ def frame(view: DeskView, lines: dict[str, ServiceLine], seq: int) -> Renderable
 def _head(view: DeskView, seq: int) -> Text:
     facts, books = view.standing.facts, view.standing.facts.books
     equity = "no equity yet" if books is None else f"equity {books.equity:,.2f}  drawdown {books.drawdown:.2%}"
-    agrees = {True: "agrees with the venue", False: "DOES NOT AGREE WITH THE VENUE", None: "not compared yet"}
+    agrees = {True: "agree with the venue", False: "DO NOT AGREE WITH THE VENUE", None: "not compared yet"}
     uncovered = view.standing.uncovered
     covered = f"{len(uncovered)} POSITIONS WITHOUT THEIR STOP" if uncovered else "every position has its stop"
     return Text.assemble(
