@@ -26,6 +26,7 @@ from services.cli import (
     agents_app,
     backtest_app,
     graduate_app,
+    keys_app,
     ledger_app,
     market_app,
     operator_app,
@@ -72,6 +73,7 @@ log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_arg
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
+app.add_typer(keys_app.app, name="keys")
 app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.command(name="record", epilog=POINTER)(market_app.record)
