@@ -135,7 +135,7 @@ async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_l
             with desk.broadcast.listening() as other:
                 late = other.moments()
                 whole = [await anext(late) for _ in range(len(desk.broadcast._told))]
-                assert any(len(msgspec.json.decode(each.body)) > 50 for each in whole if each.kind == "log")
+                assert any(len(msgspec.json.decode(each.body)) > 30 for each in whole if each.kind == "log")
 
 
 async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) -> None:
