@@ -74,26 +74,53 @@ class _Flows:
         return Decimal(str(px)) if px > 0 else None
 
 
+class BookFold:
+    """The book as the log grows: `take` one event after the other, `book` at any moment."""
+
+    def __init__(self) -> None:
+        self.scribe = Scribe()
+        self._flows = _Flows()
+        self._steps: dict[str, Decimal] = {}
+        self._now = 0
+        self._last: EquityChanged | None = None
+        self._trips: tuple[int, RoundTrips] | None = None
+
+    def take(self, seq: int, message: Message) -> None:
+        """The next event of the log."""
+        if isinstance(message, FeedStatus):
+            self._steps.update({spec.instrument: spec.qty_step for spec in message.specs})
+        elif isinstance(message, EquityChanged):
+            self._last = message
+        self._now = max(self._now, message.ts_init)
+        self._flows.take(message)
+        self.scribe(seq, message)
+
+    @property
+    def trips(self) -> RoundTrips:
+        """The trades so far, from flat to flat."""
+        count = len(self.scribe.fills)
+        if self._trips is None or self._trips[0] != count:
+            self._trips = count, round_trips(self.scribe.fills, self._steps)
+        return self._trips[1]
+
+    def book(self) -> Book | None:
+        """The book from its first equity until now; None while there is no equity."""
+        if self._last is None:
+            return None
+        observed = sorted(dict.fromkeys([*self._flows.before, *self.scribe.observed]), key=lambda each: each.ts)
+        daily = daily_equity(observed, self._flows.found, now=max(self._now, observed[-1].ts))
+        return Book(daily=daily, trips=self.trips, last=self._last)
+
+
 def book_in(entries: Iterable[LogEntry]) -> Book | None:
     """The book of a log, from its first equity to the log's end; None while there is no equity."""
-    scribe, flows, steps, now, last = Scribe(), _Flows(), {}, 0, None
+    fold = BookFold()
     for entry in entries:
         try:
-            message = decode_from(entry.subject, entry.payload)
+            fold.take(entry.seq, decode_from(entry.subject, entry.payload))
         except BadEvent:
             continue
-        if isinstance(message, FeedStatus):
-            steps.update({spec.instrument: spec.qty_step for spec in message.specs})
-        elif isinstance(message, EquityChanged):
-            last = message
-        now = max(now, message.ts_init)
-        flows.take(message)
-        scribe(entry.seq, message)
-    if last is None:
-        return None
-    observed = sorted(dict.fromkeys([*flows.before, *scribe.observed]), key=lambda each: each.ts)
-    daily = daily_equity(observed, flows.found, now=max(now, observed[-1].ts))
-    return Book(daily=daily, trips=round_trips(scribe.fills, steps), last=last)
+    return fold.book()
 
 
 def paper_record(entries: Iterable[LogEntry]) -> TrackRecord | None:

@@ -76,14 +76,23 @@ class Narrator:
             message = decode_from(subject, payload)
         except BadEvent as error:
             return Text(f"not an event, on {subject}: {error}", style="bold red")
+        words = self._told(message)
+        return None if words is None else _headed(message).append_text(words)
+
+    def words_of(self, message: Message) -> str:
+        """What to say of `message` where it is shown otherwise when it was, and by whom; "" for what a person need not see go by."""
+        words = self._told(message)
+        return "" if words is None else words.plain
+
+    def _told(self, message: Message) -> Text | None:
         match message:
             case AgentSignals():
-                return line_of(self._news(message))
+                return _said(self._news(message))
             case MacroRegimes():
-                return line_of(self._moved(message))
-            case DecisionsMade():
-                return _with_coverage(message, line_of(message)) if self._is_news(message) else line_of(message)
-        return line_of(message)
+                return _said(self._moved(message))
+            case DecisionsMade() if self._is_news(message):
+                return _with_coverage(message, _said(message))
+        return _said(message)
 
     def _is_news(self, message: DecisionsMade) -> bool:
         """Whether the model drives decisions again, or the reason why it does not is another."""
@@ -108,14 +117,12 @@ class Narrator:
         return msgspec.structs.replace(message, signals=tuple(changed))
 
 
-def _with_coverage(message: DecisionsMade, line: Text | None) -> Text:
-    """The line, or one of its own, with how many decisions a model drove and why not the last."""
+def _with_coverage(message: DecisionsMade, words: Text | None) -> Text:
+    """The words, or some of their own, with how many decisions a model drove and why not the last."""
     fallback = next((each.fallback for each in message.decisions if each.fallback not in ("", "rules")), "")
     why = f", the rules decide alone: {fallback}" if fallback else ""
     covered = f"{message.model_driven} of {message.model_asked} decisions model-driven{why}"
-    if line is not None:
-        return line.append(f"  ({covered})")
-    return _headed(message).append(covered)
+    return Text(covered) if words is None else words.append(f"  ({covered})")
 
 
 # --- what each kind says --------------------------------------------------------------------------------------------

@@ -66,8 +66,8 @@ from libs.runtime.adapter import LogEntry
 Relation = Literal["cause", "named", "effect"]
 
 _HUBS = {str(kind.__struct_config__.tag) for kind in (AccountRead, Reconciled)}
-_SUBMITTING = str(OrderSubmitting.__struct_config__.tag)
-_OF_ORDERS = {str(kind.__struct_config__.tag) for kind in (VenueReported, InstrumentQuarantined, InstrumentReleased)}
+SUBMITTING = str(OrderSubmitting.__struct_config__.tag)
+OF_ORDERS = {str(kind.__struct_config__.tag) for kind in (VenueReported, InstrumentQuarantined, InstrumentReleased)}
 """What is said of an order belongs to the story it was sent in, though something else caused it."""
 _ROLES: tuple[tuple[type[Message], str], ...] = (
     (FeedBars, "bars"),
@@ -181,6 +181,11 @@ def timed(story: Story, stored_at: dict[int, int]) -> Story:
     return Story(story.target, story.instruments, tuple(events))
 
 
+def is_hub(kind: str) -> bool:
+    """Whether events of this type (its tag) answer for so much that what else follows from them is no part of a story."""
+    return kind in _HUBS
+
+
 def role_of(message: Message) -> str:
     """The part an event plays in a story: bars, signals, intent, verdict, submitting, answer, report, fill, posting, ..."""
     if isinstance(message, ExecutionReport):
@@ -263,12 +268,12 @@ class _Search:
             return ids.id == target.id
         if target.kind == "correlation" and target.id in (ids.correlation_id, ids.id):
             return True
-        if ids.type in _OF_ORDERS and self._orders:
+        if ids.type in OF_ORDERS and self._orders:
             return not self._orders.isdisjoint(_names(entry))
         return target.kind != "correlation" and self._needle in entry.payload and target in _names(entry)
 
     def _remember_order(self, entry: LogEntry, ids: _Ids) -> None:
-        if ids.type == _SUBMITTING and self._target.kind in ("correlation", "intent"):
+        if ids.type == SUBMITTING and self._target.kind in ("correlation", "intent"):
             self._orders.update(each for each in _names(entry) if each.kind == "order")
 
 

@@ -55,19 +55,31 @@ def resolve(log: Iterable[LogEntry], wanted: str) -> list[Target]:
 
     An exact match leaves out what only begins so.
     """
-    kind, instrument, text = _parsed(wanted)
-    if not text:
+    asked = asked_for(wanted)
+    if not asked.text:
         return []
-    needle, found = text.encode(), set[Target]()
+    needle, found = asked.text.encode(), set[Target]()
     for entry in log:
         if needle in entry.payload and (message := decoded(entry)) is not None:
-            found.update(each for each in _targets(message) if each.id.startswith(text))
-    if kind:
-        found = {each for each in found if (each.kind, each.instrument) == (kind, instrument)}
-    exact = {each for each in found if each.id == text}
-    if not exact and len(text) < PREFIX_CHARS_MIN:
-        return []
-    return sorted(exact or found) if kind else _most_telling(exact or found)
+            found.update(each for each in _targets(message) if each.id.startswith(asked.text))
+    return asked.meant(found)
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What somebody has asked for: a `text` that something is called, and perhaps what kind of thing, where."""
+
+    kind: str
+    instrument: str
+    text: str
+
+    def meant(self, found: set[Target]) -> list[Target]:
+        """Which of what is called so, or begins so, may be meant."""
+        if self.kind:
+            found = {each for each in found if (each.kind, each.instrument) == (self.kind, self.instrument)}
+        exact = {each for each in found if each.id == self.text}
+        if not exact and len(self.text) < PREFIX_CHARS_MIN:
+            return []
+        return sorted(exact or found) if self.kind else _most_telling(exact or found)
 
 
 def newest(log: Iterable[LogEntry]) -> list[Target]:
@@ -129,14 +141,15 @@ def _targets(message: Message) -> Iterable[Target]:
     yield from names_in(message)
 
 
-def _parsed(wanted: str) -> tuple[str, str, str]:
+def asked_for(wanted: str) -> Asked:
+    """`wanted` taken apart: an id, the beginning of one, a `Target.key`, or the id of a request about an order."""
     kind, separator, rest = wanted.partition(":")
     if separator and kind in REQUESTS:  # a request is named after its order
-        return "order", "", rest.partition(":")[0]
+        return Asked("order", "", rest.partition(":")[0])
     if not separator or kind not in KINDS:
-        return "", "", wanted
+        return Asked("", "", wanted)
     instrument, _, text = rest.rpartition(":")
-    return kind, instrument, text
+    return Asked(kind, instrument, text)
 
 
 def _most_telling(found: set[Target]) -> list[Target]:

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from libs.desk.story import Story, tell, timed
-from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN, Target, newest, resolve
+from libs.desk.story_search import Ambiguous
+from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN, newest, resolve
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
 from services.cli.log_dump import BadDump, Spool, read_dump
 from services.cli.observer import Observer, observing
@@ -17,15 +18,6 @@ from services.cli.place import Place
 
 TIMED_MAX = 2_000
 """Of longer stories nobody wants to read latencies, and each costs a request."""
-
-
-class Ambiguous(Exception):
-    """The id may mean any of `targets`."""
-
-    def __init__(self, wanted: str, targets: list[Target]):
-        super().__init__(f"{wanted} may mean {len(targets)} things")
-        self.wanted = wanted
-        self.targets = targets
 
 
 def trace_live(place: Place, wanted: str) -> Story:
