@@ -41,6 +41,8 @@ ARMOUR = {
     b"cross-origin-resource-policy": b"same-origin",
 }
 HSTS = {b"strict-transport-security": b"max-age=31536000"}
+READ_S_MAX = 30.0
+"""Whoever does not read an answer for so long has gone."""
 _REFUSED = {413: "OVERSIZED", 408: "SLOW_BODY"}
 
 _log = structlog.get_logger(__name__)
@@ -159,4 +161,8 @@ class _Answer:
                 headers.append((b"cache-control", b"no-store"))
             message = {**message, "headers": headers}
             self._count(message["status"], time.monotonic() - self._began_at)
-        await self._send(message)
+        try:
+            async with asyncio.timeout(READ_S_MAX):
+                await self._send(message)
+        except TimeoutError:
+            raise Gone from None

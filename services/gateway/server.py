@@ -106,6 +106,7 @@ def server_of(app: ASGIApp, settings: Settings) -> QuietServer:
         lifespan="off",
         loop="none",
         log_config=None,
+        log_level="warning",
         access_log=False,
         proxy_headers=False,
         server_header=False,
