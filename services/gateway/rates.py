@@ -23,7 +23,7 @@ class Rates:
         self._limiter = MovingWindowRateLimiter(MemoryStorage())
         self._items = {
             ADDRESS: RateLimitItemPerMinute(settings.gateway_rate_address),
-            TOKEN: RateLimitItemPerMinute(settings.gateway_rate_token),
+            TOKEN: RateLimitItemPerMinute(settings.gateway_rate_caller),
             FAILURES: RateLimitItemPerMinute(settings.gateway_rate_failures),
         }
 

@@ -143,7 +143,9 @@ def _server(settings: Settings, app: Any) -> tuple[QuietServer, Any]:
         server = server_of(app, settings)
     except (OSError, ssl.SSLError) as error:
         reason = getattr(error, "reason", "") or getattr(error, "strerror", "")
-        raise SettingsError(f"BULKHEAD_GATEWAY_TLS_CERT, _TLS_KEY: they cannot be used together ({reason})") from None
+        raise SettingsError(
+            f"BULKHEAD_GATEWAY_TLS_CERT_FILE, _TLS_KEY_FILE: they cannot be used together ({reason})"
+        ) from None
     host, port = settings.gateway_host, settings.gateway_port
     try:
         return server, bound(settings)

@@ -117,7 +117,7 @@ def server_of(app: ASGIApp, settings: Settings) -> QuietServer:
         backlog=BACKLOG,
     )
     config.load()
-    if settings.gateway_tls_cert is not None:
+    if settings.gateway_tls_cert_file is not None:
         config.ssl = tls_of(settings)
     return QuietServer(config)
 
@@ -130,5 +130,5 @@ def tls_of(settings: Settings) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(str(settings.gateway_tls_cert), str(settings.gateway_tls_key))
+    context.load_cert_chain(str(settings.gateway_tls_cert_file), str(settings.gateway_tls_key_file))
     return context

@@ -29,10 +29,10 @@ class Settings(ServiceSettings):
         default=False,
         description="listen beyond this machine without TLS: only where something in front speaks TLS, and nobody else reaches this port",
     )
-    gateway_tls_cert: Path | None = Field(
+    gateway_tls_cert_file: Path | None = Field(
         default=None, description="speak TLS with this certificate (PEM, with its chain)"
     )
-    gateway_tls_key: Path | None = Field(default=None, description="the certificate's key (PEM, mode 0600)")
+    gateway_tls_key_file: Path | None = Field(default=None, description="the certificate's key (PEM, mode 0600)")
     gateway_token_file: Path | None = Field(
         default=None, description="where the tokens' digests are kept; none: keys/api-tokens.json in the state folder"
     )
@@ -47,7 +47,7 @@ class Settings(ServiceSettings):
         le=1_000_000,
         description="so many requests a minute from one address, before anybody asks who it is",
     )
-    gateway_rate_token: int = Field(
+    gateway_rate_caller: int = Field(
         default=600, ge=10, le=1_000_000, description="so many requests a minute with one token"
     )
     gateway_rate_failures: int = Field(
@@ -70,7 +70,7 @@ class Settings(ServiceSettings):
     )
     gateway_streams_max: int = Field(default=512, ge=1, le=10_000, description="so many listeners at once (503 beyond)")
 
-    @field_validator("gateway_tls_cert", "gateway_tls_key")
+    @field_validator("gateway_tls_cert_file", "gateway_tls_key_file")
     @classmethod
     def _is_a_file(cls, value: Path | None) -> Path | None:
         if value is not None and not value.is_file():
@@ -80,17 +80,17 @@ class Settings(ServiceSettings):
     @model_validator(mode="after")
     def _is_no_open_door(self) -> Self:
         """Tokens travel with every request: where others can listen, they need TLS."""
-        if (self.gateway_tls_cert is None) != (self.gateway_tls_key is None):
-            raise ValueError("BULKHEAD_GATEWAY_TLS_CERT and BULKHEAD_GATEWAY_TLS_KEY: want both, or neither")
-        if self.gateway_tls_key is not None:
+        if (self.gateway_tls_cert_file is None) != (self.gateway_tls_key_file is None):
+            raise ValueError("BULKHEAD_GATEWAY_TLS_CERT_FILE and BULKHEAD_GATEWAY_TLS_KEY_FILE: want both, or neither")
+        if self.gateway_tls_key_file is not None:
             try:
-                read_secret_file(self.gateway_tls_key, "BULKHEAD_GATEWAY_TLS_KEY")
+                read_secret_file(self.gateway_tls_key_file, "BULKHEAD_GATEWAY_TLS_KEY_FILE")
             except SettingsError as error:
                 raise ValueError(str(error)) from None
         if not (self.is_local or self.speaks_tls or self.gateway_plain_http):
             raise ValueError(
                 f"BULKHEAD_GATEWAY_HOST: got {self.gateway_host!r}; whoever listens there reads every token: name"
-                " BULKHEAD_GATEWAY_TLS_CERT and _TLS_KEY, or say BULKHEAD_GATEWAY_PLAIN_HTTP=true if something in front of it speaks TLS"
+                " BULKHEAD_GATEWAY_TLS_CERT_FILE and _TLS_KEY_FILE, or say BULKHEAD_GATEWAY_PLAIN_HTTP=true if something in front of it speaks TLS"
             )
         return self
 
@@ -107,7 +107,7 @@ class Settings(ServiceSettings):
     @property
     def speaks_tls(self) -> bool:
         """Whether it speaks https."""
-        return self.gateway_tls_cert is not None
+        return self.gateway_tls_cert_file is not None
 
     @property
     def tokens(self) -> Path:

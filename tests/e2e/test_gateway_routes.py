@@ -20,7 +20,22 @@ async def gateway(nats: NatsStack) -> AsyncIterator[Gateway]:
 
 async def test_try(gateway: Gateway) -> None:
     """Try."""
-    for path in ("portfolio", "positions", "orders", "fills", "signals", "decisions", "performance", "risk", "feeds", "agents", "alerts", "trace/latest", "events", "health"):
+    for path in (
+        "portfolio",
+        "positions",
+        "orders",
+        "fills",
+        "signals",
+        "decisions",
+        "performance",
+        "risk",
+        "feeds",
+        "agents",
+        "alerts",
+        "trace/latest",
+        "events",
+        "health",
+    ):
         found = await gateway.ask(f"/api/v1/{path}", status=None)
         print(path, str(found)[:400])
     print(gateway.log.read_text())
