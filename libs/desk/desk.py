@@ -101,7 +101,6 @@ class Desk:
         self._bus: Bus | None = None
         self._speaking = asyncio.Lock()
         self._said: dict[str, tuple[int, Message]] = {}
-        self._moved = asyncio.Event()
 
     # --- following the log --------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 from rich.text import Text
 
@@ -21,6 +22,21 @@ def story_text(story: Story) -> Iterator[Text]:
     yield Text(f"{'seq':>8}  {'time (UTC)':<12}  {'after':>8}  what", style="cyan")
     for event in story.events:
         yield from _event_text(event, story.instruments)
+
+
+def story_document(story: Story) -> dict[str, Any]:
+    """The same for programs: the events as they are, each with its words. Command line, API and console tell a story from this."""
+    return {
+        "target": {"kind": story.target.kind, "id": story.target.id, "instrument": story.target.instrument},
+        "instruments": story.instruments,
+        "events": [_event_document(event, story.instruments) for event in story.events],
+    }
+
+
+def _event_document(event: Event, instruments: tuple[str, ...]) -> dict[str, Any]:
+    headline, details = said(event.message, instruments)
+    lines = [each.plain if isinstance(each, Text) else each for each in details]
+    return {**event.as_json(), "headline": headline, "details": lines}
 
 
 def _about(story: Story) -> list[str]:

@@ -7,10 +7,7 @@ changed is sent. Lists are bounded, newest first; money is exact, market data ar
 from __future__ import annotations
 
 from collections import deque
-from decimal import Decimal
 from typing import Any
-
-import msgspec
 
 from libs.common.messages import (
     AgentSignals,
@@ -32,6 +29,18 @@ from libs.common.messages import (
 )
 from libs.common.money import ZERO, to_decimal
 from libs.desk.book_record import BookFold
+from libs.desk.lines import (
+    AlertLine,
+    DecisionLine,
+    DenialLine,
+    FillLine,
+    LogLine,
+    OrderLine,
+    PositionLine,
+    Price,
+    SignalLine,
+    Zone,
+)
 from libs.desk.narrator import Narrator
 from libs.desk.standing import StatusView
 from libs.runtime.adapter import LogEntry
@@ -41,134 +50,6 @@ LINES_MAX = 200
 CLOSES_MAX = 120
 CURVE_SHOWN_MAX = 400
 OPEN = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL", "PENDING_NEW", "UNKNOWN")
-
-
-class Price(msgspec.Struct):
-    """What an instrument costs; `closes` are the last closes of its shortest bars, oldest first."""
-
-    instrument: str
-    bid_px: float
-    ask_px: float
-    last_px: float
-    trust: str
-    ts: int
-    closes: list[float] = []
-
-
-class Zone(msgspec.Struct, frozen=True):
-    """A band of prices that matters: SUPPORT or RESISTANCE."""
-
-    lo: float
-    hi: float
-    role: str
-
-
-class OrderLine(msgspec.Struct, kw_only=True):
-    """An order as it stands; `px` is its limit or stop (None: at market)."""
-
-    cl_ord_id: str
-    instrument: str
-    side: str
-    role: str
-    status: str
-    order_qty: Decimal
-    cum_qty: Decimal = ZERO
-    avg_px: Decimal | None = None
-    px: Decimal | None = None
-    ts: int = 0
-    trace: str = ""
-
-
-class PositionLine(msgspec.Struct, kw_only=True):
-    """What is held of an instrument, in base; money in quote. `stop_px` and `target_px` are those of its resting orders,
-    `stopped_qty` what they cover; dust is too little for the venue to sell."""
-
-    instrument: str
-    signed_qty: Decimal
-    avg_entry_px: Decimal
-    mark_px: Decimal | None
-    unrealized_pnl: Decimal | None
-    realized_pnl: Decimal
-    stop_px: Decimal | None
-    target_px: Decimal | None
-    stopped_qty: Decimal
-    is_covered: bool
-    is_dust: bool
-    trace: str
-
-
-class SignalLine(msgspec.Struct, kw_only=True):
-    """An agent's last opinion of an instrument."""
-
-    agent_id: str
-    instrument: str
-    timeframe: str
-    ready: bool
-    stance: str
-    strength: float
-    ts: int
-    trace: str
-
-
-class DecisionLine(msgspec.Struct, kw_only=True):
-    """What was decided, and who drove it; `fallback` says why not the model."""
-
-    instrument: str
-    action: str
-    reason: str
-    size_factor: float
-    driver: str
-    fallback: str
-    ts: int
-    trace: str
-
-
-class FillLine(msgspec.Struct, kw_only=True):
-    """An execution."""
-
-    instrument: str
-    side: str
-    role: str
-    qty: Decimal
-    px: Decimal
-    commission: Decimal | None
-    commission_asset: str
-    ts: int
-    trace: str
-
-
-class DenialLine(msgspec.Struct, kw_only=True):
-    """A wish that the gate refused."""
-
-    instrument: str
-    side: str
-    qty: Decimal
-    reasons: tuple[str, ...]
-    ts: int
-    trace: str
-
-
-class AlertLine(msgspec.Struct, kw_only=True):
-    """Something a person should know."""
-
-    seq: int
-    producer: str
-    code: str
-    severity: str
-    text: str
-    instrument: str
-    ts: int
-    trace: str
-
-
-class LogLine(msgspec.Struct, frozen=True):
-    """One line of the narrated log."""
-
-    seq: int
-    ts: int
-    producer: str
-    text: str
-    trace: str
 
 
 class DeskView:

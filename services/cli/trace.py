@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from libs.desk.story import Story, tell, timed
 from libs.desk.story_search import Ambiguous
@@ -113,12 +112,3 @@ def story_of(log: Spool, wanted: str) -> Story:
     if len(targets) > 1:
         raise Ambiguous(wanted, targets)
     return tell(log, targets[0])
-
-
-def story_json(story: Story) -> dict[str, Any]:
-    """For scripts."""
-    return {
-        "target": {"kind": story.target.kind, "id": story.target.id, "instrument": story.target.instrument},
-        "instruments": story.instruments,
-        "events": [event.as_json() for event in story.events],
-    }

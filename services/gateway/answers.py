@@ -12,9 +12,9 @@ import msgspec
 from libs.common.messages import AgentScore, Decision, Signal
 from libs.desk.commands import Outcome
 from libs.desk.desk import Phase
+from libs.desk.lines import AlertLine, FillLine, OrderLine, PositionLine, Price, SignalLine, Zone
 from libs.desk.services import ServiceLine
 from libs.desk.standing import Books, ModelLine, OrderCounts, Quarantine, Uncovered
-from libs.desk.view import AlertLine, FillLine, OrderLine, PositionLine, Price, SignalLine, Zone
 
 Cursor = Annotated[str | None, msgspec.Meta(description="opaque")]
 

@@ -12,11 +12,11 @@ from starlette.responses import Response
 from libs.common.messages import AgentSignals, AlertRaised, DecisionsMade, ExecutionReport, Message, OrderSubmitting
 from libs.desk.desk import Desk
 from libs.desk.index import Row, Wanted
+from libs.desk.lines import AlertLine
 from libs.desk.story import Event, Story
 from libs.desk.story_search import Ambiguous, NothingCalled
 from libs.desk.story_target import decoded
 from libs.desk.story_words import said
-from libs.desk.view import AlertLine
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import BusError
 from services.gateway.answers import (

@@ -1,0 +1,175 @@
+"""The desk on a real bus: it reads the whole log, tells what changes, takes orders once, and lives through outages and restarts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import msgspec
+import pytest
+from sqlalchemy import create_engine, text
+
+from libs.common.messages import AccessRefused, FlattenCommanded, OperatorCommanded
+from libs.desk.commands import NotSaid, Order
+from libs.desk.desk import AlreadySaid, Desk, _is_same
+from libs.desk.index import Wanted
+from libs.desk.story import tell
+from libs.desk.story_target import newest
+from libs.runtime.clock import SystemClock
+from libs.runtime.registry import contract_of
+from libs.runtime.settings import ServiceSettings
+from tests.e2e.test_cli import write
+from tests.nats_stack import NatsStack
+from tests.recorded_log import recorded_log
+
+LOG = recorded_log(3)
+REFUSED = AccessRefused(door="api", who="", address="127.0.0.1", what="GET /", why="BAD_TOKEN", count=1)
+
+
+@pytest.fixture
+async def nats_log(nats: NatsStack) -> NatsStack:
+    """A server with a day's log in miniature."""
+    await write(nats, LOG)
+    return nats
+
+
+async def until(is_so: Callable[[], bool], s_max: float = 20.0) -> None:
+    async with asyncio.timeout(s_max):
+        while not is_so():  # noqa: ASYNC110  (a desk that follows a log sets no event)
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def open_desk(nats: NatsStack) -> AsyncIterator[Desk]:
+    """A desk that has read the log to its end."""
+    settings = ServiceSettings(home=nats.home, nats_url=nats.url)
+    desk = Desk(contract_of("gateway"), settings, SystemClock())
+    running = asyncio.create_task(desk.run())
+    try:
+        await until(lambda: running.done() or desk.phase.state == "LIVE")
+        if running.done():
+            running.result()
+        yield desk
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        desk.close()
+
+
+def halt(reason: str = "a drill") -> Order:
+    return Order(word="HALT", reason=reason, author="api:ada")
+
+
+async def test_it_reads_the_whole_log_and_tells_the_story_of_the_newest_fill(nats_log: NatsStack) -> None:
+    """What stands at the end of the log is what it shows; a story is the one that reading everything tells."""
+    async with open_desk(nats_log) as desk:
+        assert desk.phase.processed_seq == LOG[-1].seq
+        target = newest(LOG)[0]
+        assert await desk.story("latest") == tell(LOG, target)
+        assert (await desk.page(Wanted(roles=("fill",)), 1))[0].seq == max(
+            entry.seq for entry in LOG if b'"exec_type":"TRADE"' in entry.payload
+        )
+
+
+async def test_a_restart_reads_on_where_it_was(nats_log: NatsStack) -> None:
+    """What is on record is not read from the bus again, and the screen is the same as before."""
+    async with open_desk(nats_log) as desk:
+        before = msgspec.json.encode(desk.view.sections()["fills"])
+        count = await asyncio.to_thread(desk._index.count)
+    async with open_desk(nats_log) as desk:
+        assert desk.phase.processed_seq == LOG[-1].seq
+        assert msgspec.json.encode(desk.view.sections()["fills"]) == before
+        assert await asyncio.to_thread(desk._index.count) == count
+
+
+async def test_an_order_is_said_once_under_its_name(nats_log: NatsStack) -> None:
+    """Repeated it changes nothing, in this life or the next; with another content its name is refused."""
+    async with open_desk(nats_log) as desk:
+        first, second = await asyncio.gather(*(desk.order(halt(), "click-1", 0.0) for _ in range(2)))
+        assert first.seq == second.seq == LOG[-1].seq + 1
+        assert sorted((first.repeated, second.repeated)) == [False, True]
+        assert not first.answered
+        assert "has not answered yet" in first.text
+        with pytest.raises(AlreadySaid):
+            await desk.order(halt("another"), "click-1", 0.0)
+    async with open_desk(nats_log) as desk:
+        assert (await desk.order(halt(), "click-1", 0.0)).repeated
+        flat = await desk.order(Order(word="FLATTEN", reason="r", author="a"), "click-2", 0.0)
+        assert flat.seq == first.seq + 1
+        rows = []
+        async with asyncio.timeout(5):
+            while len(rows) < 2:
+                rows = await desk.page(Wanted(producers=("ops.gateway",)), 10)
+        assert [row.seq for row in rows] == [flat.seq, first.seq]
+
+
+async def test_refusals_are_put_on_record(nats_log: NatsStack) -> None:
+    """Two of the same kind are two events under our own prefix."""
+    async with open_desk(nats_log) as desk:
+        one, two = await desk.record(REFUSED), await desk.record(REFUSED)
+        await until(lambda: desk.phase.processed_seq >= two)
+        rows = []
+        async with asyncio.timeout(5):
+            while len(rows) < 2:
+                rows = await desk.page(Wanted(roles=("refused",)), 10)
+        assert [row.seq for row in rows] == [two, one]
+        assert {row.producer for row in rows} == {"ops.gateway"}
+
+
+async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_log: NatsStack) -> None:
+    """The first moments are the whole screen; an order of ours is in the log's section within a second."""
+    async with open_desk(nats_log) as desk:
+        await until(lambda: bool(desk.broadcast._told))
+        with desk.broadcast.listening() as listener:
+            moments = listener.moments()
+            first = [await anext(moments) for _ in range(len(desk.broadcast._told))]
+            assert {"head", "positions", "log", "services", "desk"} <= {each.kind for each in first}
+            await desk.order(halt("because of the drill"), "click-9", 0.0)
+            async with asyncio.timeout(2):
+                while True:
+                    moment = await anext(moments)
+                    if moment.kind == "log" and b"because of the drill" in moment.body:
+                        break
+
+
+async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) -> None:
+    """What was known is still shown; orders are refused with what to do instead; afterwards it reads on."""
+    async with open_desk(nats_log) as desk:
+        nats_log.kill()
+        await until(lambda: desk.phase.state == "DISCONNECTED")
+        assert desk.view.fills
+        assert await desk.page(Wanted(roles=("fill",)), 1)
+        with pytest.raises(NotSaid):
+            await desk.order(halt(), "click-1", 0.0)
+        await nats_log.start(provisioned=False)
+        await until(lambda: desk.phase.state == "LIVE")
+        outcome = await desk.order(halt(), "click-1", 0.0)
+        await until(lambda: desk.phase.processed_seq >= outcome.seq)
+
+
+async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:
+    """A state folder that was copied to another book shows that book, not the former one."""
+    await write(nats, recorded_log(3)[:200])
+    async with open_desk(nats) as desk:
+        before = desk.phase.processed_seq
+    index = nats.home / "gateway" / "index.db"
+    kept = index.read_bytes()
+    assert before == 200
+    assert kept[:6] == b"SQLite"
+    engine = create_engine(f"sqlite:///{index}")
+    with engine.begin() as connection:
+        connection.execute(text("update place set value = 'of another log' where key = 'digest'"))
+    engine.dispose()
+    async with open_desk(nats) as desk:
+        assert desk.phase.processed_seq == 200
+        assert await asyncio.to_thread(desk._index.last_digest) != "of another log"
+
+
+def test_commands_are_known_by_what_they_order() -> None:
+    """A repeat may come later than the first; another reason is another order."""
+    common = {"id": "1", "author": "a", "producer": "ops.gateway"}
+    one = OperatorCommanded(command="HALT", reason="x", ts_init=1, ts_event=1, **common)
+    assert _is_same(one, OperatorCommanded(command="HALT", reason="x", ts_init=9, ts_event=9, **common))
+    assert not _is_same(one, OperatorCommanded(command="HALT", reason="y", ts_init=1, ts_event=1, **common))
+    assert not _is_same(one, FlattenCommanded(reason="x", ts_init=1, ts_event=1, **common))
