@@ -36,6 +36,7 @@ from services.cli import (
     strategy_app,
     sweep_app,
     tail_app,
+    token_app,
     top_app,
     trace,
     validate_app,
@@ -76,6 +77,7 @@ app.add_typer(agents_app.app, name="agents")
 app.add_typer(keys_app.app, name="keys")
 app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
+app.add_typer(token_app.app, name="token")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)
