@@ -26,9 +26,8 @@ from libs.common.codec import decode_from
 from libs.common.messages import AgentSignals, FeedMarks
 from libs.runtime.clock import VenueClock
 from services.cli.child import die_with_parent
-from services.cli.stack import RUNNING
 from tests.chaos.free import DEV
-from tests.chaos.stack import ChaosStack
+from tests.chaos.stack import DECIDING, ChaosStack
 from tests.e2e.ledger.databases import LocalPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -252,7 +251,7 @@ class Watch:
         signs = Signs(
             stale_share=heard.stale_share,
             feed_states=tuple(heard.feed_states),
-            lags={name: (half[name], end[name]) for name in RUNNING},
+            lags={name: (half[name], end[name]) for name in DECIDING},
             restarts=restarts(before, after),
         )
         return Step(
@@ -261,7 +260,7 @@ class Watch:
             heard=heard,
             costs=costs,
             others_cores=others_cores(before, after, costs),
-            lags={name: max(each[name] for each in self._lags) for name in RUNNING},
+            lags={name: max(each[name] for each in self._lags) for name in DECIDING},
             signs=signs,
             rows_per_s=written / window,
             commits_per_s=commits / window,
@@ -281,7 +280,7 @@ class Watch:
         while True:
             states = await self._stack.readiness()
             mute = MUTE + len(self._lags)  # whoever does not answer falls behind by every look
-            lags = {name: state["lag"] if state else mute for name, state in zip(RUNNING, states, strict=True)}
+            lags = {name: state["lag"] if state else mute for name, state in zip(DECIDING, states, strict=True)}
             self._lags.append(lags)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 found = dict(_PROJECTION.findall(await self._metrics("ledger")))
