@@ -26,6 +26,7 @@ from libs.common.codec import decode_from
 from libs.common.messages import AgentSignals, FeedMarks
 from libs.runtime.clock import VenueClock
 from services.cli.child import die_with_parent
+from services.cli.console_link import CONSOLE_TOKEN
 from tests.chaos.free import DEV
 from tests.chaos.stack import DECIDING, ChaosStack
 from tests.e2e.ledger.databases import LocalPostgres
@@ -62,6 +63,9 @@ TRADING = {
     "BULKHEAD_FEED_HISTORY_WEEKS": "2",
     "BULKHEAD_SIM_BALANCES": "USDT=50000",
     "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
+    "BULKHEAD_GATEWAY": "true",
+    "BULKHEAD_GATEWAY_RATE_ADDRESS": "1000000",
+    "BULKHEAD_GATEWAY_RATE_CALLER": "1000000",
     "BULKHEAD_PORTFOLIO_STOP_ATR": "12",
     "BULKHEAD_PORTFOLIO_TARGET_ATR": "16",
     "BULKHEAD_RISK_STOP_ATR_MAX": "30",
@@ -205,6 +209,8 @@ class Watch:
             home=str(stack.home),
             nats_url=stack.ports.nats_url,
             sim_url=stack.ports.sim_url,
+            api_url=f"http://127.0.0.1:{stack.ports.gateway}",
+            api_token=(stack.home / "keys" / CONSOLE_TOKEN).read_text().strip(),
             time=await venue_time(stack.ports.clock_url),
             instruments=names,
             price_age_ms_max=PRICE_AGE_MS_MAX,
