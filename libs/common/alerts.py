@@ -194,9 +194,27 @@ _SYSTEM = _family(
     ("CLOCK_OFFSET_OVER<-CLOCK_OFFSET", "note", "Our clock is right again."),
     ("BACKUP_OLD", "ticket", "The last backup is too old."),
     ("BACKUP_OLD_OVER<-BACKUP_OLD", "note", "There is a fresh backup."),
+    ("ALERTMANAGER_*", "page ticket note", "Prometheus' Alertmanager has brought an alert."),
 )  # fmt: skip
 
-CATALOGUE: tuple[Alert, ...] = (*_ORDERS, *_POSITIONS, *_RISK, *_VENUE, *_FEED, *_MODEL, *_BOOKS, *_PEOPLE, *_SYSTEM)
+_ACCESS = _family(
+    "access",
+    ("OPERATOR_CODES_LOCKED", "page", "An operator gave several wrong one-time codes in a row; his dangerous commands are locked."),
+    ("ACCESS_REFUSED_OFTEN", "ticket", "Many wrong tokens come from one address."),
+)  # fmt: skip
+
+CATALOGUE: tuple[Alert, ...] = (
+    *_ORDERS,
+    *_POSITIONS,
+    *_RISK,
+    *_VENUE,
+    *_FEED,
+    *_MODEL,
+    *_BOOKS,
+    *_PEOPLE,
+    *_SYSTEM,
+    *_ACCESS,
+)
 """Every alert that services and libraries raise."""
 FAMILIES: dict[str, str] = {
     "orders": "Orders",
@@ -208,5 +226,6 @@ FAMILIES: dict[str, str] = {
     "books": "Books and database",
     "people": "The way to people",
     "system": "Services, disk, log, backup",
+    "access": "Who may give orders",
 }
 """The runbook pages by file name, with their titles."""

@@ -15,12 +15,13 @@ import msgspec
 from tests.style.tree import module_of, python_files, tree_of
 
 ENDS_TOO = "Sight"
+UNKNOWN = "?"
 MAKERS = ("AlertRaised", ENDS_TOO)
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Raised(msgspec.Struct, frozen=True):
-    """One place that raises `code` (or, `is_prefix`, codes that begin so). `severities` is empty where the place does not say."""
+    """One place that raises `code` (or, `is_prefix`, codes that begin so). `UNKNOWN` is among `severities` where it is found out only when it runs."""
 
     code: str
     is_prefix: bool
@@ -39,7 +40,7 @@ class Way(msgspec.Struct, frozen=True):
 def raised_in(trees: dict[str, ast.Module]) -> list[Raised]:
     """All alerts that these modules (by name) can raise."""
     ways = _ways(trees)
-    return [each for module, tree in trees.items() for each in _raised_by(module, tree, ways)]
+    return [each for module in trees for each in _raised_by(module, trees, ways)]
 
 
 def raised_here() -> list[Raised]:
@@ -66,11 +67,12 @@ def _ways(trees: dict[str, ast.Module]) -> dict[tuple[str, str], Way]:
     return ways
 
 
-def _raised_by(module: str, tree: ast.Module, ways: dict[tuple[str, str], Way]) -> Iterator[Raised]:
-    tables = _assigned(tree)
+def _raised_by(module: str, trees: dict[str, ast.Module], ways: dict[tuple[str, str], Way]) -> Iterator[Raised]:
+    tree = trees[module]
+    tables = {**_imported(tree, trees), **_assigned(tree)}
     for function in _functions(tree):
         hands_on = (function.name, module) in ways or (function.name, "") in ways
-        known = _assigned(function)
+        known = {**tables, **_assigned(function)}
         for call in _calls(function):
             for code, severity, ends_too in _told(call, module, ways):
                 if (hands_on and _is(code, "code")) or (isinstance(code, ast.Attribute) and code.attr == "code"):
@@ -127,6 +129,8 @@ def _severities(node: ast.expr | None, known: dict[str, ast.expr], tables: dict[
         case ast.Subscript(value=ast.Name(id=name)) if isinstance(tables.get(name), ast.Dict):
             for value in tables[name].values:  # type: ignore[attr-defined]  # a Dict, as was asked
                 yield from _severities(value, known, tables)
+        case _:
+            yield UNKNOWN
 
 
 def _assigned(scope: ast.AST) -> dict[str, ast.expr]:
@@ -138,6 +142,16 @@ def _assigned(scope: ast.AST) -> dict[str, ast.expr]:
             found[node.targets[0].id] = node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
             found[node.target.id] = node.value
+    return found
+
+
+def _imported(tree: ast.Module, trees: dict[str, ast.Module]) -> dict[str, ast.expr]:
+    """What names that are imported from one of our modules are set to there."""
+    found: dict[str, ast.expr] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module in trees:
+            there = _assigned(trees[node.module])
+            found |= {each.asname or each.name: there[each.name] for each in node.names if each.name in there}
     return found
 
 

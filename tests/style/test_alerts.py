@@ -12,11 +12,13 @@ from typer.main import get_command
 from libs.common.alerts import CATALOGUE, FAMILIES, RUNBOOKS, SEVERITIES, Alert, alert_of, runbook_of
 from services.cli.app import app
 from tests.fires import FIRES
-from tests.style.raised import Raised, raised_here, raised_in
+from tests.style.raised import UNKNOWN, Raised, raised_here, raised_in
 from tests.style.test_tests import found_tests
 from tests.style.tree import ROOT, text_of, tree_of
 
 RAISED = raised_here()
+AWAITED = {"ACCESS_REFUSED_OFTEN", "ALERTMANAGER_*", "OPERATOR_CODES_LOCKED"}
+"""Alerts of the gateway and the bot; whoever brings them here takes them out, and names the tests that fire them."""
 PARTS = ["Means.", "Done already.", "Look.", "Do.", "Over when."]
 
 
@@ -46,7 +48,7 @@ def test_every_alert_that_is_raised_is_in_the_catalogue() -> None:
 def test_every_entry_is_raised_by_somebody() -> None:
     """A page about what cannot happen is one more to read at night."""
     raised = {entry.code for each in RAISED for entry in catalogued(each)}
-    assert sorted({each.code for each in CATALOGUE} - raised) == []
+    assert sorted({each.code for each in CATALOGUE} - raised - AWAITED) == []
     assert len({each.code for each in CATALOGUE}) == len(CATALOGUE)
 
 
@@ -55,8 +57,8 @@ def test_an_alert_is_as_grave_as_its_entry_says() -> None:
     for entry in CATALOGUE:
         places = [each for each in RAISED if entry in catalogued(each)]
         said = {severity for each in places for severity in each.severities}
-        assert said <= set(entry.severities), entry.code
-        assert said == set(entry.severities) or not all(each.severities for each in places), entry.code
+        assert said - {UNKNOWN} <= set(entry.severities), entry.code
+        assert said == set(entry.severities) or UNKNOWN in said or not places, entry.code
 
 
 def test_an_alert_has_its_section_in_the_runbooks() -> None:
@@ -96,7 +98,8 @@ def test_runbooks_name_settings_and_commands_that_there_are(page: str) -> None:
 
 def test_every_alert_that_is_to_be_acted_on_fires_in_a_test() -> None:
     """A page or ticket that nobody has ever seen raised is a wish; the test named raises it, or one of those it stands for."""
-    assert sorted(each.code for each in CATALOGUE if each.severity != "note" and each.code not in FIRES) == []
+    acted_on = {each.code for each in CATALOGUE if each.severity != "note"}
+    assert sorted(acted_on - set(FIRES) - AWAITED) == []
     assert sorted(set(FIRES) - {each.code for each in CATALOGUE}) == []
 
 
@@ -131,5 +134,9 @@ def test_alerts_are_found_however_they_are_raised() -> None:
         "def _plain(code, severity):\n    Sight(code=code, severity=severity)\ndef f():\n    _plain('E', 'page')"
     )
     assert {each.code: set(each.severities) for each in both} == {"E": {"page"}, "E_OVER": {"note"}}
+    named = {"here": "from there import F\ndef f():\n    AlertRaised(code=F, severity='note')", "there": "F = 'G'"}
+    assert [each.code for each in raised_in({name: ast.parse(text) for name, text in named.items()})] == ["G"]
     assert source("def f(notice):\n    AlertRaised(code=notice.code, severity=notice.severity)") == []
+    (open_one,) = source("def f(x):\n    AlertRaised(code='H', severity='note' if x else x)")
+    assert open_one.severities == {"note", UNKNOWN}
     assert catalogued(source("def f(x):\n    AlertRaised(code=x, severity='page')")[0]) == []
