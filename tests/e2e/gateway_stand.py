@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, contracts
 from libs.runtime.streams import TRADING
 from services.cli.child import die_with_parent
-from tests.nats_stack import NatsStack, free_ports
+from tests.nats_stack import NatsStack
 from tests.recorded_log import message_of, recorded_log
 
 SEED = 2
@@ -55,12 +56,12 @@ class Gateway:
         self.home = nats.home
         self.tokens: dict[str, str] = {}
         self.ids: dict[str, str] = {}
-        self.health_port = free_ports(1)[0]
+        self.health_port = 0
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_")},
             "BULKHEAD_HOME": str(self.home),
             "BULKHEAD_NATS_URL": nats.url,
-            "BULKHEAD_HTTP_PORT": str(self.health_port),
+            "BULKHEAD_HTTP_PORT": "0",
             "BULKHEAD_GATEWAY_PORT": "0",
             **env,
         }
@@ -75,7 +76,7 @@ class Gateway:
             self.ids[scope], self.tokens[scope] = self.token(scope)  # type: ignore[arg-type]
         port_file = self.home / "gateway" / "port"
         port_file.unlink(missing_ok=True)
-        with self.log.open("ab") as out:
+        with self.log.open("wb") as out:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -88,6 +89,8 @@ class Gateway:
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         await self.until(lambda: port_file.exists() and port_file.read_text().endswith("\n"), "the port")
         self.url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        listening = next(line for line in self.log.read_text().splitlines() if '"event":"listening"' in line)
+        self.health_port = json.loads(listening)["port"]
         await self.live()
 
     async def live(self) -> None:
