@@ -6,7 +6,7 @@ It is written down so that a service can refuse a misspelt line of any other wit
 NAMES = """
 [] profile home nats_url log_stream instance egress http_host http_port clock_url log_level otlp_endpoint instruments
 venue_url
-[up] port_base book mode certificate certificate_days_max market_url newcomer restart_loop_crashes
+[up] port_base book mode certificate certificate_days_max market_url newcomer gateway restart_loop_crashes
 restart_loop_pause_s agents_extra
 [feed] venues venue_url reader history_bars history_weeks grace_ms mark_interval_ms mark_gap_ms mark_heartbeat_ms
 mark_jump_bps alive_window_ms staleness_ms_max ping_ms trade_silence_ms_max down_ms_max leave_ms return_ms
