@@ -42,7 +42,7 @@ class Settings(ServiceSettings):
     def machine(self) -> NotifierMachine.Settings:
         """The part that can change what is told."""
         return NotifierMachine.Settings(
-            channel=self.notify_channel,
+            channels=(self.notify_channel,),
             repeat_window_s=self.notify_repeat_window_s,
             send_ttl_s=self.notify_send_ttl_s,
             attempts_max=self.notify_attempts_max,

@@ -30,6 +30,6 @@ class ChannelSeries(Collector):
     def collect(self) -> Iterable[Metric]:
         """The series as they stand now."""
         memory = self._state()
-        channel = memory.channels.get(self._channel) if isinstance(memory, Memory) else None
+        channel = memory.mail.channels.get(self._channel) if isinstance(memory, Memory) else None
         self._metrics.stands(self._channel, channel.breaker.state if channel is not None else "CLOSED")
         return self._own.collect()

@@ -135,8 +135,8 @@ async def test_the_breaker_of_the_channel_is_shown() -> None:
     await adapter(registry=registry, memory=memory)
     labels = {"service": "notifier", "name": "console"}
     assert registry.get_sample_value("bulkhead_breaker_state", labels) == 0
-    memory.channels["console"] = Channel()
-    memory.channels["console"].breaker.trip(BreakerLimits(), START, "enough")
+    memory.mail.channels["console"] = Channel()
+    memory.mail.channels["console"].breaker.trip(BreakerLimits(), START, "enough")
     assert registry.get_sample_value("bulkhead_breaker_state", labels) == 2
     assert registry.get_sample_value("bulkhead_breaker_openings_total", labels) == 1
 
@@ -155,7 +155,7 @@ def test_the_settings_are_the_manner(monkeypatch: pytest.MonkeyPatch) -> None:
     for place, name in enumerate(names, 11):
         monkeypatch.setenv(f"BULKHEAD_NOTIFY_{name.upper()}", str(place))
     assert load_settings(Settings).machine() == Manner(
-        channel="console",
+        channels=("console",),
         repeat_window_s=11,
         send_ttl_s=12,
         attempts_max=13,

@@ -102,7 +102,7 @@ def test_an_alert_is_noted_and_sent() -> None:
         *[effect for effect in told.effects if isinstance(effect, SetTimer)],
     )
     told.tell(sent(asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_fill_is_told_with_its_numbers() -> None:
@@ -171,7 +171,7 @@ def test_an_expired_message_is_given_up() -> None:
     """Too old to matter: nothing is said and nothing is kept."""
     told = book().tell(fill())
     told.tell(RequestExpired(request_id=asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_failed_message_is_tried_again_with_growing_waits_and_then_given_up() -> None:
@@ -192,7 +192,7 @@ def test_a_failed_message_is_tried_again_with_growing_waits_and_then_given_up() 
             text=f"console refused 4 times, last with 'BrokenPipeError': {text}",
         )
     )
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_message_that_arrives_at_last_is_done() -> None:
@@ -201,7 +201,7 @@ def test_a_message_that_arrives_at_last_is_done() -> None:
     told.tell(sent(asked(told), ok=False))
     told.fire(next(iter(told.timers)))
     told.tell(sent(asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_repeat_that_fails_stays_a_repeat() -> None:
@@ -317,7 +317,7 @@ def test_no_request_stays_unanswered_twice_under_one_id() -> None:
     (retried,) = step(TimerFired(name=name, due=core.memory.timers[name]))
     assert isinstance(retried, Asked)
     step(sent(retried.request_id))
-    assert set(core.memory.pending) == set(core.machine.state.letters)
+    assert set(core.memory.pending) == set(core.machine.state.mail.letters)
 
 
 def test_it_hears_alerts_of_every_depth() -> None:
