@@ -36,7 +36,7 @@ class UrlAdapter:
     def __init__(self, settings: Settings):
         logging.getLogger("apprise").disabled = True
         self._services: dict[str, Any] = {}
-        self._threads: dict[str, threading.Thread] = {}
+        self._busy: set[str] = set()
         self._locks: dict[str, asyncio.Lock] = {}
         self._context: AdapterContext
         asset = AppriseAsset(storage_mode=PersistentStoreMode.MEMORY)
@@ -84,8 +84,7 @@ class UrlAdapter:
         is_tried = False
         try:
             async with asyncio.timeout(PERFORM_S_MAX), lock:
-                before = self._threads.get(request.channel)
-                if before is not None and before.is_alive():
+                if request.channel in self._busy:
                     return "the service has not finished with the message before"
                 is_tried = True
                 return await self._tried(request)
@@ -112,10 +111,10 @@ class UrlAdapter:
                 detail = "" if is_taken else f"{UNSURE}the service did not take it"
             except Exception as error:  # noqa: BLE001  whatever a plug-in of Apprise raises, it is a message that was not sent
                 detail = f"{UNSURE}{type(error).__name__}"
+            self._busy.discard(request.channel)
             if not loop.is_closed():
                 loop.call_soon_threadsafe(tell, detail)
 
-        thread = threading.Thread(target=send, name=f"notify-{request.channel}", daemon=True)
-        self._threads[request.channel] = thread
-        thread.start()
+        self._busy.add(request.channel)
+        threading.Thread(target=send, name=f"notify-{request.channel}", daemon=True).start()
         return await answer

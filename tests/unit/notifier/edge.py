@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 from collections.abc import Callable
 from typing import Any
@@ -56,6 +57,15 @@ def asked(text: str = "trading is HALTED", level: Level = "page", channel: str =
     """A request to tell people `text`."""
     message = SendMessage(channel=channel, level=level, text=text, repeat=False, valid_until=START + HOUR)
     return Asked(f"r{number}", message, 1, 1, "story", "cause")
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once `is_so`, within five seconds."""
+    async with asyncio.timeout(5):
+        while True:
+            if is_so():
+                return
+            await asyncio.sleep(0.005)
 
 
 def logged_to(out: io.StringIO) -> Any:
