@@ -38,6 +38,7 @@ from libs.runtime.machine import Effect, SetTimer
 from services.notifier.letters import Letter
 from services.notifier.mail import Mail
 from services.notifier.manner import Manner
+from services.notifier.report import Diary
 from services.notifier.requests import Level
 from services.notifier.wording import (
     STATE_LEVELS,
@@ -64,10 +65,11 @@ class Window(msgspec.Struct, kw_only=True):
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """What is on its way to people or waits, and windows by key."""
+    """What is on its way to people or waits, windows by key, and what the reports will say."""
 
     mail: Mail = msgspec.field(default_factory=Mail)
     windows: dict[str, Window] = {}
+    diary: Diary = msgspec.field(default_factory=Diary)
 
 
 class NotifierMachine:
@@ -85,6 +87,7 @@ class NotifierMachine:
         mail = self.state.mail
         effects = mail.forget_other_channels(self.settings) if isinstance(event, ServiceStarted) else []
         effects += mail.due(self.settings, now)
+        self.state.diary.take(event, now)
         effects += self._react(event, now)
         return [*effects, *mail.release(self.settings, event, now)]
 
@@ -103,7 +106,7 @@ class NotifierMachine:
                 key = derive_id("state", event.state)
                 return self._tell(key, STATE_LEVELS[event.state], state_text(event), event, now)
             case JournalHeadDeclared():
-                return self._tell(derive_id("head", event.day), "note", head_text(event), event, now)
+                return self._end_day(event, now)
             case LiveUnlocked():
                 key = derive_id("unlocked", event.certificate)
                 return self._tell(key, UNLOCK_LEVELS[event.grounds], unlock_text(event), event, now)
@@ -134,6 +137,13 @@ class NotifierMachine:
             at=now,
         )
         return self.state.mail.tell(self.settings, letter, event, now)
+
+    def _end_day(self, head: JournalHeadDeclared, now: int) -> list[Effect]:
+        """The line to keep first, then the reports."""
+        effects = self._tell(derive_id("head", head.day), "note", head_text(head), head, now)
+        for place, text in enumerate(self.state.diary.close_day(head)):
+            effects += self._tell(derive_id("report", head.day, place), "note", text, head, now)
+        return effects
 
     def _on_timer(self, event: TimerFired, now: int) -> list[Effect]:
         if event.name.startswith(WINDOW_TIMER):

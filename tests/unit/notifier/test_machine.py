@@ -337,10 +337,10 @@ def test_the_end_of_a_day_is_told_with_the_head_to_keep() -> None:
         equity=Decimal("10012.345"),
         producer="ledger",
     )
-    told = book().tell(head).only(PersonNotified)
+    told = book().tell(head).published(PersonNotified)[0]
     text = f"the books of 2026-11-25 end at {'5f' * 32}:1234, equity 10,012.34 USDT; keep this line"
     assert (told.level, told.text) == ("note", text)
-    unknown = book().tell(msgspec.structs.replace(head, equity=None)).only(PersonNotified)
+    unknown = book().tell(msgspec.structs.replace(head, equity=None)).published(PersonNotified)[0]
     assert "equity not known" in unknown.text
 
 
