@@ -46,15 +46,6 @@ class Settings(ServiceSettings):
         default="note",
         description="channels by URL get nothing below this: page, ticket or note; pages they get always",
     )
-    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
-    telegram_chats: Annotated[tuple[int, ...], NoDecode, Field(max_length=20), BeforeValidator(_chats_in)] = Field(
-        default=(), description="ids of the chats that are told, separated by commas"
-    )
-    telegram_url: str = Field(
-        default="https://api.telegram.org",
-        pattern=r"^https?://[^\s/@?#{}]+(/[^\s@?#{}]*)?$",
-        description="where the Bot API is; another server of it, or telegram_sim",
-    )
     notify_repeat_window_s: int = Field(
         default=300, ge=1, le=86_400, description="the same alert or denial is counted, not repeated, for so long"
     )
@@ -78,6 +69,15 @@ class Settings(ServiceSettings):
         ge=1,
         le=1_000,
         description="so many kinds of messages wait; beyond it notes, then tickets are dropped, never pages",
+    )
+    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
+    telegram_chats: Annotated[tuple[int, ...], NoDecode, Field(max_length=20), BeforeValidator(_chats_in)] = Field(
+        default=(), description="ids of the chats that are told, separated by commas"
+    )
+    telegram_url: str = Field(
+        default="https://api.telegram.org",
+        pattern=r"^https?://[^\s/@?#{}]+(/[^\s@?#{}]*)?$",
+        description="where the Bot API is; another server of it, or telegram_sim",
     )
 
     @field_validator("telegram_token_file")
