@@ -1,12 +1,18 @@
-"""All channels to people: each request goes to the adapter of its channel. What a channel needs is imported only where it is configured."""
+"""All channels to people: each request goes to the adapter of its channel. What a channel needs is imported only where it is configured.
+
+aiogram takes seconds to import: a thread does it after the start, and the first message waits for that, not the service.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from importlib import import_module
+from importlib.util import find_spec
 
 from libs.common.messages import Answer, MessageSent
 from libs.runtime.adapter import Adapter, AdapterContext
 from libs.runtime.core import Asked
+from libs.runtime.settings import SettingsError
 from services.notifier.adapters.console import CHANNEL, ConsoleAdapter
 from services.notifier.adapters.gauges import ChannelSeries
 from services.notifier.requests import SendMessage
@@ -27,7 +33,7 @@ class PeopleAdapter:
         self._adapters: dict[str, Adapter] = {}
         self._context: AdapterContext
         if settings.notify_channel == "telegram":
-            telegram = import_module(f"{PACKAGE}.telegram").TelegramAdapter(settings)
+            telegram = TelegramLater(settings)
             self._adapters |= dict.fromkeys(channels[: len(settings.telegram_chats)], telegram)
         else:
             self._adapters[CHANNEL] = ConsoleAdapter(settings)
@@ -71,3 +77,42 @@ class PeopleAdapter:
 
     def _distinct(self) -> list[Adapter]:
         return list({id(each): each for each in self._adapters.values()}.values())
+
+
+class TelegramLater:
+    """The chats of Telegram, as soon as their client is there.
+
+    Raises:
+        SettingsError: there is no usable token, or no client.
+    """
+
+    def __init__(self, settings: Settings):
+        settings.telegram_token()
+        if find_spec("aiogram") is None:
+            raise SettingsError("BULKHEAD_NOTIFY_CHANNEL is telegram, and aiogram is not installed here")
+        self._settings = settings
+        self._opening: asyncio.Task[Adapter]
+
+    async def open(self, context: AdapterContext) -> None:
+        """Begin to import the client."""
+        self._opening = asyncio.create_task(self._opened(context), name="import of aiogram")
+
+    async def perform(self, asked: Asked) -> Answer:
+        """Send one message, once the client is there."""
+        return await (await self.opened()).perform(asked)
+
+    async def opened(self) -> Adapter:
+        """The adapter that does the work; whoever stops waiting for it does not stop it."""
+        return await asyncio.shield(self._opening)
+
+    async def close(self) -> None:
+        """Close the connections, if there are any yet."""
+        if self._opening.done() and not self._opening.cancelled() and self._opening.exception() is None:
+            await self._opening.result().close()
+        self._opening.cancel()
+
+    async def _opened(self, context: AdapterContext) -> Adapter:
+        module = await asyncio.to_thread(import_module, f"{PACKAGE}.telegram")
+        adapter: Adapter = module.TelegramAdapter(self._settings)
+        await adapter.open(context)
+        return adapter

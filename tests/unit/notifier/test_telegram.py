@@ -20,7 +20,7 @@ from libs.runtime.machine import Request
 from libs.runtime.redaction import forget_secrets
 from services.notifier.adapters import pace, telegram
 from services.notifier.adapters.pace import ALL_S, CHAT_S
-from services.notifier.adapters.people import PeopleAdapter
+from services.notifier.adapters.people import PeopleAdapter, TelegramLater
 from services.notifier.adapters.telegram import PERFORM_S_MAX, TelegramAdapter
 from services.notifier.machine import Memory
 from services.notifier.requests import UNSURE
@@ -59,6 +59,7 @@ class Stand:
         self.log = io.StringIO()
         self.tokens = [self.server.token]
         self.adapter: PeopleAdapter
+        self.sender: TelegramAdapter
 
     async def open(self) -> None:
         await self.server.start()
@@ -67,6 +68,11 @@ class Stand:
         logger = logged_to(self.log)
         lent = context(registry=self.registry, memory=Memory(), clock=self.clock, logger=logger)
         await self.adapter.open(lent)
+        later = self.adapter._adapters[CHAT]
+        assert isinstance(later, TelegramLater)
+        found = await later.opened()
+        assert isinstance(found, TelegramAdapter)
+        self.sender = found
 
     def settings(self) -> Settings:
         return Settings(
@@ -82,13 +88,6 @@ class Stand:
         if session._session is not None:
             await session._session.close()
         await self.server.stop()
-
-    @property
-    def sender(self) -> TelegramAdapter:
-        """The adapter behind every chat."""
-        found = self.adapter._adapters[CHAT]
-        assert isinstance(found, TelegramAdapter)
-        return found
 
     def rotate(self) -> None:
         """The operator has asked BotFather for another token, and has not written it down yet."""
