@@ -35,6 +35,7 @@ from libs.common.messages import (
 )
 from libs.common.timeframe import SECOND
 from libs.runtime.machine import Effect, SetTimer
+from services.notifier.channel import Channel
 from services.notifier.letters import Letter
 from services.notifier.mail import Mail
 from services.notifier.manner import Manner
@@ -70,6 +71,11 @@ class Memory(msgspec.Struct, kw_only=True):
     mail: Mail = msgspec.field(default_factory=Mail)
     windows: dict[str, Window] = {}
     diary: Diary = msgspec.field(default_factory=Diary)
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The channels by name, for whoever shows how they are."""
+        return self.mail.channels
 
 
 class NotifierMachine:

@@ -31,6 +31,6 @@ class ChannelSeries(Collector):
         """The series as they stand now."""
         memory = self._state()
         for name in self._channels:
-            channel = memory.mail.channels.get(name) if isinstance(memory, Memory) else None
+            channel = memory.channels.get(name) if isinstance(memory, Memory) else None
             self._metrics.stands(name, channel.breaker.state if channel is not None else "CLOSED")
         return self._own.collect()
