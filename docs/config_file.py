@@ -21,7 +21,11 @@ from libs.runtime.setting_pairs import MATCHES
 from libs.runtime.settings import ServiceSettings
 from services.cli.stack import StackSettings
 
-SIMULATORS = {"exchange-sim": "services.exchange_sim", "model-sim": "services.model_sim"}
+SIMULATORS = {
+    "exchange-sim": "services.exchange_sim",
+    "model-sim": "services.model_sim",
+    "telegram-sim": "services.telegram_sim",
+}
 WORDS = (
     "feed",
     "trend",
@@ -32,6 +36,7 @@ WORDS = (
     "risk",
     "exec",
     "notify",
+    "telegram_sim",
     "telegram",
     "gateway",
     "model_sim",

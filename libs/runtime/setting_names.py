@@ -39,5 +39,6 @@ breaker_pause_s_max waiting_kinds_max
 participation_max weight_limit api_key_file api_secret_file api_passphrase_file key_withdrawals key_trading
 key_ip_restricted
 [model_sim] host port voice
+[telegram_sim] host port chats
 """
 """Tables in brackets, each with its keys; the one without a name is the root."""
