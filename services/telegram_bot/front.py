@@ -86,7 +86,10 @@ class Front:
         backoff_s = BACKOFF_S
         while True:
             try:
-                updates = await self._wire.updates(self._memory.seen.next_id(time.time()))
+                from_id = self._memory.seen.next_id(time.time())
+                updates = await self._wire.updates(
+                    from_id, is_quick=bool(self.trouble)
+                )  # whether it works is known soon
             except Trouble as trouble:
                 self.trouble = str(trouble)
                 self._memory.of_bot(self._wire.bot_id)

@@ -11,6 +11,7 @@ a metric or an answer; and whatever else in this process writes lines has them m
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar
 
@@ -94,17 +95,18 @@ class Wire:
 
     # --- hearing ----------------------------------------------------------------------------------------------------
 
-    async def updates(self, from_id: int) -> list[Incoming]:
-        """What was said, from this number on (0: everything that waits); waits for it as long as a poll lasts.
+    async def updates(self, from_id: int, *, is_quick: bool) -> list[Incoming]:
+        """What was said, from this number on (0: everything that waits); unless `is_quick`, waits for it as long as a poll lasts.
 
         Raises:
             Trouble
         """
-        poll_s, more_s = self._settings.telegram_poll_s, self._settings.telegram_answer_s_max
+        poll_s = 0 if is_quick else self._settings.telegram_poll_s
+        given_s = math.ceil(poll_s + self._settings.telegram_answer_s_max)
         found = await self._call(
             "getUpdates",
             lambda bot: bot.get_updates(
-                offset=from_id or None, timeout=poll_s, allowed_updates=KINDS, request_timeout=round(poll_s + more_s)
+                offset=from_id or None, timeout=poll_s, allowed_updates=KINDS, request_timeout=given_s
             ),
         )
         return [incoming_of(update) for update in found]
