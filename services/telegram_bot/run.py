@@ -20,7 +20,7 @@ from libs.desk.desk import Desk
 from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
-from libs.runtime.code_version import code_version
+from libs.runtime.code_version import tree_version
 from libs.runtime.health import HealthServer
 from libs.runtime.live import PortTaken
 from libs.runtime.metrics import ServiceMetrics
@@ -54,7 +54,7 @@ class TelegramBot:
         self._clock = open_clock(settings.clock_url)
         self._desk: Desk | None = None
         self._front: Front | None = None
-        self._code_version = code_version(__name__)
+        self._code_version = tree_version()
         self._log = logs.structlog.get_logger(__name__)
 
     def stop(self) -> None:
@@ -100,6 +100,11 @@ class TelegramBot:
             quiescent=not phase.lag,
             code_version=self._code_version,
         )
+
+    def exposition(self) -> str:
+        """What /metrics shows."""
+        self._metrics.observe(self.readiness())
+        return self._metrics.exposition()[0].decode()
 
     # --- inside -----------------------------------------------------------------------------------------------------
 
@@ -165,14 +170,13 @@ class TelegramBot:
         await self._desk.record(AlertRaised(code=LOCKED, severity="page", text=text))
 
 
-async def serve(settings: Settings) -> int:
-    """Run one bot until SIGTERM or SIGINT; returns the exit code."""
-    logger = logs.configure(CONTRACT.service, settings.log_level)
+async def serve(bot: TelegramBot) -> int:
+    """Run the bot until SIGTERM or SIGINT; returns the exit code."""
+    logger = logs.configure(CONTRACT.service, bot.settings.log_level)
     exit_code = EX_OK
-    for question in settings_in_question(settings):
+    for question in settings_in_question(bot.settings):
         logger.warning("setting_in_question", reason=question)
     try:
-        bot = TelegramBot(settings)
         for each in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(each, bot.stop)
         await bot.run()
@@ -193,4 +197,4 @@ def main() -> None:
     settings = settings_or_exit(Settings)
     if settings.telegram_token_file is not None:
         import services.telegram_bot.front  # noqa: F401  (takes seconds, before anybody waits for the loop)
-    sys.exit(uvloop.run(serve(settings)))
+    sys.exit(uvloop.run(serve(TelegramBot(settings))))

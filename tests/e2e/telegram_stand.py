@@ -160,9 +160,14 @@ class Stand:
 
     async def until(self, is_so: Callable[[], bool]) -> None:
         """Wait for it, boundedly."""
-        async with asyncio.timeout(PATIENCE_S):
-            while not is_so():  # noqa: ASYNC110  (a desk that follows a log sets no event)
-                await asyncio.sleep(0.01)
+        await until(is_so)
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Wait for it, boundedly."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():  # noqa: ASYNC110  (a desk that follows a log sets no event)
+            await asyncio.sleep(0.01)
 
 
 @asynccontextmanager

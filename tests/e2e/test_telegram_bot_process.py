@@ -1,4 +1,4 @@
-"""`python -m services.telegram_bot` as it is started: idle without a token, silent about the token whatever happens, a clean end."""
+"""The bot as a process: idle without a token, silent about the token whatever happens, a clean end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,9 +17,12 @@ import aiohttp
 import pytest
 
 from libs.runtime.process import EX_OK
+from services.telegram_bot.run import TelegramBot, serve
+from services.telegram_bot.settings import Settings
 from services.telegram_sim.behaviour import Behaviour, Deed
 from services.telegram_sim.server import TelegramServer, write_secret
 from services.telegram_sim.settings import Settings as SimSettings
+from tests.e2e.telegram_stand import until
 from tests.e2e.test_cli import write
 from tests.nats_stack import NatsStack
 from tests.recorded_log import recorded_log
@@ -34,14 +36,14 @@ FAILURES = [deed for deed in get_args(Deed) if deed not in ("ok", "hang")]
 class Child:
     """A bot in a process of its own, and everything it has written."""
 
-    def __init__(self, home: Path, nats_url: str, **settings: Any):
+    def __init__(self, home: Path, nats_url: str, *words: str, **settings: Any):
         plain = {name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_")}
         given = {"home": home, "nats_url": nats_url, "log_level": "debug", **settings}
         ours = {f"BULKHEAD_{name.upper()}": str(value) for name, value in given.items()}
         self.out = home / "bot.out"
         with self.out.open("wb") as out:
             self.process = subprocess.Popen(
-                [sys.executable, "-X", "importtime", "-m", "services.telegram_bot"],
+                [sys.executable, *words, "-m", "services.telegram_bot"],
                 cwd=ROOT,
                 env={**plain, **ours, "PYTHONPATH": str(ROOT), "PYTHONUNBUFFERED": "1"},
                 stdout=out,
@@ -88,13 +90,13 @@ class Child:
     def stop(self) -> int:
         """SIGTERM; returns its exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(10)
+        return self.process.wait(PATIENCE_S)
 
 
 @asynccontextmanager
-async def child_of(nats: NatsStack, **settings: Any) -> AsyncIterator[Child]:
+async def child_of(nats: NatsStack, *words: str, **settings: Any) -> AsyncIterator[Child]:
     """A process that does not outlive the test."""
-    child = Child(nats.home, nats.url, **settings)
+    child = Child(nats.home, nats.url, *words, **settings)
     try:
         yield child
     finally:
@@ -113,56 +115,63 @@ async def telegram(tmp_path: Path) -> AsyncIterator[TelegramServer]:
 
 async def test_without_a_token_it_waits_and_costs_nothing(nats: NatsStack) -> None:
     """Ready, says why it does nothing, has not even imported the client, and ends cleanly."""
-    async with child_of(nats) as child:
+    async with child_of(nats, "-X", "importtime") as child:
         said = json.loads(await child.ready())
         assert said["reasons"] == ["not configured: BULKHEAD_TELEGRAM_TOKEN_FILE names no file with a token"]
         assert child.stop() == EX_OK
-        assert "services.telegram_bot.run" in child.written
-        assert [name for name in ("aiogram", "matplotlib") if f"| {name}" in child.written.replace("|  ", "| ")] == []
+        imported = {
+            line.rpartition("|")[2].strip() for line in child.written.splitlines() if line.startswith("import time:")
+        }
+        assert "libs.desk.desk" in imported
+        assert sorted(imported & {"aiogram", "matplotlib", "services.telegram_bot.front"}) == []
 
 
 async def test_the_token_stands_in_nothing_and_may_change(
-    nats: NatsStack, telegram: TelegramServer, tmp_path: Path
+    nats: NatsStack, telegram: TelegramServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """Every failure of Telegram's, on polls and on messages: no line, traceback, metric or answer shows the token. When it is revoked, the bot says so,
-    reads its file again, and goes on with what stands there."""
+    reads its file again, and goes on with what stands there; told to stop, it ends cleanly."""
     await write(nats, recorded_log(3)[:60])
     file = tmp_path / "token"
     write_secret(file, telegram.token)
-    tokens = [telegram.token]
-    settings = {"telegram_token_file": file, "telegram_url": telegram.url, "telegram_users": f"{ADA}:operate"}
-    patience = {"telegram_poll_s": 1, "telegram_answer_s_max": 1, "telegram_rate": 1_000}
-    async with child_of(nats, **settings, **patience) as child:
-        await child.ready()
-        elsewhere = f"{telegram.url}/livez"
-        for method, quiet in (("getUpdates", ["ok"]), ("sendMessage", [])):
-            script = []
-            for deed in FAILURES:
-                script += [Behaviour(do=each, method=method, to=elsewhere) for each in (deed, *quiet)]  # type: ignore[arg-type]
-            telegram.script.play(script)
-            began = time.monotonic()
-            while telegram.script._waiting and time.monotonic() - began < PATIENCE_S:
-                telegram.chats.say(ADA, "/health")
-                await telegram.chats.changed(0.3)
-            assert telegram.script._waiting == []
-        await child.ready()
-        tokens.append(telegram.rotate())
-        said = json.loads(await child.ready(503))
-        assert said["reasons"] == ["Telegram does not know the token"]
-        write_secret(file, telegram.token)
-        await child.ready()
-        telegram.chats.say(ADA, "/help")
-        await telegram.chats.until(lambda: "you may look" in telegram.chats.sent[-1].text)
-        assert {each["is_new"] for each in child.logged("telegram_token_read_again")} == {True, False}
-        _, metrics = await child.page("/metrics")
-        assert (
-            'bulkhead_telegram_requests_total{method="getUpdates",outcome="UNAUTHORIZED",service="telegram-bot"}'
-            in metrics
+    bot = TelegramBot(
+        Settings(
+            home=nats.home,
+            nats_url=nats.url,
+            log_level="debug",
+            telegram_token_file=file,
+            telegram_url=telegram.url,
+            telegram_users=f"{ADA}:operate",
+            telegram_poll_s=1,
+            telegram_answer_s_max=1,
+            telegram_rate=1_000,
         )
-        assert "bulkhead_telegram_token_reads_total" in metrics
-        assert child.stop() == EX_OK
-        answers = " ".join(each.text for each in telegram.chats.sent)
-        everything = child.written + metrics + answers + said["reasons"][0]
-        for token in tokens:
-            assert [each for each in (token, token.partition(":")[2]) if each in everything] == []
-        assert "Traceback" not in child.written
+    )
+    running = asyncio.create_task(serve(bot))
+    tokens = [telegram.token]
+    await until(lambda: bot.readiness().ready)
+    for method, quiet in (("getUpdates", ["ok"]), ("sendMessage", [])):
+        deeds = [each for deed in FAILURES for each in (deed, *quiet)]
+        telegram.script.play([Behaviour(do=each, method=method, to=f"{telegram.url}/livez") for each in deeds])  # type: ignore[arg-type]
+        while telegram.script._waiting and not running.done():
+            telegram.chats.say(ADA, "/health")
+            await telegram.chats.changed(0.3)
+    await until(lambda: bot.readiness().ready)
+    tokens.append(telegram.rotate())
+    await until(lambda: bot.readiness().reasons == ["Telegram does not know the token"])
+    write_secret(file, telegram.token)
+    await until(lambda: bot.readiness().ready)
+    telegram.chats.say(ADA, "/help")
+    await telegram.chats.until(lambda: "you may look" in telegram.chats.sent[-1].text)
+    metrics = bot.exposition()
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await asyncio.wait_for(running, PATIENCE_S) == EX_OK
+    written = "".join(capfd.readouterr())
+    assert '"event":"telegram_token_read_again"' in written
+    assert {f'"is_new":{word}' in written for word in ("true", "false")} == {True}
+    assert 'outcome="UNAUTHORIZED",service="telegram-bot"' in metrics
+    assert "bulkhead_telegram_token_reads_total" in metrics
+    everything = " ".join([written, metrics, *(each.text for each in telegram.chats.sent)])
+    for token in tokens:
+        assert [each for each in (token, token.partition(":")[2]) if each in everything] == []
+    assert "Traceback" not in written
