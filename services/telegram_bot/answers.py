@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 
 from libs.desk.desk import Desk
+from libs.desk.index import Wanted
 from libs.desk.status import Status
 from libs.desk.story_search import Ambiguous, NothingCalled
 from libs.desk.story_target import LATEST
+from libs.desk.verdicts import newest_verdicts
 from libs.runtime.bus import BusError
 from services.telegram_bot import words
 from services.telegram_bot.admission import Role
@@ -17,6 +19,7 @@ from services.telegram_bot.wishes import ASK, MEANINGS, TRACE, VIEW
 
 DATA_BYTES_MAX = 64
 WHYS_MAX = 6
+VERDICTS_LOOK_BACK = 200
 TRACED_CHARS_MAX = 128
 _LOOK = (
     (Button("Positions", f"{VIEW}positions"), Button("Orders", f"{VIEW}orders"), Button("PnL", f"{VIEW}pnl")),
@@ -51,7 +54,9 @@ class Answers:
             case "pnl":
                 return await self._pnl()
             case "risk":
-                return Reply(text=words.risk_text(view, self.status, phase), buttons=_BACK)
+                rows = await self._desk.page(Wanted(roles=("verdict",)), VERDICTS_LOOK_BACK)
+                verdicts = newest_verdicts([entry for row in reversed(rows) if (entry := row.entry) is not None])
+                return Reply(text=words.risk_text(view, self.status, phase, verdicts), buttons=_BACK)
             case "health":
                 return Reply(text=words.health_text(self.status, phase), buttons=_BACK)
             case "alerts":
@@ -63,7 +68,8 @@ class Answers:
     async def _pnl(self) -> Reply:
         view = self._desk.view
         title = f"{view.standing.facts.book or 'book'}: equity and drawdown"
-        picture = await asyncio.to_thread(equity_chart, view.curve, title)
+        now = [] if view.equity is None else [(view.equity.ts_event, float(view.equity.equity))]
+        picture = await asyncio.to_thread(equity_chart, [*view.curve, *now], title)
         newest = view.fills[0] if view.fills else None
         why = _why(f"Why {newest.side} {newest.instrument}", newest.trace) if newest is not None else ()
         text = words.pnl_text(view, self.status, self._desk.phase)

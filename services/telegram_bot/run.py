@@ -24,7 +24,7 @@ from libs.runtime.code_version import tree_version
 from libs.runtime.health import HealthServer
 from libs.runtime.live import PortTaken
 from libs.runtime.metrics import ServiceMetrics
-from libs.runtime.nats_config import KeysError, connect_options
+from libs.runtime.nats_config import KeysError, check_key
 from libs.runtime.process import EX_OK, EX_SOFTWARE, EX_TEMPFAIL
 from libs.runtime.readiness import Readiness
 from libs.runtime.redaction import redact
@@ -68,7 +68,7 @@ class TelegramBot:
             KeysError, SettingsError: only a human can help. BusError, ClockUnavailable, PortTaken: begin again.
         """
         settings = self.settings
-        connect_options(settings.home, CONTRACT.service, settings.nats_url)  # a key that cannot be used is told at once
+        check_key(settings.home, CONTRACT.service)
         health = HealthServer(settings.http_host, settings.http_port, self.readiness, self._metrics)
         await self._listen(health)
         try:

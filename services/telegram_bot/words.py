@@ -18,12 +18,14 @@ from libs.desk.standing import ModelLine
 from libs.desk.status import LogSize, Status, findings_of
 from libs.desk.story import Story
 from libs.desk.story_text import story_text
+from libs.desk.verdicts import EXEMPT, Verdict, headroom_of, room_in_words, share_left
 from libs.desk.view import DeskView
 
 CHARS_MAX = 4_096
 ID_SHOWN = 8
 ALERTS_SHOWN = 15
 FILLS_SHOWN = 5
+TIGHTEST_SHOWN = 3
 INDENT_MAX = 6
 
 
@@ -221,8 +223,8 @@ def pnl_text(view: DeskView, status: Status, phase: Phase) -> str:
     return fitted(lines, "bulkhead performance")
 
 
-def risk_text(view: DeskView, status: Status, phase: Phase) -> str:
-    """/risk: what is at stake, and what the gate has refused."""
+def risk_text(view: DeskView, status: Status, phase: Phase, verdicts: Sequence[Verdict]) -> str:
+    """/risk: what is at stake, the tightest limits of the newest `verdicts`, and what the gate has refused."""
     held = view.position_lines
     values = [abs(each.signed_qty) * (each.mark_px or each.avg_entry_px) for each in held]
     at_risk = [(each, _risk(each.signed_qty, each.mark_px or each.avg_entry_px, each.stop_px)) for each in held]
@@ -237,6 +239,7 @@ def risk_text(view: DeskView, status: Status, phase: Phase) -> str:
         *(f"{each.instrument}: no stop, all of it is at risk" for each, risk in at_risk if risk is None),
         f"drawdown {status.books.drawdown:.2%}" if status.books is not None else "drawdown not yet known",
         "",
+        *(_room(each) for each in verdicts),
         f"{status.orders.denied} of {status.orders.intents} wishes denied",
         *(
             f"{time_of(each.ts)[:8]} {each.side} {each.qty:f} {each.instrument}: {', '.join(each.reasons)}"
@@ -284,6 +287,14 @@ def _order(each: OrderLine) -> str:
         f"{each.cl_ord_id[:ID_SHOWN]} {each.role} {each.side} {each.order_qty - each.cum_qty:f} of {each.order_qty:f}"
         f" {each.instrument} at {at}: {each.status}"
     )
+
+
+def _room(verdict: Verdict) -> str:
+    """The tightest limits of a verdict, as `bulkhead risk headroom` has them."""
+    numbers = [check for check in verdict.said.checks if headroom_of(check) is not None and check.limit != EXEMPT]
+    numbers.sort(key=lambda check: (check.passed, share_left(check), check.code))
+    tightest = ", ".join(f"{check.code} {room_in_words(check)}" for check in numbers[:TIGHTEST_SHOWN])
+    return f"{verdict.said.instrument} {verdict.word}, room left: {tightest or 'not known'}"
 
 
 def _px(px: Decimal | None) -> str:
