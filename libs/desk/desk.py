@@ -246,6 +246,17 @@ class Desk:
             return None if entry is None else entry.payload
         return None
 
+    async def server_time(self) -> str:
+        """What the log's server says the time is (RFC 3339); "" where it does not say.
+
+        Raises:
+            BusError: it does not answer.
+        """
+        if self._bus is None:
+            raise BusError("the bus has not answered yet")
+        answer = await self._bus.api(f"STREAM.INFO.{self._bus.stream}")
+        return str(answer.get("ts", ""))
+
     async def story(self, wanted: str) -> Story:
         """The one story that `wanted` means.
 

@@ -14,6 +14,7 @@ from libs.common.messages import (
     AgentsScored,
     AlertRaised,
     DecisionsMade,
+    EntryJudged,
     EquityChanged,
     ExecutionReport,
     FeedBars,
@@ -43,6 +44,7 @@ from libs.desk.lines import (
 )
 from libs.desk.narrator import Narrator
 from libs.desk.standing import StatusView
+from libs.desk.watchman import ModelTally
 from libs.runtime.adapter import LogEntry
 
 RECENT_MAX = 50
@@ -66,6 +68,7 @@ class DeskView:
         self.positions: dict[str, PositionChanged] = {}
         self.equity: EquityChanged | None = None
         self.scores: AgentsScored | None = None
+        self.model_tally = ModelTally()
         self.decisions: deque[DecisionLine] = deque(maxlen=RECENT_MAX)
         self.intents: deque[tuple[OrderIntent, int]] = deque(maxlen=RECENT_MAX)
         self.fills: deque[FillLine] = deque(maxlen=RECENT_MAX)
@@ -159,6 +162,8 @@ class DeskView:
                     )
             case AgentsScored():
                 self.scores = said
+            case EntryJudged():
+                self.model_tally.hear(said)
 
     def _take_orders(self, said: Message) -> None:
         match said:

@@ -34,7 +34,7 @@ lookup_delays_ms retry_delays_ms base_tolerance quote_tolerance pairs cover_ms_m
 trail_bps foreign_orders flatten_on_stop check_interval_ms crash_starts_max losses_in_a_row_max losses_pause_ms
 [ledger] equity_interval_s projection_batch_max projection_batch_ms database_url_file
 [notify] channel repeat_window_s send_ttl_s attempts_max backoff_s backoff_s_max breaker_failures_max breaker_pause_s
-breaker_pause_s_max waiting_kinds_max
+breaker_pause_s_max waiting_kinds_max heartbeat_url_file heartbeat_s
 [gateway] host port plain_http tls_cert_file tls_key_file token_file services rate_address rate_caller rate_failures
 body_bytes_max body_s_max answer_s_max command_wait_s streams_max
 [sim] host port mode speed seed start instruments data bars follow_url balances latency_ms slip_bps impact_bps

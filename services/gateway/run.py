@@ -31,6 +31,7 @@ from libs.runtime.redaction import redact
 from libs.runtime.settings import EX_CONFIG, SettingsError, settings_in_question, settings_or_exit
 from services.gateway.app import make_app
 from services.gateway.contract import CONTRACT
+from services.gateway.guard import Guard
 from services.gateway.refusals import OFTEN_S, Often, Refusals, Refused
 from services.gateway.server import QuietServer, bound, server_of
 from services.gateway.settings import Settings
@@ -98,19 +99,21 @@ async def _while_open(settings: Settings, desk: Desk, metrics: ServiceMetrics, s
     following = asyncio.create_task(desk.run(), name="desk")
     telling = asyncio.create_task(refusals.run(), name="refusals")
     watching = asyncio.create_task(watch.run(), name="watch")
+    guard = Guard(desk, watch, settings.home, clock_is_ours=not settings.clock_url)
+    guarding = asyncio.create_task(guard.run(), name="guard")
     serving = asyncio.create_task(server.serve([socket]), name="http")
     told = asyncio.create_task(stopping.wait(), name="stop")
     _announce(settings, socket.getsockname()[1])
     try:
-        await asyncio.wait({following, telling, watching, serving, told}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({following, telling, watching, guarding, serving, told}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         stopping.set()
         server.should_exit = True
         await asyncio.wait({serving})
-        for task in (watching, telling, following, told):
+        for task in (guarding, watching, telling, following, told):
             task.cancel()
             await asyncio.wait({task})
-    for task in (following, telling, watching, serving):
+    for task in (following, telling, watching, guarding, serving):
         if not task.cancelled():
             task.result()
 

@@ -51,6 +51,11 @@ class Watch:
                 self._database = await self._ask_ledger(session)
                 await asyncio.sleep(LOOK_EVERY_S)
 
+    @property
+    def database(self) -> Projection | None:
+        """How far the database is behind; None where nobody says."""
+        return self._database
+
     def health(self) -> Health:
         """How the system is."""
         desk, facts, standing = self._desk, self._desk.view.standing.facts, self._desk.view.standing

@@ -224,7 +224,7 @@ def _free_base() -> int:
     """A port base whose neighbours are free too, below where the kernel picks ports for outgoing connections."""
     for base in range(14_000 + os.getpid() % 97 * 100, 32_000, 50):
         ports = Ports(base)
-        wanted = [ports.nats, ports.monitor, ports.sim, *(ports.service(name) for name in RUNNING)]
+        wanted = [ports.nats, ports.monitor, ports.sim, ports.gateway, *(ports.service(name) for name in RUNNING)]
         if all(_is_free(port) for port in wanted):
             return base
     return free_ports(1)[0]
