@@ -85,7 +85,8 @@ def settings() -> list[Setting]:
                 if variable.startswith(PREFIX):
                     place = _place(variable, "" if variable in shared else owner)
                     found.setdefault(place, Setting(name, field, *place))
-    return sorted(found.values(), key=lambda each: each.table != "")
+    tables = ["", *dict.fromkeys(each.table for each in found.values())]  # each table once, however many read from it
+    return sorted(found.values(), key=lambda each: tables.index(each.table))
 
 
 def _kinds() -> Iterator[tuple[str, type[BaseSettings]]]:
