@@ -1,0 +1,38 @@
+// What the book was worth over time, how far it is below its best, and how many trades were won.
+import { Chart } from "./chart.js";
+import { byId, fill } from "./dom.js";
+import { clock, float, percent } from "./format.js";
+
+/** Show it whenever it changes. */
+export function showPortfolio(screen) {
+  const value = new Chart(byId("chart-value"));
+  const drawdown = new Chart(byId("chart-drawdown"));
+  screen.on(["curve"], () => {
+    const points = screen.get("curve") ?? [];
+    const xText = (ts) => clock(ts, points.length ? points[points.length - 1][0] : ts);
+    value.show({ title: "Value of the portfolio, quote currency", points, xText, yText: (y) => float(y, 2) });
+    drawdown.show({
+      title: "Below the best so far, percent",
+      points: fallsOf(points),
+      xText,
+      yText: (y) => `${float(y, 2)} %`,
+      isFilled: true,
+    });
+  });
+  screen.on(["head"], () => {
+    const head = screen.get("head");
+    const { trades_closed: closed, trades_won: won, books } = head;
+    const rate = closed ? `${won} of ${closed} closed trades won (${percent(won / closed, 0)})` : "no closed trade yet";
+    const money = books ? `cash ${books.balance}, realised ${books.realized_pnl}, unrealised ${books.unrealized_pnl}` : "no word of the ledger yet";
+    fill(byId("portfolio-sum"), `${rate}; ${money}`);
+  });
+}
+
+/** How far each point is below the best before it, in percent (0 or less). */
+export function fallsOf(points) {
+  let best = -Infinity;
+  return points.map(([ts, equity]) => {
+    best = Math.max(best, equity);
+    return [ts, best > 0 ? (100 * (equity - best)) / best : 0];
+  });
+}
