@@ -23,6 +23,9 @@ class Moment(msgspec.Struct, frozen=True):
     body: bytes
 
 
+LAGGED = Moment(0, "lagged", b"{}")
+
+
 class Listener:
     """One who listens."""
 
@@ -43,9 +46,16 @@ class Listener:
         """What is told, as it comes, until he is let go."""
         while True:
             if self._is_over and self._waiting.empty():
-                yield Moment(0, "lagged", b"{}")
+                yield LAGGED
                 return
             yield await self._waiting.get()
+
+    async def batch(self) -> tuple[Moment, ...]:
+        """What waits, at least one; ends with `lagged` when he has been let go: after that nothing comes."""
+        found = [] if self._is_over and self._waiting.empty() else [await self._waiting.get()]
+        while not self._waiting.empty():
+            found.append(self._waiting.get_nowait())
+        return (*found, LAGGED) if self._is_over else tuple(found)
 
 
 class Broadcast:

@@ -34,6 +34,7 @@ from services.cli import (
     risk_app,
     strategy_app,
     sweep_app,
+    token_app,
     trace,
     validate_app,
     watch_app,
@@ -72,6 +73,7 @@ app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
 app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
+app.add_typer(token_app.app, name="token")
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)

@@ -40,11 +40,15 @@ RUNNING = (
     "agent-macro",
     "agent-levels",
     "agent-llm",
+    "gateway",
 )
 """The services of the native stack, in the order in which their ports are given out: a new one stands last, so that none moves.
 The cli is not one: it is us."""
 
-_NATS, _MONITOR, _SIM, _FIRST_SERVICE = 0, 1, 2, 10
+_NATS, _MONITOR, _SIM, _GATEWAY, _FIRST_SERVICE = 0, 1, 2, 3, 10
+PORT_BASE, CONSOLE_PORT = 4200, 8080
+"""Where people look for a console; a second stack on a machine has its own beside its other ports."""
+GATEWAY = "gateway"
 PLUGIN_PROCESS = "libs.runtime.plugin_process"
 """What runs an agent of the user's; the file comes after it."""
 AGENTS_EXTRA_MAX = 8
@@ -88,7 +92,7 @@ class StackSettings(ConfiguredSettings):
     """What `bulkhead up` is told. Everything else in the environment goes on to the services."""
 
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, logs, the log, the books")
-    port_base: int = Field(default=4200, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
+    port_base: int = Field(default=PORT_BASE, ge=1024, le=65535 - PORTS_TAKEN, description="the first of its ports")
     book: str = Field(default="main", pattern=r"^[a-z0-9_-]{1,32}$", description="the portfolio this log belongs to")
     mode: Literal["sim", "paper", "live"] = Field(
         default="sim",
@@ -174,6 +178,11 @@ class Ports(msgspec.Struct, frozen=True):
         """The simulated venue."""
         return self.base + _SIM
 
+    @property
+    def gateway(self) -> int:
+        """The API and the console, unless BULKHEAD_GATEWAY_PORT says otherwise."""
+        return CONSOLE_PORT if self.base == PORT_BASE else self.base + _GATEWAY
+
     def service(self, name: str) -> int:
         """Health and metrics of one service."""
         return self.base + _FIRST_SERVICE + running().index(name)
@@ -205,6 +214,7 @@ _OWN_VARIABLES: dict[str, tuple[str, ...]] = {
     "order-executor": ("BULKHEAD_EXEC_",),
     "ledger": ("BULKHEAD_LEDGER_", "DATABASE_URL", "BULKHEAD_DATABASE_URL"),
     "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_"),
+    GATEWAY: ("BULKHEAD_GATEWAY_",),
 }
 """Variables that sound like secrets reach only the service they are meant for."""
 
@@ -247,8 +257,11 @@ def service_specs(
     """
     ports = Ports(settings.port_base)
     special = _special(settings, ensure_gate_key(settings.home))
+    pages = ",".join(f"{name}=http://127.0.0.1:{ports.service(name)}" for name in running() if name != GATEWAY)
+    special[GATEWAY] = {"BULKHEAD_GATEWAY_SERVICES": pages}
     taste = DEV_DEFAULTS if is_newcomers and settings.newcomer and settings.is_simulated else {}
     # on a live market they are told what a deployment would be
+    taste = {**taste, GATEWAY: {"BULKHEAD_GATEWAY_PORT": str(ports.gateway)}}
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
     for name in running():

@@ -47,6 +47,7 @@ from services.cli import console
 from services.cli.baseline import BaselineError
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
+from services.cli.console_link import console_line, gateway_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.health_watch import end_silent, tell_when_ready
@@ -201,7 +202,7 @@ class Supervisor:
         await self._open_book(plan.clock_url)
         self._services = [self._start(spec) for spec in plan.services]
         self._write_map(plan)
-        self._greet()
+        self._greet(plan)
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
         others += [self._show_log()] if show_log else []
         if not self._settings.is_simulated:
@@ -213,6 +214,8 @@ class Supervisor:
     def _check_ports(self, plan: Plan) -> None:
         wanted = {"nats-server": self._ports.nats, "nats-server monitor": self._ports.monitor}
         specs = [*([plan.venue] if plan.venue else []), *plan.services]
+        if (gateway := gateway_of(plan.services)) is not None:
+            wanted["the console"] = gateway.gateway_port
         check_ports({**wanted, **{spec.name: spec.port for spec in specs}})
 
     def _start(self, spec: ChildSpec, hear: Callable[[bytes], None] | None = None) -> Child:
@@ -331,7 +334,9 @@ class Supervisor:
             return "orders go to the paper venue, no key is used"
         return f"ORDERS ARE REAL: they go to {self._venue_url(plan)}"
 
-    def _greet(self) -> None:
+    def _greet(self, plan: Plan) -> None:
+        if (gateway := gateway_of(plan.services)) is not None:
+            self._say(console_line(self._settings, gateway), style="bold")
         self._say(
             f"starting {len(self._services)} services …  their words are in {self._settings.home}/logs", style="bold"
         )

@@ -38,6 +38,7 @@ FREE = {
     "database_url_file",
     "sim_api_key_file",
     "sim_api_secret_file",
+    "gateway_token_file",
 }
 FREE |= {"sim_api_passphrase_file"}
 """Any text is a path or a host; whether there is one is found out when it is used."""

@@ -1,0 +1,270 @@
+"""What has happened: routes that page through the log, newest first, and tell the story of an id."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Depends, Path, Query
+from rich.text import Text
+from starlette.responses import Response
+
+from libs.common.messages import AgentSignals, AlertRaised, DecisionsMade, ExecutionReport, Message, OrderSubmitting
+from libs.desk.desk import Desk
+from libs.desk.index import Row, Wanted
+from libs.desk.story import Event, Story
+from libs.desk.story_search import Ambiguous, NothingCalled
+from libs.desk.story_target import decoded
+from libs.desk.story_words import said
+from libs.desk.view import AlertLine
+from libs.runtime.adapter import LogEntry
+from libs.runtime.bus import BusError
+from services.gateway.answers import (
+    Alerts,
+    Decisions,
+    DecisionsItem,
+    EventItem,
+    Events,
+    FillItem,
+    Fills,
+    OrderItem,
+    Orders,
+    Signals,
+    SignalsItem,
+    StoryEvent,
+    StoryTold,
+)
+from services.gateway.callers import Needs
+from services.gateway.cursors import After, Before, Instrument, Limit, page_of
+from services.gateway.documents import shows, told
+from services.gateway.problems import Problem
+from services.gateway.standing_routes import ADesk
+
+CHOICES_SHOWN_MAX = 20
+NAMES_MAX = 20
+
+router = APIRouter(prefix="/api/v1", dependencies=[Depends(Needs("read"))], tags=["log"])
+
+Names = Annotated[list[Annotated[str, Query(max_length=64)]], Query(max_length=NAMES_MAX)]
+
+
+@router.get("/orders", response_class=Response, responses=shows(Orders))
+async def orders(
+    desk: ADesk, instrument: Instrument = "", before: Before = None, after: After = None, limit: Limit = 50
+) -> Response:
+    """Orders by when they were sent, each as it stands now; and all that are open."""
+    page = await page_of(desk, Wanted(roles=("submitting",), instrument=instrument), before, after, limit)
+    sent = [
+        (row.seq, message) for row, message in await _messages(desk, page.rows) if isinstance(message, OrderSubmitting)
+    ]
+    is_open = [line for line in desk.view.open_orders if instrument in ("", line.instrument)]
+    counts = desk.view.standing.orders
+    items = [_order(desk, seq, message) for seq, message in sent]
+    return told(Orders(open=is_open, counts=counts, items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/fills", response_class=Response, responses=shows(Fills))
+async def fills(
+    desk: ADesk, instrument: Instrument = "", before: Before = None, after: After = None, limit: Limit = 50
+) -> Response:
+    """Executions."""
+    page = await page_of(desk, Wanted(roles=("fill",), instrument=instrument), before, after, limit)
+    items = [
+        _fill(row.seq, said) for row, said in await _messages(desk, page.rows) if isinstance(said, ExecutionReport)
+    ]
+    return told(Fills(items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/signals", response_class=Response, responses=shows(Signals))
+async def signals(
+    desk: ADesk,
+    agent: Annotated[str, Query(max_length=64, description="only of this agent")] = "",
+    before: Before = None,
+    after: After = None,
+    limit: Limit = 50,
+) -> Response:
+    """What agents thought of each batch of bars."""
+    producers = (f"agent.{agent}",) if agent else ()
+    page = await page_of(desk, Wanted(roles=("signals",), producers=producers), before, after, limit)
+    items = [
+        SignalsItem(
+            seq=row.seq, agent_id=said.agent_id, ts=said.end_ts, signals=list(said.signals), trace=f"message:{said.id}"
+        )
+        for row, said in await _messages(desk, page.rows)
+        if isinstance(said, AgentSignals)
+    ]
+    return told(Signals(items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/decisions", response_class=Response, responses=shows(Decisions))
+async def decisions(desk: ADesk, before: Before = None, after: After = None, limit: Limit = 50) -> Response:
+    """What was decided about each batch of bars, with every vote."""
+    page = await page_of(desk, Wanted(roles=("decision",)), before, after, limit)
+    items = [
+        DecisionsItem(
+            seq=row.seq,
+            ts=said.end_ts,
+            mode=said.mode,
+            model_driven=said.model_driven,
+            model_asked=said.model_asked,
+            decisions=list(said.decisions),
+            trace=f"message:{said.id}",
+        )
+        for row, said in await _messages(desk, page.rows)
+        if isinstance(said, DecisionsMade)
+    ]
+    return told(Decisions(items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/alerts", response_class=Response, responses=shows(Alerts))
+async def alerts(
+    desk: ADesk, instrument: Instrument = "", before: Before = None, after: After = None, limit: Limit = 50
+) -> Response:
+    """What a person should know, or should have known."""
+    page = await page_of(desk, Wanted(roles=("alert",), instrument=instrument), before, after, limit)
+    items = [_alert(row.seq, said) for row, said in await _messages(desk, page.rows) if isinstance(said, AlertRaised)]
+    return told(Alerts(items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/events", response_class=Response, responses=shows(Events))
+async def events(
+    desk: ADesk,
+    type: Annotated[Names, Query(description="only of these types, like order_denied.v1")] = [],  # noqa: B006  never changed
+    role: Annotated[Names, Query(description="only of these parts in a story, like fill or verdict")] = [],  # noqa: B006
+    producer: Annotated[Names, Query(description="only of these writers, like risk")] = [],  # noqa: B006
+    instrument: Instrument = "",
+    correlation_id: Annotated[str, Query(max_length=128, description="only of this story")] = "",
+    before: Before = None,
+    after: After = None,
+    limit: Limit = 50,
+) -> Response:
+    """The log, but for prices."""
+    wanted = Wanted(
+        kinds=tuple(type),
+        roles=tuple(role),
+        producers=tuple(producer),
+        instrument=instrument,
+        correlation_id=correlation_id,
+    )
+    page = await page_of(desk, wanted, before, after, limit)
+    items = [_event(row, await desk.text_of(row)) for row in page.rows]
+    return told(Events(items=items, next=page.next, previous=page.previous))
+
+
+@router.get("/trace/{wanted}", response_class=Response, responses=shows(StoryTold, 409))
+async def trace(
+    desk: ADesk,
+    wanted: Annotated[
+        str,
+        Path(
+            max_length=200, description="an id, its first 8 characters, a `trace` that another answer gave, or `latest`"
+        ),
+    ],
+) -> Response:
+    """The story of an id: bar, signals, intent, verdict with every check, order, fill, posting, message."""
+    try:
+        story = await desk.story(wanted)
+    except NothingCalled:
+        raise Problem(404, "not-found", "nothing in this log is called so") from None
+    except Ambiguous as error:
+        keys = [{"where": "path.wanted", "what": each.key} for each in error.targets[:CHOICES_SHOWN_MAX]]
+        raise Problem(409, "ambiguous", "it may mean any of `faults`; ask for one of them", faults=keys) from None
+    except BusError:
+        raise Problem(503, "log-away", "a part of this stands in the log only, and the log does not answer") from None
+    return told(_told(story))
+
+
+# --- how each is said ---------------------------------------------------------------------------------------------
+
+
+async def _messages(desk: Desk, rows: Any) -> list[tuple[Row, Message]]:
+    """The events of a page; those whose text cannot be had now are left out."""
+    found = []
+    for row in rows:
+        text = await desk.text_of(row)
+        message = None if text is None else decoded(LogEntry(row.seq, row.subject, text))
+        if message is not None:
+            found.append((row, message))
+    return found
+
+
+def _order(desk: Desk, seq: int, sent: OrderSubmitting) -> OrderItem:
+    known = desk.view.orders.get(sent.cl_ord_id)
+    if known is not None:
+        return OrderItem(seq=seq, **msgspec.structs.asdict(known))
+    return OrderItem(
+        seq=seq,
+        cl_ord_id=sent.cl_ord_id,
+        instrument=sent.instrument,
+        side=sent.side,
+        role=sent.role,
+        status="PENDING_NEW",
+        order_qty=sent.order_qty,
+        px=sent.stop_px if sent.stop_px is not None else sent.limit_px,
+        ts=sent.ts_init,
+        trace=f"order:{sent.cl_ord_id}",
+    )
+
+
+def _fill(seq: int, report: ExecutionReport) -> FillItem:
+    return FillItem(
+        seq=seq,
+        instrument=report.instrument,
+        side=report.side,
+        role=report.role,
+        qty=report.last_qty or report.cum_qty,
+        px=report.last_px or report.avg_px or report.cum_qty,
+        commission=report.commission,
+        commission_asset=report.commission_asset,
+        ts=report.ts_init,
+        trace=f"exec:{report.instrument}:{report.exec_id}",
+    )
+
+
+def _alert(seq: int, raised: AlertRaised) -> AlertLine:
+    return AlertLine(
+        seq=seq,
+        producer=raised.producer,
+        code=raised.code,
+        severity=raised.severity,
+        text=raised.text,
+        instrument=raised.instrument,
+        ts=raised.ts_init,
+        trace=f"message:{raised.id}",
+    )
+
+
+def _event(row: Row, text: bytes | None) -> EventItem:
+    return EventItem(
+        seq=row.seq,
+        subject=row.subject,
+        type=row.type,
+        role=row.role,
+        producer=row.producer,
+        ts=row.ts_init,
+        correlation_id=row.correlation_id,
+        message=None if text is None else msgspec.Raw(text),
+    )
+
+
+def _told(story: Story) -> StoryTold:
+    events = [_told_event(event, story.instruments) for event in story.events]
+    return StoryTold(key=story.target.key, instruments=story.instruments, events=events)
+
+
+def _told_event(event: Event, instruments: tuple[str, ...]) -> StoryEvent:
+    headline, details = said(event.message, instruments)
+    return StoryEvent(
+        seq=event.seq,
+        subject=event.subject,
+        type=str(event.message.__struct_config__.tag),
+        role=event.role,
+        relation=event.relation,
+        depth=event.depth,
+        cause_seq=event.cause_seq,
+        latency_ns=event.latency_ns,
+        ts=event.message.ts_init,
+        headline=headline,
+        details=[each.plain if isinstance(each, Text) else each for each in details],
+        message=event.message,
+    )
