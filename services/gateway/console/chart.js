@@ -3,9 +3,9 @@ import { el } from "./dom.js";
 
 const NS = "http://www.w3.org/2000/svg";
 const LEFT = 8;
-const RIGHT = 62;
 const TOP = 8;
 const BOTTOM = 20;
+const LETTER = 6.8;
 const ROWS_MAX = 400;
 
 /**
@@ -64,7 +64,7 @@ export class Chart {
       this.#svg.replaceChildren(note);
       return;
     }
-    const scale = (this.#scale = scaleOf(points, marks, width, height, shown.isFilled));
+    const scale = (this.#scale = scaleOf(points, marks, width, height, shown));
     const parts = bands.filter((band) => band.hi >= scale.low && band.lo <= scale.high).map((band) => bandOf(band, scale, width));
     parts.push(...rulesOf(scale, width, shown.yText), ...datesOf(points, scale, height, shown.xText));
     const path = points.map(([x, y], index) => `${index ? "L" : "M"}${scale.x(x).toFixed(1)} ${scale.y(y).toFixed(1)}`).join("");
@@ -147,7 +147,7 @@ export class Chart {
   }
 }
 
-function scaleOf(points, marks, width, height, hasNought) {
+function scaleOf(points, marks, width, height, { isFilled: hasNought, yText }) {
   const ys = [...points.map(([, y]) => y), ...marks.map((mark) => mark.y), ...(hasNought ? [0] : [])];
   let low = Math.min(...ys);
   let high = Math.max(...ys);
@@ -157,11 +157,13 @@ function scaleOf(points, marks, width, height, hasNought) {
   const from = points[0][0];
   const to = points[points.length - 1][0];
   const span = to - from || 1;
-  const w = width - LEFT - RIGHT;
+  const right = Math.max(yText(low).length, yText(high).length) * LETTER + 8;
+  const w = width - LEFT - right;
   const h = height - TOP - BOTTOM;
   return {
     low,
     high,
+    right,
     x: (x) => LEFT + ((x - from) / span) * w,
     y: (y) => TOP + ((high - y) / (high - low)) * h,
     back: (px) => from + ((px - LEFT) / w) * span,
@@ -171,15 +173,15 @@ function scaleOf(points, marks, width, height, hasNought) {
 function bandOf(band, scale, width) {
   const top = scale.y(Math.min(band.hi, scale.high));
   const bottom = scale.y(Math.max(band.lo, scale.low));
-  return svg("rect", { class: band.role, x: LEFT, width: Math.max(0, width - LEFT - RIGHT), y: top, height: Math.max(1, bottom - top) });
+  return svg("rect", { class: band.role, x: LEFT, width: Math.max(0, width - LEFT - scale.right), y: top, height: Math.max(1, bottom - top) });
 }
 
 function rulesOf(scale, width, yText) {
   const step = niceStep((scale.high - scale.low) / 4);
   const parts = [];
   for (let y = Math.ceil(scale.low / step) * step; y <= scale.high; y += step) {
-    parts.push(svg("line", { class: "grid", x1: LEFT, x2: width - RIGHT, y1: scale.y(y), y2: scale.y(y) }));
-    const text = svg("text", { x: width - RIGHT + 5, y: scale.y(y) + 4 });
+    parts.push(svg("line", { class: "grid", x1: LEFT, x2: width - scale.right, y1: scale.y(y), y2: scale.y(y) }));
+    const text = svg("text", { x: width - scale.right + 5, y: scale.y(y) + 4 });
     text.textContent = yText(Math.abs(y) < step / 1e6 ? 0 : y);
     parts.push(text);
   }
@@ -199,7 +201,7 @@ function markOf(mark, scale, width) {
   const y = scale.y(mark.y);
   const text = svg("text", { class: mark.kind, x: LEFT + 2, y: y - 3 });
   text.textContent = mark.text;
-  return [svg("line", { class: mark.kind, x1: LEFT, x2: width - RIGHT, y1: y, y2: y }), text];
+  return [svg("line", { class: mark.kind, x1: LEFT, x2: width - scale.right, y1: y, y2: y }), text];
 }
 
 function niceStep(raw) {

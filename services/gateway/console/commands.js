@@ -84,7 +84,7 @@ export class Orders {
 
   #now() {
     const head = this.#screen.get("head");
-    const positions = this.#screen.get("positions") ?? [];
+    const positions = (this.#screen.get("positions") ?? []).filter((each) => !each.is_dust);
     const resting = this.#screen.get("orders") ?? [];
     const bare = head?.uncovered.length ?? 0;
     const worries = [head?.reconciled === false ? "venue and log DISAGREE" : "", bare ? `${bare} without a whole stop` : "", head && head.feed.state !== "LIVE" ? `the feed is ${head.feed.state || "silent"}` : ""];

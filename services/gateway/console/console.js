@@ -54,6 +54,9 @@ const login = new Login(
     stream.stop();
   },
 );
+new ResizeObserver(() => {
+  document.documentElement.style.setProperty("--bar", `${byId("bar").offsetHeight}px`);
+}).observe(byId("bar"));
 setInterval(sayWhetherStale, LOOK_MS);
 void login.begin();
 followTraces();
@@ -62,7 +65,9 @@ followTraces();
 function whyStale() {
   if (!isIn) return null;
   if (stream.silence > STALE_MS) {
-    return { since: stream.heardAt, text: stream.hasSpoken ? `nothing heard: ${stream.why}` : `nothing heard yet: ${stream.why}` };
+    const said = screen.get("health")?.desk;
+    const why = said && said.state !== "LIVE" ? `the gateway is ${said.state}: ${said.reason}` : stream.why;
+    return { since: stream.heardAt, text: stream.hasSpoken ? `nothing heard; ${why}` : `nothing heard yet; ${why}` };
   }
   const desk = screen.get("desk");
   if (!desk || desk.state === "LIVE") {

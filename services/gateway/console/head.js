@@ -70,12 +70,12 @@ function changeSince(equity, [ts, before], now) {
 
 function paintPositions(screen, head) {
   const positions = screen.get("positions") ?? [];
+  const held = positions.filter((each) => !each.is_dust).length;
+  const dust = positions.length - held;
   const bare = head.uncovered.length;
-  const dust = positions.filter((each) => each.is_dust).length;
-  const note = bare
-    ? { text: `${bare} WITHOUT A WHOLE STOP`, tone: "bad" }
-    : [positions.length ? "each has its stop" : "nothing is held", dust ? `${dust} dust` : ""].filter(Boolean).join(", ");
-  tile("positions", { text: String(positions.length), tone: bare ? "bad" : "" }, note);
+  const said = [held ? "each has its stop" : "nothing is held", dust ? `and dust of ${dust}` : ""].filter(Boolean).join(", ");
+  const note = bare ? { text: `${bare} WITHOUT A WHOLE STOP`, tone: "bad" } : said;
+  tile("positions", { text: String(held), tone: bare ? "bad" : "" }, note);
 }
 
 function paintFeed(head) {

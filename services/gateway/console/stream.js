@@ -1,13 +1,13 @@
 // The live stream: server-sent events read by hand, because EventSource hides why it was refused and when it last heard anything.
 //
 //     connect ──▶ events ──▶ onSection          nothing for 5 s, or the door is not LIVE ──▶ stale
-//        ▲          │ end, error, `lagged`
+//        ▲          │ end, error, `lagged`, `ended`
 //        └─ back-off ┘                           401 ──▶ signed out, no more tries
 import { addressOf, onSignedOut, refusalOf } from "./api.js";
 
 export const STALE_MS = 5000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
-const SILENCE_MS_MAX = 10_000;
+const SILENCE_MS_MAX = 15_000; // the gateway says that it is there every ten
 
 /** One page's stream: `onSection(kind, body)` for each section told. */
 export class Stream {
@@ -114,8 +114,8 @@ export class Stream {
     this.#heardAt = performance.now();
     this.#heardWall = Date.now();
     this.#tries = 0;
-    if (kind === "lagged") return true;
-    if (lines.length && kind !== "heartbeat" && kind !== "message") this.#onSection(kind, JSON.parse(lines.join("\n")));
+    if (kind === "lagged" || kind === "ended") return true;
+    if (lines.length && kind !== "message") this.#onSection(kind, JSON.parse(lines.join("\n")));
     return false;
   }
 

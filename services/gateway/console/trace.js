@@ -1,6 +1,6 @@
 // A story beside the screen: what led to something, and what came of it. It has an address of its own, so that "back" closes it.
 import { get } from "./api.js";
-import { byId, el, fill, told, traceHash } from "./dom.js";
+import { byId, el, fill, told } from "./dom.js";
 import { clock, count, latency, local } from "./format.js";
 
 const PREFIX = "#trace=";
@@ -58,8 +58,8 @@ function wantedOf(hash) {
 }
 
 function close() {
-  if (history.state?.isOpened) history.back();
-  else location.hash = "";
+  history.pushState(null, "", location.pathname + location.search);
+  void follow();
 }
 
 function say(text) {
@@ -85,8 +85,13 @@ function eventOf(event) {
   item.style.setProperty("--depth", String(Math.min(event.depth, DEPTH_SHOWN_MAX)));
   item.append(when, el("p", { class: "headline", text: event.headline }));
   const details = event.details.filter(Boolean);
-  if (details.length) item.append(el("pre", { text: details.join("\n") }));
+  if (details.length) item.append(el("pre", {}, ...details.map(detailOf)));
   return item;
+}
+
+/** A line of numbers; a check that was not passed is to be seen at once. */
+function detailOf(text) {
+  return el("span", { text, ...(text.startsWith("FAILED") ? { class: "broken" } : {}) });
 }
 
 /** Nothing is called so, or several things are: then each can be chosen. */
@@ -106,6 +111,5 @@ function refuse(refusal) {
 }
 
 function choicesOf(refusal) {
-  const found = refusal.problem?.choices ?? [];
-  return found.map((each) => (typeof each === "string" ? each : each.key)).filter((key) => traceHash(key));
+  return refusal.slug === "ambiguous" ? (refusal.problem.faults ?? []).map((fault) => fault.what) : [];
 }
