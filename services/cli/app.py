@@ -26,6 +26,7 @@ from services.cli import (
     agents_app,
     backtest_app,
     graduate_app,
+    keys_app,
     ledger_app,
     market_app,
     operator_app,
@@ -34,7 +35,9 @@ from services.cli import (
     risk_app,
     strategy_app,
     sweep_app,
+    tail_app,
     token_app,
+    top_app,
     trace,
     validate_app,
     watch_app,
@@ -71,6 +74,7 @@ log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_arg
 app.add_typer(log_app, name="log")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
+app.add_typer(keys_app.app, name="keys")
 app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.add_typer(token_app.app, name="token")
@@ -82,6 +86,8 @@ app.command(name="graduate", epilog=POINTER)(graduate_app.graduate)
 app.command(name="performance", epilog=POINTER)(performance_app.performance)
 app.command(name="watch", epilog=POINTER)(watch_app.watch)
 app.command(name="validate", epilog=POINTER)(validate_app.validate)
+app.command(name="top", epilog=POINTER)(top_app.top)
+app.command(name="tail", epilog=POINTER)(tail_app.tail)
 for word in operator_app.WORDS:
     app.command(epilog=POINTER)(word)
 

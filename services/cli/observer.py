@@ -30,6 +30,7 @@ SILENCE_S_MAX = 10.0
 TURN_S_MAX = 60.0
 ASKED_AT_ONCE = 32
 SECOND_NS = 1_000_000_000
+LOOK_EVERY_S = 0.1
 
 
 @asynccontextmanager
@@ -133,6 +134,21 @@ class Observer:
         except TimeoutError:
             raise BusError(f"the bus fell silent while the log was read, at entry {pull.scanned_seq}") from None
 
+    async def growing(self, from_seq: int) -> AsyncIterator[LogEntry | None]:
+        """Every entry from `from_seq` on, for ever, one request each; None whenever there is nothing new for now.
+
+        It needs no durable, so any number of people may look at once; a log that grows by thousands a second is read with `entries`.
+        """
+        seq = from_seq
+        while True:
+            entry = await self._bus.first_on(">", seq)
+            if entry is not None:
+                seq = entry.seq + 1
+                yield entry
+            else:
+                yield None
+                await asyncio.sleep(LOOK_EVERY_S)
+
     async def stored_at(self, seqs: Iterable[int]) -> dict[int, int]:
         """When the log itself stored these entries (ns UTC, by the server's clock)."""
         room = asyncio.Semaphore(ASKED_AT_ONCE)
@@ -153,6 +169,17 @@ async def observing(place: Place) -> AsyncIterator[Observer]:
         Failure: no stack, or another command reads for too long. KeysError: the observer's key cannot be used.
     """
     async with connected(place, OBSERVER_USER, GUEST_API) as bus, _turn(place):
+        yield Observer(bus)
+
+
+@asynccontextmanager
+async def looking(place: Place) -> AsyncIterator[Observer]:
+    """The log of a stack, for as long as one likes, beside whoever else reads: for `Observer.growing`, not for `entries`.
+
+    Raises:
+        Failure: no stack. KeysError: the observer's key cannot be used.
+    """
+    async with connected(place, OBSERVER_USER, GUEST_API, stays=True) as bus:
         yield Observer(bus)
 
 

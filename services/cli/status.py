@@ -63,7 +63,7 @@ async def gather(place: Place) -> Status:
         with failing_clearly():
             async with observing(place) as observer:
                 size = await observer.size()
-                view = await _read(place, observer, size)
+                view = await read_standing(place, observer, size)
     except Failure as failure:
         if failure.code == UNAVAILABLE:
             await _ask_without_log(place, failure)
@@ -132,7 +132,8 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
 # --- the log ------------------------------------------------------------------------------------------------------
 
 
-async def _read(place: Place, observer: Observer, size: LogSize) -> StatusView:
+async def read_standing(place: Place, observer: Observer, size: LogSize) -> StatusView:
+    """The fold over the whole log to its end, read on from where the last command of this state folder was."""
     path = place.home / KEPT_FILE
     kept = await _still_true(_load(path), observer, size)
     view, seq = StatusView(kept.facts if kept else None), kept.seq if kept else 0

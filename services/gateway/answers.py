@@ -12,9 +12,9 @@ import msgspec
 from libs.common.messages import AgentScore, Decision, Signal
 from libs.desk.commands import Outcome
 from libs.desk.desk import Phase
+from libs.desk.lines import AlertLine, FillLine, OrderLine, PositionLine, Price, SignalLine, Zone
 from libs.desk.services import ServiceLine
 from libs.desk.standing import Books, ModelLine, OrderCounts, Quarantine, Uncovered
-from libs.desk.view import AlertLine, FillLine, OrderLine, PositionLine, Price, SignalLine, Zone
 
 Cursor = Annotated[str | None, msgspec.Meta(description="opaque")]
 
@@ -296,27 +296,37 @@ class Agents(msgspec.Struct, frozen=True, kw_only=True):
     regimes: dict[str, str]
 
 
+class StoryTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """What an id names; `instrument` where it is unique within it only."""
+
+    kind: str
+    id: str
+    instrument: str
+
+
 class StoryEvent(msgspec.Struct, frozen=True, kw_only=True):
-    """One event of a story, in words and as it is. `cause_seq` is its direct cause, `latency_ns` the time since, by the events' own clock."""
+    """One event of a story, in words and as it is. `cause_seq` is its direct cause, `latency_ns` the time since; `stored_at` 0: not asked for."""
 
     seq: int
     subject: str
     type: str
+    id: str
     role: str
     relation: Literal["cause", "named", "effect"]
     depth: int
     cause_seq: int | None
     latency_ns: int | None
-    ts: int
+    stored_at: int
+    ts_init: int
     headline: str
     details: list[str]
     message: Any
 
 
 class StoryTold(msgspec.Struct, frozen=True, kw_only=True):
-    """A story: what led to something, and what came of it, in the order of the log."""
+    """A story: what led to something, and what came of it, in the order of the log; the same as `bulkhead trace --json`."""
 
-    key: str
+    target: StoryTarget
     instruments: tuple[str, ...]
     events: list[StoryEvent]
 

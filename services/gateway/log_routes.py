@@ -6,17 +6,15 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
-from rich.text import Text
 from starlette.responses import Response
 
 from libs.common.messages import AgentSignals, AlertRaised, DecisionsMade, ExecutionReport, Message, OrderSubmitting
 from libs.desk.desk import Desk
 from libs.desk.index import Row, Wanted
-from libs.desk.story import Event, Story
+from libs.desk.lines import AlertLine
 from libs.desk.story_search import Ambiguous, NothingCalled
 from libs.desk.story_target import decoded
-from libs.desk.story_words import said
-from libs.desk.view import AlertLine
+from libs.desk.story_text import story_document
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import BusError
 from services.gateway.answers import (
@@ -31,7 +29,6 @@ from services.gateway.answers import (
     Orders,
     Signals,
     SignalsItem,
-    StoryEvent,
     StoryTold,
 )
 from services.gateway.callers import Needs
@@ -171,7 +168,7 @@ async def trace(
         raise Problem(409, "ambiguous", "it may mean any of `faults`; ask for one of them", faults=keys) from None
     except BusError:
         raise Problem(503, "log-away", "a part of this stands in the log only, and the log does not answer") from None
-    return told(_told(story))
+    return told(story_document(story))
 
 
 # --- how each is said ---------------------------------------------------------------------------------------------
@@ -244,27 +241,4 @@ def _event(row: Row, text: bytes | None) -> EventItem:
         ts=row.ts_init,
         correlation_id=row.correlation_id,
         message=None if text is None else msgspec.Raw(text),
-    )
-
-
-def _told(story: Story) -> StoryTold:
-    events = [_told_event(event, story.instruments) for event in story.events]
-    return StoryTold(key=story.target.key, instruments=story.instruments, events=events)
-
-
-def _told_event(event: Event, instruments: tuple[str, ...]) -> StoryEvent:
-    headline, details = said(event.message, instruments)
-    return StoryEvent(
-        seq=event.seq,
-        subject=event.subject,
-        type=str(event.message.__struct_config__.tag),
-        role=event.role,
-        relation=event.relation,
-        depth=event.depth,
-        cause_seq=event.cause_seq,
-        latency_ns=event.latency_ns,
-        ts=event.message.ts_init,
-        headline=headline,
-        details=[each.plain if isinstance(each, Text) else each for each in details],
-        message=event.message,
     )

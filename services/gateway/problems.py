@@ -85,7 +85,7 @@ async def invalid_answer(request: Request, error: Exception) -> JSONResponse:
     """What FastAPI found wrong with a request, without what was sent."""
     if not isinstance(error, RequestValidationError):
         raise TypeError("registered for RequestValidationError alone")
-    faults = [{"where": _where(each["loc"]), "what": _what(each)} for each in error.errors()[:ERRORS_SHOWN_MAX]]
+    faults = [{"where": _where(each), "what": _what(each)} for each in error.errors()[:ERRORS_SHOWN_MAX]]
     problem = Problem(422, "invalid", "the request is not as it should be; see faults", faults=faults)
     return problem.answer(request_id_of(request.scope))
 
@@ -99,8 +99,11 @@ async def http_answer(request: Request, error: Exception) -> JSONResponse:
     return Problem(error.status_code, slug, detail, headers=error.headers).answer(request_id_of(request.scope))
 
 
-def _where(parts: Sequence[str | int]) -> str:
+def _where(error: Mapping[str, Any]) -> str:
     """Where in the request; names that are not ours are not repeated."""
+    parts: Sequence[str | int] = error["loc"]
+    if error.get("type") == "extra_forbidden":
+        parts = [*parts[:-1], "?"]
     return ".".join(str(part) if isinstance(part, int) or _PART.fullmatch(part) else "?" for part in parts)
 
 

@@ -363,7 +363,13 @@ def test_every_guest_has_an_account_of_its_own(tmp_path: Path) -> None:
     """Two guests in one account could reach each other's imports through reply subjects."""
     users = users_of(EVERYBODY)
     made = accounts(EVERYBODY, ensure_keys(tmp_path, users))
-    assert {account_of(contract) for contract in GUESTS} == {"EDGE_NOTIFIER", "MODEL_AGENT_LLM", "MODEL_AGENT_PLUGIN"}
+    assert {account_of(contract) for contract in GUESTS} == {
+        "EDGE_GATEWAY",
+        "EDGE_NOTIFIER",
+        "EDGE_TELEGRAM_BOT",
+        "MODEL_AGENT_LLM",
+        "MODEL_AGENT_PLUGIN",
+    }
     for name in ("EDGE_NOTIFIER", "MODEL_AGENT_LLM", "MODEL_AGENT_PLUGIN", "OBSERVER"):
         assert len(made[name]["users"]) == 1
         assert "jetstream" not in made[name]

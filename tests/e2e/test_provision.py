@@ -43,7 +43,15 @@ async def test_a_fresh_server_is_given_everything(tmp_path: Path) -> None:
         done = await provision(admin.client, contracts())
         assert done[:5] == [f"created stream {name}" for name in (TRADING, MARKET, DEAD, LEASES, BUDGETS)]
         durables = {line.split()[2] for line in done[5:]}
-        assert durables == {*SERVICES, "ledger-sql", "console", "observer", "recorder"}
+        assert durables == {
+            *SERVICES,
+            "gateway-log",
+            "ledger-sql",
+            "telegram-bot-log",
+            "console",
+            "observer",
+            "recorder",
+        }
     finally:
         await stack.stop()
 
