@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from decimal import Decimal
@@ -25,6 +26,7 @@ from libs.common.messages import (
     OrderSubmitting,
     TradingStateChanged,
 )
+from libs.desk.story_target import resolve
 from libs.desk.tokens import TokenStore, token_file
 from libs.desk.view import DeskView
 from services.gateway.pages import FOLDER
@@ -158,6 +160,11 @@ async def test_a_fill_leads_to_its_story_and_back(stand: ConsoleStand) -> None:
         await expect(page.locator("#trace-about")).to_have_text("nothing in this log is called so")
         await page.keyboard.press("Escape")
         await expect(page.locator("#trace")).to_be_hidden()
+        await page.goto(f"{stand.gateway.url}/#trace=1")
+        choices = page.locator("#trace-events a")
+        assert await until(choices.all_inner_texts) == [each.key for each in resolve(stand.log, "1")]
+        await choices.first.click()
+        await expect(page.locator('#trace-events [data-relation="named"]').first).to_be_visible()
 
 
 async def test_what_happens_is_on_the_screen_within_a_second(stand: ConsoleStand) -> None:
@@ -343,7 +350,7 @@ async def test_it_fits_a_phone(stand: ConsoleStand) -> None:
 
 PAIRS = (
     "h1", "#book", "[data-tile=state] dd", "[data-tile=equity] dt", "[data-tile=equity] dd a", "[data-tile=feed] dd",
-    "[data-tile=drawdown] dd", "[data-tile=drawdown] .note", "nav a", "#portfolio-sum", "#positions th", "#positions-body td", "#positions-body a",
+    "[data-tile=drawdown] dd", "[data-tile=drawdown] .note", "nav a", "#portfolio-sum dt", "#portfolio-sum dd", "#positions th", "#positions-body td", "#positions-body a",
     "#positions-body [data-tone]", "#log-body td", "[data-word=HALT]", "[data-word=REDUCE]", "#theme", "#orders-sum", "#price-charts p", "#alerts-body [data-tone=bad]",
 )  # fmt: skip
 COLOURS = """(selector) => [...document.querySelectorAll(selector)].slice(0, 4).map((node) => {
@@ -425,17 +432,20 @@ async def test_a_thousand_orders_are_counted_and_bounded(stand: ConsoleStand) ->
 
 
 async def test_silence_is_said_and_survived(stand: ConsoleStand) -> None:
-    """When the gateway dies, old figures are called old within six seconds; when it is back, they are live again by themselves."""
+    """A gateway that stands still is called stale within six seconds, and its figures age; when another has come, they are live again."""
     async with stand.page() as page:
         await expect(page.locator("#stale")).to_be_hidden()
-        stand.gateway.process.kill()
+        stand.gateway.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        await stand.gateway.process.wait()
         await expect(page.locator("#stale")).to_contain_text("Stale since")
         took = time.monotonic() - began
         print(f"stale after {took:.1f} s")
         assert took < 6.5
         assert await page.locator("body.is-stale").count() == 1
+        age = page.locator('[data-tile="age"] dd').first
+        await expect(age).not_to_have_text(await age.inner_text())
+        stand.gateway.process.kill()
+        await stand.gateway.process.wait()
         await fill_in(page, "HALT", "nobody is there")
         await expect(page.locator("#order-what")).to_contain_text("STALE")
         await page.locator("#order-send").click()

@@ -177,7 +177,7 @@ function bandOf(band, scale, width) {
 }
 
 function rulesOf(scale, width, yText) {
-  const step = niceStep((scale.high - scale.low) / 4);
+  const step = niceStep((scale.high - scale.low) / 6);
   const parts = [];
   for (let y = Math.ceil(scale.low / step) * step; y <= scale.high; y += step) {
     parts.push(svg("line", { class: "grid", x1: LEFT, x2: width - scale.right, y1: scale.y(y), y2: scale.y(y) }));

@@ -1,7 +1,7 @@
 // The console: puts its parts together, and says when what it shows is old.
 import { Orders } from "./commands.js";
 import { byId } from "./dom.js";
-import { clockOfMs, duration } from "./format.js";
+import { clockOfMs } from "./format.js";
 import { showHead } from "./head.js";
 import { showLists } from "./lists.js";
 import { showLog } from "./log.js";
@@ -81,6 +81,11 @@ function whyStale() {
 
 function sayWhetherStale() {
   const why = whyStale();
+  const silence = why && stream.silence > STALE_MS ? stream.silence : 0;
+  if (silence || screen.silence) {
+    screen.silence = silence;
+    screen.touch("now");
+  }
   document.body.classList.toggle("is-stale", why !== null);
   byId("stale").hidden = why === null;
   if (why === null) {
@@ -89,5 +94,5 @@ function sayWhetherStale() {
   }
   const text = `Stale since ${clockOfMs(why.since)} UTC: ${why.text}`;
   if (text !== saidSince) byId("stale-text").textContent = saidSince = text;
-  byId("stale-for").textContent = `(${duration(Math.floor((Date.now() - why.since) / 1000) * 1000)})`;
+  byId("stale-for").textContent = `(${Math.floor((Date.now() - why.since) / 1000)} s)`;
 }

@@ -1,6 +1,6 @@
 // The bar at the top: what a tired person must know within five seconds.
 import { byId, el, exact, fill } from "./dom.js";
-import { clock, count, duration, local, percent, signOf, signed } from "./format.js";
+import { clock, count, duration, local, percent, signed } from "./format.js";
 import { worstOf } from "./findings.js";
 
 const OLD_MS = 10_000;
@@ -48,7 +48,7 @@ function paintMoney(screen, head) {
   const from = startOf(curve);
   const note = from ? changeSince(Number(books.equity), from, screen.now) : "";
   tile("equity", exact(books.equity, head.books_trace), note);
-  tile("drawdown", { text: percent(books.drawdown), tone: signOf(books.drawdown) ? "warn" : "" }, `from ${books.high_water_mark}`);
+  tile("drawdown", { text: percent(books.drawdown), trace: head.books_trace }, `from ${books.high_water_mark}`);
 }
 
 /** The point that a day's change is counted from: the last one at least a day old, else the first. */

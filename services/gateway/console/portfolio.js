@@ -1,7 +1,8 @@
 // What the book was worth over time, how far it is below its best, and how many trades were won.
 import { Chart } from "./chart.js";
-import { byId, fill } from "./dom.js";
-import { clock, float, percent } from "./format.js";
+import { byId, exact } from "./dom.js";
+import { clock, count, float, none, percent, toneOf } from "./format.js";
+import { fillCounts } from "./head.js";
 
 /** Show it whenever it changes. */
 export function showPortfolio(screen) {
@@ -21,10 +22,17 @@ export function showPortfolio(screen) {
   });
   screen.on(["head"], () => {
     const head = screen.get("head");
-    const { trades_closed: closed, trades_won: won, books } = head;
-    const rate = closed ? `${won} of ${closed} closed trades won (${percent(won / closed, 0)})` : "no closed trade yet";
-    const money = books ? `cash ${books.balance}, realised ${books.realized_pnl}, unrealised ${books.unrealized_pnl}` : "no word of the ledger yet";
-    fill(byId("portfolio-sum"), `${rate}; ${money}`);
+    const { trades_closed: closed, trades_won: won, books, books_trace: trace } = head;
+    const rate = closed ? `${percent(won / closed, 0)}: ${won} of ${count(closed, "closed trade")}` : "no closed trade yet";
+    const money = (key) => (books ? exact(books[key], trace, { tone: key.endsWith("pnl") ? toneOf(books[key]) : "" }) : none);
+    fillCounts(byId("portfolio-sum"), [
+      ["Won", rate],
+      ["Equity", money("equity")],
+      ["Cash", money("balance")],
+      ["Realised", money("realized_pnl")],
+      ["Unrealised", money("unrealized_pnl")],
+      ["Best so far", money("high_water_mark")],
+    ]);
   });
 }
 

@@ -6,6 +6,8 @@ export class Screen {
   #painters = [];
   #changed = new Set();
   #isWaiting = false;
+  /** For so long (ms) nothing has been told: the time of the stack has gone on meanwhile. */
+  silence = 0;
 
   /** What a section said last; undefined: nothing yet. */
   get(kind) {
@@ -30,9 +32,9 @@ export class Screen {
     this.#wake();
   }
 
-  /** The time of the stack (ns); what is told between two words of it is counted by nobody. */
+  /** The time of the stack (ns), as far as it is known here. */
   get now() {
-    return this.#told.now ?? this.#told.head?.as_of ?? Date.now() * 1e6;
+    return (this.#told.now ?? this.#told.head?.as_of ?? Date.now() * 1e6) + this.silence * 1e6;
   }
 
   #wake() {
