@@ -122,7 +122,7 @@ async def console_on(home: Path, entries: Iterable[LogEntry], **env: str) -> Asy
         await writers.write(log)
         port = str(free_ports(1)[0])
         async with gateway_on(nats, BULKHEAD_GATEWAY_PORT=port, **env) as gateway, async_playwright() as playwright:
-            browser = await playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
+            browser = await playwright.chromium.launch(executable_path=path)
             try:
                 yield ConsoleStand(nats, gateway, writers, browser, log)
             finally:

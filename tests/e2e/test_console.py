@@ -167,6 +167,24 @@ async def test_a_fill_leads_to_its_story_and_back(stand: ConsoleStand) -> None:
         await expect(page.locator('#trace-events [data-relation="named"]').first).to_be_visible()
 
 
+async def test_lists_are_searched_and_charts_are_tables(stand: ConsoleStand) -> None:
+    """The log by text and by writer, prices by a part of a name; a chart's figures are a table for who asks."""
+    said = shown(stand)
+    async with stand.page() as page:
+        await page.locator("#log-filter").fill("stop sell")
+        await page.locator("#log-producer").select_option("exec")
+        wanted = [each["text"] for each in said["log"] if each["producer"] == "exec" and "STOP SELL" in each["text"]]
+        assert wanted
+        await expect(page.locator("#log-sum")).to_contain_text(f"{len(wanted)} of the newest")
+        assert [row[3] for row in await cells(page, "log-body")] == wanted
+        await page.locator("#prices-filter").fill("eth")
+        await expect(page.locator("#price-charts article")).to_have_count(1)
+        await page.locator("#chart-value summary").click()
+        rows = await page.locator("#chart-value tbody tr").all_inner_texts()
+        assert len(rows) == len(said["curve"])
+        assert rows[-1].endswith(f"{said['curve'][0][1]:.2f}")
+
+
 async def test_what_happens_is_on_the_screen_within_a_second(stand: ConsoleStand) -> None:
     """From the append of an event to its text in the browser; and how long the first paint takes."""
     async with stand.page() as page:
@@ -437,8 +455,9 @@ async def test_silence_is_said_and_survived(stand: ConsoleStand) -> None:
         await expect(page.locator("#stale")).to_be_hidden()
         stand.gateway.process.send_signal(signal.SIGSTOP)
         began = time.monotonic()
-        await expect(page.locator("#stale")).to_contain_text("Stale since")
+        await page.wait_for_function("() => !document.querySelector('#stale').hidden")
         took = time.monotonic() - began
+        await expect(page.locator("#stale")).to_contain_text("Stale since")
         print(f"stale after {took:.1f} s")
         assert took < 6.5
         assert await page.locator("body.is-stale").count() == 1

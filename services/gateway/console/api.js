@@ -4,7 +4,7 @@ const ROOT = "/api/v1";
 const ANSWER_MS_MAX = 30_000;
 
 /** Something was not done as asked: `status` 0 where nobody has answered, `detail` in words. */
-export class Refusal extends Error {
+class Refusal extends Error {
   constructor(status, slug, detail, problem = {}) {
     super(detail);
     this.problem = problem;

@@ -8,7 +8,7 @@ const WORDS = {
   HALT: {
     path: "halt",
     button: "Halt trading",
-    happens: (now) => [`No new order is let through. Trading is ${now.state} now.`, `${now.entries} of the resting orders seen are entries: they are taken back.`, `${now.held}: their stops stay at the venue.`],
+    happens: (now) => [`No entry is let through until a human resumes; exits and stops go on. Trading is ${now.state} now.`, `Resting entries are taken back: ${now.entries} of the orders listed here.`, `${now.held}: their stops stay at the venue.`],
   },
   REDUCE: {
     path: "reduce",
@@ -31,7 +31,7 @@ const WORDS = {
     happens: (now, order) =>
       order
         ? [`${order.side} ${order.order_qty} ${order.instrument} (${order.role}, ${order.status}) is taken back.`, `Order ${order.cl_ord_id}.`]
-        : [`Every resting entry is taken back: ${now.entries} of the orders seen.`, "Stops, targets and exits stay: they protect."],
+        : [`Every resting entry is taken back: ${now.entries} of the orders listed here.`, "Stops, targets and exits stay: they protect."],
   },
 };
 

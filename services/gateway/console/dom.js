@@ -26,7 +26,7 @@ export const exact = (text, trace, rest = {}) => ({ text: text ?? none, isExact:
 export const moment = (ns, now, trace) => ({ text: clock(ns, now), title: local(ns), ns, trace });
 
 /** The address of a story. */
-export const traceHash = (trace) => `#trace=${encodeURIComponent(trace)}`;
+const traceHash = (trace) => `#trace=${encodeURIComponent(trace)}`;
 
 /** Show `content` in `node`, unless it is there already: a text, or {text, tone, title, trace, isExact, ns, name, action}. */
 export function fill(node, content) {

@@ -7,7 +7,7 @@ const NONE = "–";
 export const none = NONE;
 
 /** Milliseconds since 1970 of a time in ns. */
-export const msOf = (ns) => ns / NS_PER_MS;
+const msOf = (ns) => ns / NS_PER_MS;
 
 /** A market price or another float: as many digits as its size deserves. */
 export function price(value) {
@@ -31,7 +31,7 @@ export const percent = (share, digits = 2) =>
     : `${(Number(share) * 100).toFixed(digits)} %`;
 
 /** Whether a decimal text is below, at or above nought. */
-export function signOf(text) {
+function signOf(text) {
   if (text === null || text === undefined || /^-?0*\.?0*(e.*)?$/i.test(text)) return 0;
   return String(text).startsWith("-") ? -1 : 1;
 }

@@ -52,7 +52,7 @@ function paintMoney(screen, head) {
 }
 
 /** The point that a day's change is counted from: the last one at least a day old, else the first. */
-export function startOf(curve) {
+function startOf(curve) {
   if (!curve.length) return null;
   const end = curve[curve.length - 1][0];
   return curve.findLast(([ts]) => ts <= end - DAY_NS) ?? curve[0];

@@ -37,7 +37,7 @@ export function showPortfolio(screen) {
 }
 
 /** How far each point is below the best before it, in percent (0 or less). */
-export function fallsOf(points) {
+function fallsOf(points) {
   let best = -Infinity;
   return points.map(([ts, equity]) => {
     best = Math.max(best, equity);
