@@ -11,7 +11,7 @@ from benchmarks.load.stand import Step
 from benchmarks.load.symbols import SYMBOLS_MAX
 from benchmarks.load.told import Row
 
-GROUPS = ("feed", "decide", "submit", "book", "operate", "read", "venue")
+GROUPS = ("feed", "decide", "submit", "book", "operate", "read", "api", "venue")
 DENIALS_SHOWN = 4
 
 

@@ -26,9 +26,9 @@ from libs.common.codec import decode_from
 from libs.common.messages import AgentSignals, FeedMarks
 from libs.runtime.clock import VenueClock
 from services.cli.child import die_with_parent
-from services.cli.stack import RUNNING
+from services.cli.console_link import CONSOLE_TOKEN
 from tests.chaos.free import DEV
-from tests.chaos.stack import ChaosStack
+from tests.chaos.stack import DECIDING, ChaosStack
 from tests.e2e.ledger.databases import LocalPostgres
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +63,9 @@ TRADING = {
     "BULKHEAD_FEED_HISTORY_WEEKS": "2",
     "BULKHEAD_SIM_BALANCES": "USDT=50000",
     "BULKHEAD_SIM_WEIGHT_LIMIT": "0",
+    "BULKHEAD_GATEWAY": "true",
+    "BULKHEAD_GATEWAY_RATE_ADDRESS": "1000000",
+    "BULKHEAD_GATEWAY_RATE_CALLER": "1000000",
     "BULKHEAD_PORTFOLIO_STOP_ATR": "12",
     "BULKHEAD_PORTFOLIO_TARGET_ATR": "16",
     "BULKHEAD_RISK_STOP_ATR_MAX": "30",
@@ -206,6 +209,8 @@ class Watch:
             home=str(stack.home),
             nats_url=stack.ports.nats_url,
             sim_url=stack.ports.sim_url,
+            api_url=f"http://127.0.0.1:{stack.ports.gateway}",
+            api_token=(stack.home / "keys" / CONSOLE_TOKEN).read_text().strip(),
             time=await venue_time(stack.ports.clock_url),
             instruments=names,
             price_age_ms_max=PRICE_AGE_MS_MAX,
@@ -252,7 +257,7 @@ class Watch:
         signs = Signs(
             stale_share=heard.stale_share,
             feed_states=tuple(heard.feed_states),
-            lags={name: (half[name], end[name]) for name in RUNNING},
+            lags={name: (half[name], end[name]) for name in DECIDING},
             restarts=restarts(before, after),
         )
         return Step(
@@ -261,7 +266,7 @@ class Watch:
             heard=heard,
             costs=costs,
             others_cores=others_cores(before, after, costs),
-            lags={name: max(each[name] for each in self._lags) for name in RUNNING},
+            lags={name: max(each[name] for each in self._lags) for name in DECIDING},
             signs=signs,
             rows_per_s=written / window,
             commits_per_s=commits / window,
@@ -281,7 +286,7 @@ class Watch:
         while True:
             states = await self._stack.readiness()
             mute = MUTE + len(self._lags)  # whoever does not answer falls behind by every look
-            lags = {name: state["lag"] if state else mute for name, state in zip(RUNNING, states, strict=True)}
+            lags = {name: state["lag"] if state else mute for name, state in zip(DECIDING, states, strict=True)}
             self._lags.append(lags)
             with contextlib.suppress(aiohttp.ClientError, TimeoutError):
                 found = dict(_PROJECTION.findall(await self._metrics("ledger")))

@@ -16,6 +16,8 @@ class Told(msgspec.Struct, frozen=True, kw_only=True):
     home: str
     nats_url: str
     sim_url: str
+    api_url: str
+    api_token: str
     time: VenueTime
     instruments: tuple[str, ...]
     price_age_ms_max: int

@@ -200,7 +200,45 @@ class VenueVisitor(FastHttpUser):
         self.client.get("/api/v3/time", name="exchange_sim answers /api/v3/time")
 
 
-USERS: tuple[type[User], ...] = (LogFollower, PriceReader, MarketReader, Operator, VenueVisitor)
+class ApiReader(FastHttpUser):
+    """Looks at the API as a program does that somebody has written in a hurry: everything, four times a second, never what has changed alone."""
+
+    fixed_count = 5
+    wait_time = constant_pacing(0.25)
+    told: ClassVar[Told]
+    pages: ClassVar[tuple[str, ...]] = (
+        "portfolio",
+        "positions",
+        "orders",
+        "fills?limit=50",
+        "signals",
+        "decisions?limit=50",
+        "risk",
+        "feeds",
+        "agents",
+        "alerts?limit=50",
+        "events?limit=100",
+        "performance",
+        "trace/latest",
+    )
+
+    def on_start(self) -> None:
+        """Each begins at another page."""
+        self._turn = id(self) % len(self.pages)
+
+    @task
+    def look(self) -> None:
+        """The next page. Nothing has been filled at first: then there is no newest story, and 404 is the answer."""
+        page = self.pages[self._turn % len(self.pages)]
+        self._turn += 1
+        name = f"API /{page.partition('?')[0]}"
+        headers = {"Authorization": f"Bearer {self.told.api_token}"}
+        with self.client.get(f"/api/v1/{page}", name=name, headers=headers, catch_response=True) as answer:
+            if answer.status_code == 404 and page == "trace/latest":
+                answer.success()
+
+
+USERS: tuple[type[User], ...] = (LogFollower, PriceReader, MarketReader, Operator, VenueVisitor, ApiReader)
 
 
 def _next(wire: Wire, seq: int) -> StoredMessage | None:
@@ -230,6 +268,7 @@ def run(told: Told) -> Heard:
     BusUser.told = told
     LogFollower.path = path = EventPath(told.time, Staleness(told.instruments, told.price_age_ms_max * MILLISECOND))
     VenueVisitor.host = told.sim_url
+    ApiReader.told, ApiReader.host = told, told.api_url
     environment = Environment(user_classes=list(USERS))
     runner = environment.create_local_runner()
     runner.start(sum(each.fixed_count for each in USERS), spawn_rate=100)
@@ -260,7 +299,7 @@ def rows_of(environment: Environment) -> list[Row]:
     """Locust's own table."""
     return [
         Row(
-            group="venue" if entry.method == "GET" else entry.method,
+            group=_group(entry),
             name=entry.name,
             samples=entry.num_requests,
             failures=entry.num_failures,
@@ -271,6 +310,13 @@ def rows_of(environment: Environment) -> list[Row]:
         )
         for entry in environment.stats.entries.values()
     ]
+
+
+def _group(entry: Any) -> str:
+    """Two users speak HTTP: to the venue and to the gateway."""
+    if entry.method != "GET":
+        return str(entry.method)
+    return "api" if entry.name.startswith("API ") else "venue"
 
 
 def _percentile(entry: Any, share: float) -> int:

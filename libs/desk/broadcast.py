@@ -80,6 +80,13 @@ class Broadcast:
             listener.tell(moment)
         return True
 
+    def tell_more(self, seq: int, kind: str, more: bytes, whole: bytes) -> None:
+        """Tell everybody what is new in a list; who comes later is shown the `whole` of it."""
+        self._told[kind] = Moment(seq, kind, whole)
+        moment = Moment(seq, kind, more)
+        for listener in self._listeners:
+            listener.tell(moment)
+
     @contextmanager
     def listening(self) -> Iterator[Listener]:
         """A listener, who hears at once how everything stands."""

@@ -211,12 +211,19 @@ class Desk:
         }
 
     async def _tell(self) -> None:
-        """A few times a second: the sections that have changed."""
+        """A few times a second: the sections that have changed, and of the log the new lines alone (the longest section, and the liveliest)."""
+        told = -1
         while True:
-            await asyncio.sleep(TELL_EVERY_S)
             moment = self.moment()
+            lines = moment.pop("log")
             for kind, section in moment.items():
                 self.broadcast.tell(self._seq, kind, msgspec.json.encode(section))
+            new = [line for line in lines if line.seq > told]
+            if new or told < 0:
+                told = max((line.seq for line in new), default=0)
+                encoded = msgspec.json.encode(lines)
+                self.broadcast.tell_more(self._seq, "log", msgspec.json.encode(new), encoded)
+            await asyncio.sleep(TELL_EVERY_S)
 
     async def _probe(self) -> None:
         while True:

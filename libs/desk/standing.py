@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from decimal import Decimal
 
 import msgspec
@@ -139,7 +138,11 @@ class Unlocked(msgspec.Struct):
 
 
 class Facts(msgspec.Struct, kw_only=True):
-    """Everything the fold remembers. Times are ns UTC of the clock the stack follows."""
+    """Everything the fold remembers. Times are ns UTC of the clock the stack follows.
+
+    `orders` are those that may still do something, `ended` the status of all others, `counts` how many stand where: what is asked often must not
+    become slower with every order there ever was.
+    """
 
     book: str = ""
     mode: str = ""
@@ -159,6 +162,8 @@ class Facts(msgspec.Struct, kw_only=True):
     denied: int = 0
     fills: int = 0
     orders: dict[str, OrderLine] = {}
+    ended: dict[str, str] = {}
+    counts: dict[str, int] = {}
     positions: dict[str, PositionLine] = {}
     books: Books | None = None
     quarantined: dict[str, Quarantine] = {}
@@ -242,13 +247,26 @@ class StatusView:
             case OrderDenied():
                 facts.denied += 1
             case OrderSubmitting():
-                new = OrderLine("PENDING_NEW", message.role, message.instrument)
-                facts.orders.setdefault(message.cl_ord_id, new)
+                if message.cl_ord_id not in facts.orders and message.cl_ord_id not in facts.ended:
+                    self._place(message.cl_ord_id, OrderLine("PENDING_NEW", message.role, message.instrument))
             case ExecutionReport():
                 facts.fills += message.exec_type == "TRADE"
-                facts.orders[message.cl_ord_id] = OrderLine(
-                    message.ord_status, message.role, message.instrument, message.leaves_qty
-                )
+                line = OrderLine(message.ord_status, message.role, message.instrument, message.leaves_qty)
+                self._place(message.cl_ord_id, line)
+
+    def _place(self, cl_ord_id: str, line: OrderLine) -> None:
+        """An order stands here now; a report may come after it has ended."""
+        facts = self.facts
+        before = facts.orders.pop(cl_ord_id, None)
+        status = facts.ended.pop(cl_ord_id, "") if before is None else before.status
+        if status:
+            facts.counts[_GROUP[status]] -= 1
+        group = _GROUP[line.status]
+        facts.counts[group] = facts.counts.get(group, 0) + 1
+        if group in ("pending", "open", "unknown"):
+            facts.orders[cl_ord_id] = line
+        else:
+            facts.ended[cl_ord_id] = line.status
 
     def _take_books(self, message: PositionChanged | EquityChanged) -> None:
         if isinstance(message, PositionChanged):
@@ -271,9 +289,8 @@ class StatusView:
     def orders(self) -> OrderCounts:
         """Orders by where they stand."""
         facts = self.facts
-        groups = Counter(_GROUP[line.status] for line in facts.orders.values())
         return OrderCounts(
-            intents=facts.intents, approved=facts.approved, denied=facts.denied, fills=facts.fills, **groups
+            intents=facts.intents, approved=facts.approved, denied=facts.denied, fills=facts.fills, **facts.counts
         )
 
     @property

@@ -197,6 +197,8 @@ class DeskView:
         if order is not None:
             order.status, order.cum_qty, order.avg_px = report.ord_status, report.cum_qty, report.avg_px
             order.ts = report.ts_init
+            if order.status not in OPEN:
+                del self.orders[report.cl_ord_id]
         if report.exec_type == "TRADE" and report.last_qty is not None and report.last_px is not None:
             self.fills.appendleft(
                 FillLine(
@@ -217,23 +219,25 @@ class DeskView:
     @property
     def open_orders(self) -> list[OrderLine]:
         """What rests at the venue or is on its way, the newest first."""
-        found = [order for order in self.orders.values() if order.status in OPEN]
-        return sorted(found, key=lambda order: -order.ts)
+        return sorted(self.orders.values(), key=lambda order: -order.ts)
 
     @property
     def position_lines(self) -> list[PositionLine]:
         """Everything that is held, with what protects it."""
         uncovered, dust = {each.instrument for each in self.standing.uncovered}, set(self.standing.dust)
+        resting = self.open_orders
         return [
-            self._position(held, held.instrument not in uncovered, held.instrument in dust)
+            self._position(held, resting, held.instrument not in uncovered, held.instrument in dust)
             for _, held in sorted(self.positions.items())
             if held.signed_qty
         ]
 
-    def _position(self, held: PositionChanged, is_covered: bool, is_dust: bool) -> PositionLine:
-        resting = [order for order in self.open_orders if order.instrument == held.instrument]
-        stops = [order for order in resting if order.role == "STOP"]
-        targets = [order for order in resting if order.role not in ("STOP", "ENTRY")]
+    def _position(
+        self, held: PositionChanged, resting: list[OrderLine], is_covered: bool, is_dust: bool
+    ) -> PositionLine:
+        ours = [order for order in resting if order.instrument == held.instrument]
+        stops = [order for order in ours if order.role == "STOP"]
+        targets = [order for order in ours if order.role not in ("STOP", "ENTRY")]
         price = self.prices.get(held.instrument)
         mark_px = to_decimal((price.bid_px + price.ask_px) / 2) if price is not None else None
         earned = None if mark_px is None else (mark_px - held.avg_entry_px) * held.signed_qty
@@ -254,11 +258,10 @@ class DeskView:
 
     @property
     def curve(self) -> list[tuple[int, float]]:
-        """Equity over time as at most `CURVE_SHOWN_MAX` points, the last of them as it is now."""
+        """Equity over time as at most `CURVE_SHOWN_MAX` points; as it is now is in the head."""
         points = self.record.scribe.curve.points
         stride = -(-len(points) // CURVE_SHOWN_MAX) or 1
-        last = [] if self.equity is None else [(self.equity.ts_event, float(self.equity.equity))]
-        return [*points[::stride], *last]
+        return points[::stride]
 
     def sections(self) -> dict[str, Any]:
         """Everything that is shown, by section; what the services say of themselves is not in the log and not in here."""

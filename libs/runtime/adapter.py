@@ -80,6 +80,7 @@ class AdapterContext(msgspec.Struct):
     `registry` is where prometheus series of its own belong (None: nowhere). Before each request to a venue `budget` is asked.
     `state` returns the machine's state, read-only. `logger` is structlog's. `log_is_reachable` says whether what is emitted now
     would reach the log soon: connected, and neither an append nor the server has kept us waiting for longer than about two seconds.
+    `lag` is how many events of the log were still unread when it was last heard.
     """
 
     emit: Callable[[Message], None]
@@ -92,6 +93,7 @@ class AdapterContext(msgspec.Struct):
     registry: Any = None
     budget: VenueBudget = msgspec.field(default_factory=Unmetered)
     log_is_reachable: Callable[[], bool] = lambda: True
+    lag: Callable[[], int] = lambda: 0
 
 
 class Adapter(Protocol):

@@ -313,6 +313,7 @@ class LiveShell:
                 registry=self._metrics.registry,
                 budget=self._budget,
                 log_is_reachable=lambda: self._appends.is_reachable,
+                lag=lambda: self._pull.waiting,
             )
             self._is_adapter_open = True
             await self._adapter.open(context)

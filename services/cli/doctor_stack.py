@@ -31,6 +31,7 @@ from services.cli.doctor import Finding, Level
 from services.cli.doctor_database import check_database
 from services.cli.doctor_edges import check_model, check_people
 from services.cli.doctor_health import examine_health
+from services.cli.doctor_silence import check_silence
 from services.cli.doctor_venue import clock_finding, examine_venue
 from services.cli.doctor_warm_up import check_warm_up
 from services.cli.environment import unknown_settings
@@ -74,6 +75,7 @@ async def _examine_world(settings: StackSettings, place: Place, loaded: Mapping[
     found += await examine_venue(loaded["order-executor"], live=live) if "order-executor" in loaded else []
     found += [await check_warm_up(loaded)] if "market-feed" in loaded else []
     found += [await check_people(loaded["notifier"])] if "notifier" in loaded else []
+    found += [check_silence(loaded["notifier"], live=live)] if "notifier" in loaded else []
     found += [await check_model(loaded[MODEL_AGENT])] if MODEL_AGENT in loaded else []
     return found
 

@@ -118,6 +118,9 @@ class StackSettings(ConfiguredSettings):
         default=True,
         description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",
     )
+    gateway: bool = Field(
+        default=True, description="start the API and the console with it; false: the command line alone"
+    )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
@@ -265,6 +268,8 @@ def service_specs(
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
     for name in running():
+        if name == GATEWAY and not settings.gateway:
+            continue
         common = {
             "BULKHEAD_HOME": str(settings.home.resolve()),
             "BULKHEAD_NATS_URL": ports.nats_url,

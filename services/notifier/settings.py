@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from libs.runtime.heartbeat import heartbeat_url
 from libs.runtime.settings import ServiceSettings
 from services.notifier.machine import NotifierMachine
+
+HEARTBEAT_VARIABLE = "BULKHEAD_NOTIFY_HEARTBEAT_URL_FILE"
 
 
 class Settings(ServiceSettings):
@@ -38,6 +42,30 @@ class Settings(ServiceSettings):
         le=1_000,
         description="so many kinds of messages wait; beyond it notes, then tickets are dropped, never pages",
     )
+    notify_heartbeat_url_file: Path | None = Field(
+        default=None,
+        description="holds the URL of a dead man's switch that is called while people would be told; mode 0600",
+    )
+    notify_heartbeat_s: int = Field(
+        default=60, ge=1, le=3_600, description="how often; let the switch page after three times as long"
+    )
+
+    @field_validator("notify_heartbeat_url_file")
+    @classmethod
+    def _is_a_secret_url(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            heartbeat_url(path, HEARTBEAT_VARIABLE)
+        return path
+
+    def heartbeat_url(self) -> str:
+        """Where the dead man's switch is, or nothing.
+
+        Raises:
+            SettingsError: the file cannot be used.
+            ValueError: it holds no URL.
+        """
+        path = self.notify_heartbeat_url_file
+        return heartbeat_url(path, HEARTBEAT_VARIABLE) if path is not None else ""
 
     def machine(self) -> NotifierMachine.Settings:
         """The part that can change what is told."""

@@ -7,6 +7,8 @@ Facts change the view, intents are held against it, operators and the drawdown m
     HALTED    exits only               RESUME (with a reason) ──▶ ACTIVE
                                        FLATTEN ──▶ HALTED, and everything is sold
 
+The stages of the drawdown before the halt move nothing here, they are told (drawdown.py).
+
 The drawdown halts once when it reaches its limit, and has everything sold where the settings say so. An operator who resumes is not halted again before it has recovered and fallen
 anew; entries stay denied (DRAWDOWN) meanwhile. An operator's word against the weekly regime is `overrides`' business. No key is known here: approvals leave unsigned and the shell seals them.
 """
@@ -52,6 +54,7 @@ from libs.runtime.machine import Effect, Publish
 from libs.trading.bar_runs import closed_by
 from services.risk_gate.case import Case
 from services.risk_gate.checks import evaluate
+from services.risk_gate.drawdown import stages_told
 from services.risk_gate.limits import Limits
 from services.risk_gate.overrides import AUTHOR_CHARS_MAX, TEXT_CHARS_MAX, used
 from services.risk_gate.view import ARITHMETIC, View
@@ -162,10 +165,11 @@ class RiskMachine:
 
     def _on_equity(self, event: EquityChanged) -> list[Effect]:
         self.state.on_equity(event)
+        stages = stages_told(self.state, event, self.settings)
         limit = self.settings.drawdown_halt
         if event.drawdown < limit:
             self.state.drawdown_halted = False
-            return []
+            return stages
         if self.state.drawdown_halted:
             return []
         self.state.drawdown_halted = True

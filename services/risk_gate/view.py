@@ -119,6 +119,7 @@ class View(msgspec.Struct, kw_only=True):
 
     trading_state: TradingState = "ACTIVE"
     drawdown_halted: bool = False
+    drawdown_stage: int = 0
     feed_state: str = ""
     feed_venue: str = ""
     specs: dict[str, InstrumentSpec] = {}

@@ -13,14 +13,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from services.cli.stack import RUNNING
 from tests.chaos.backtested import differences_to_backtest
 from tests.chaos.books import differences, outcome_of
 from tests.chaos.free import FreeRun
 from tests.chaos.incidents import run_incidents
 from tests.chaos.lockstep import BEGIN, INSTRUMENTS, MARKET_SEED, LockStep, everybody
 from tests.chaos.report import replayed
-from tests.chaos.stack import NATS, ChaosStack
+from tests.chaos.stack import DECIDING, NATS, ChaosStack
 
 RECORDED = Path(os.environ.get("BULKHEAD_DATA_DIR", Path(__file__).parents[3] / "shared" / "data")) / "binance_spot_raw"
 HASH_SEEDS = ("0", "4711")
@@ -68,7 +67,7 @@ async def lock_step(
 
 async def free_running(folder: Path, kills: int, server_kills: int, seed: int, **env: str) -> bool:
     """A market that does not wait."""
-    run = FreeRun(folder, seed=seed, kills={**dict.fromkeys(RUNNING, kills), NATS: server_kills}, pause_s=3.0, **env)
+    run = FreeRun(folder, seed=seed, kills={**dict.fromkeys(DECIDING, kills), NATS: server_kills}, pause_s=3.0, **env)
     with _timed(f"free-running {env}"):
         await run.run(run_on_s=15.0)
     told = outcome_of(run.stack.entries, run.account)

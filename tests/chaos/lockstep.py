@@ -14,10 +14,9 @@ from random import Random
 
 from libs.common.codec import decode_from
 from libs.common.messages import ExecutionReport, FeedBars, FeedMarks, Message, OrderApproved, OrderSubmitting
-from services.cli.stack import RUNNING
 from tests.chaos.books import Outcome, faults_against, outcome_of
 from tests.chaos.report import NOTIONAL_MIN, account_of
-from tests.chaos.stack import NATS, ChaosStack
+from tests.chaos.stack import DECIDING, NATS, ChaosStack
 
 MINUTE = 60_000_000_000
 INSTRUMENTS = ("BTC-USDT", "ETH-USDT")
@@ -172,4 +171,4 @@ class LockStep:
 
 def everybody(each: int, server: int) -> dict[str, int]:
     """Kill every service `each` times and nats-server `server` times."""
-    return {**dict.fromkeys(RUNNING, each), NATS: server}
+    return {**dict.fromkeys(DECIDING, each), NATS: server}

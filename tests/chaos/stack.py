@@ -20,7 +20,7 @@ from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options
 from libs.runtime.ordered_pull import OrderedPull
-from libs.runtime.registry import contract_of, module_of
+from libs.runtime.registry import contract_of, has_machine, module_of
 from libs.runtime.streams import TRADING
 from services.cli.child import die_with_parent
 from services.cli.stack import RUNNING, Ports
@@ -30,8 +30,12 @@ UP = "import sys; from services.cli.stack import StackSettings; from services.cl
 NATS = "nats-server"
 
 
+DECIDING = tuple(name for name in RUNNING if has_machine(name))
+"""The services without which nothing is decided; the doors for people are not started here."""
+
+
 class ChaosStack:
-    """One stack in a home of its own. Everything it starts ends with it."""
+    """One stack in a home of its own, without its doors for people. Everything it starts ends with it."""
 
     def __init__(self, home: Path, **env: str):
         self.home = home
@@ -41,12 +45,13 @@ class ChaosStack:
             "BULKHEAD_HOME": str(home),
             "BULKHEAD_PORT_BASE": str(self.ports.base),
             "BULKHEAD_RESTART_LOOP_CRASHES": "1000",
+            "BULKHEAD_GATEWAY": "false",
             **env,
         }
         self.kills: dict[str, int] = {}
         self.entries: list[LogEntry] = []
-        self._filters = {name: contract_of(name).filters for name in RUNNING}
-        self._newest: dict[str, int] = dict.fromkeys(RUNNING, 0)
+        self._filters = {name: contract_of(name).filters for name in DECIDING}
+        self._newest: dict[str, int] = dict.fromkeys(DECIDING, 0)
         self._process: asyncio.subprocess.Process
         self._http: aiohttp.ClientSession
         self._bus: Bus | None = None
@@ -118,7 +123,7 @@ class ChaosStack:
 
     async def readiness(self) -> list[dict[str, Any] | None]:
         """What each service's /readyz says; None where nobody answers."""
-        return list(await asyncio.gather(*(self._readyz(name) for name in RUNNING)))
+        return list(await asyncio.gather(*(self._readyz(name) for name in DECIDING)))
 
     async def _readyz(self, name: str) -> dict[str, Any] | None:
         try:
@@ -142,7 +147,7 @@ class ChaosStack:
 
         await self.until(settled, deadline_s, "every service to have processed the log's end")
 
-    async def is_at_rest(self, names: Sequence[str] = RUNNING) -> bool:
+    async def is_at_rest(self, names: Sequence[str] = DECIDING) -> bool:
         """Whether these services have, at this moment, handled all of the log that we know and they hear, and wait for nothing.
 
         Nobody may have read farther than we: behind a death of the server we come back last, and what happened meanwhile is not known to us.
@@ -219,7 +224,7 @@ def _free_base() -> int:
     """A port base whose neighbours are free too, below where the kernel picks ports for outgoing connections."""
     for base in range(14_000 + os.getpid() % 97 * 100, 32_000, 50):
         ports = Ports(base)
-        wanted = [ports.nats, ports.monitor, ports.sim, *(ports.service(name) for name in RUNNING)]
+        wanted = [ports.nats, ports.monitor, ports.sim, ports.gateway, *(ports.service(name) for name in RUNNING)]
         if all(_is_free(port) for port in wanted):
             return base
     return free_ports(1)[0]

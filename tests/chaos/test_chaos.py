@@ -6,13 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from services.cli.stack import RUNNING
 from tests.chaos.backtested import differences_to_backtest
 from tests.chaos.books import differences
 from tests.chaos.free import FreeRun
 from tests.chaos.lockstep import BEGIN, INSTRUMENTS, MARKET_SEED, LockStep, everybody
 from tests.chaos.report import replayed
-from tests.chaos.stack import NATS
+from tests.chaos.stack import DECIDING, NATS
 
 pytestmark = [pytest.mark.timeout(400), pytest.mark.no_cover]
 
@@ -26,7 +25,7 @@ async def test_kills_change_nothing_in_lock_step(tmp_path: Path) -> None:
     stormy = LockStep(tmp_path / "stormy", 25, seed=1, kills=everybody(1, 1))
     disturbed = await stormy.run()
     assert differences(undisturbed, disturbed) == []
-    assert sum(stormy.stack.kills.values()) == len(RUNNING) + 1
+    assert sum(stormy.stack.kills.values()) == len(DECIDING) + 1
     reports = [await replayed(stormy.stack, seed) for seed in ("0", "4711")]
     assert [each["mismatch_count"] for each in reports] == [0, 0]
     assert reports[0]["digest"] == reports[1]["digest"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -25,7 +26,7 @@ from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of, contracts
 from libs.runtime.streams import TRADING
 from services.cli.child import die_with_parent
-from tests.nats_stack import NatsStack, free_ports
+from tests.nats_stack import NatsStack
 from tests.recorded_log import message_of, recorded_log
 
 SEED = 2
@@ -55,15 +56,16 @@ class Gateway:
         self.home = nats.home
         self.tokens: dict[str, str] = {}
         self.ids: dict[str, str] = {}
-        self.health_port = free_ports(1)[0]
+        self.health_port = 0
         self._env = {
             **{name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_")},
             "BULKHEAD_HOME": str(self.home),
             "BULKHEAD_NATS_URL": nats.url,
-            "BULKHEAD_HTTP_PORT": str(self.health_port),
+            "BULKHEAD_HTTP_PORT": "0",
             "BULKHEAD_GATEWAY_PORT": "0",
             **env,
         }
+        self._reader: Bus | None = None
         self.process: asyncio.subprocess.Process
         self.http: aiohttp.ClientSession
         self.url = ""
@@ -71,10 +73,10 @@ class Gateway:
     async def start(self) -> None:
         """Start it, with a token of each scope, and wait until it has read the log."""
         for scope in ("read", "operate", "admin", "alerts"):
-            self.token(scope)  # type: ignore[arg-type]
+            self.ids[scope], self.tokens[scope] = self.token(scope)  # type: ignore[arg-type]
         port_file = self.home / "gateway" / "port"
         port_file.unlink(missing_ok=True)
-        with self.log.open("ab") as out:
+        with self.log.open("wb") as out:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
@@ -87,6 +89,8 @@ class Gateway:
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=20))
         await self.until(lambda: port_file.exists() and port_file.read_text().endswith("\n"), "the port")
         self.url = f"http://127.0.0.1:{port_file.read_text().strip()}"
+        listening = next(line for line in self.log.read_text().splitlines() if '"event":"listening"' in line)
+        self.health_port = json.loads(listening)["port"]
         await self.live()
 
     async def live(self) -> None:
@@ -110,11 +114,10 @@ class Gateway:
         """What it writes."""
         return self.home / "gateway.out"
 
-    def token(self, scope: Scope, days: int = 1, now: int | None = None) -> str:
-        """A new token, kept under its scope."""
+    def token(self, scope: Scope, days: int = 1, now: int | None = None) -> tuple[str, str]:
+        """A new token: its id and its text."""
         made, text = TokenStore(token_file(self.home)).create(f"{scope}-man", (scope,), days, now or int(time.time()))
-        self.tokens[scope], self.ids[scope] = text, made.id
-        return text
+        return made.id, text
 
     def bearer(self, scope: str) -> dict[str, str]:
         """The header of a token."""
@@ -137,7 +140,7 @@ class Gateway:
             try:
                 found = condition()
                 found = await found if asyncio.iscoroutine(found) else found
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, AssertionError):
                 found = None
             if found:
                 return found
@@ -148,11 +151,10 @@ class Gateway:
 
     async def told(self, from_seq: int = 1) -> list[Message]:
         """What the gateway has appended so far."""
-        contract = contract_of("gateway")
-        user = await self.nats.connect("admin")
-        bus = Bus(user.client, TRADING)
-        found, seq = [], from_seq
-        while (entry := await bus.first_on(writer_filter(contract.writer), seq)) is not None:
+        if self._reader is None:
+            self._reader = Bus((await self.nats.connect("admin")).client, TRADING)
+        found, seq, prefix = [], from_seq, writer_filter(contract_of("gateway").writer)
+        while (entry := await self._reader.first_on(prefix, seq)) is not None:
             message, seq = decoded(entry), entry.seq + 1
             found += [] if message is None else [message]
         return found
@@ -178,3 +180,17 @@ async def gateway_on(nats: NatsStack, **env: str) -> AsyncIterator[Gateway]:
     finally:
         if hasattr(gateway, "process"):
             await gateway.stop()
+
+
+@asynccontextmanager
+async def gateway_in(home: Path, *, seed: int | None = SEED, **env: str) -> AsyncIterator[Gateway]:
+    """A bus of its own with a recorded log (None: an empty one), and a gateway before it."""
+    nats = NatsStack(home)
+    await nats.start()
+    try:
+        if seed is not None:
+            await write_log(nats, seed)
+        async with gateway_on(nats, **env) as gateway:
+            yield gateway
+    finally:
+        await nats.stop()

@@ -120,7 +120,7 @@ async def test_refusals_are_put_on_record(nats_log: NatsStack) -> None:
 async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_log: NatsStack) -> None:
     """The first moments are the whole screen; an order of ours is in the log's section within a second."""
     async with open_desk(nats_log) as desk:
-        await until(lambda: bool(desk.broadcast._told))
+        await until(lambda: "log" in desk.broadcast._told and len(desk.broadcast._told["log"].body) > 1_000)
         with desk.broadcast.listening() as listener:
             moments = listener.moments()
             first = [await anext(moments) for _ in range(len(desk.broadcast._told))]
@@ -131,6 +131,11 @@ async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_l
                     moment = await anext(moments)
                     if moment.kind == "log" and b"because of the drill" in moment.body:
                         break
+            assert len(msgspec.json.decode(moment.body)) < 5, "only what is new"
+            with desk.broadcast.listening() as other:
+                late = other.moments()
+                whole = [await anext(late) for _ in range(len(desk.broadcast._told))]
+                assert any(len(msgspec.json.decode(each.body)) > 30 for each in whole if each.kind == "log")
 
 
 async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) -> None:

@@ -6,10 +6,12 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+import pytest_asyncio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from libs.common.messages import (
@@ -28,7 +30,7 @@ from libs.desk.story_text import story_document
 from libs.desk.tokens import TokenStore, token_file
 from libs.runtime.live import LiveShell
 from libs.runtime.registry import contract_of, machine_of, settings_of
-from tests.e2e.gateway_stand import SEED, Gateway, gateway_on, write_log
+from tests.e2e.gateway_stand import SEED, Gateway, gateway_in
 from tests.nats_stack import NatsStack
 from tests.recorded_log import messages_of, recorded_log
 
@@ -36,11 +38,13 @@ LOG = messages_of(recorded_log(SEED))
 REASON = "smoke in the data centre"
 
 
-@pytest.fixture
-async def gateway(nats: NatsStack) -> AsyncIterator[Gateway]:
-    """A gateway before a recorded log."""
-    await write_log(nats)
-    async with gateway_on(nats) as running:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
+    """A gateway before a recorded log; a test that breaks it takes one of its own."""
+    async with gateway_in(tmp_path_factory.mktemp("gateway")) as running:
         yield running
 
 
@@ -125,8 +129,14 @@ async def test_a_trade_is_explained_as_everywhere_else(gateway: Gateway) -> None
     assert (await gateway.ask("/api/v1/trace/ffffffffffffffff", status=404))["status"] == 404
 
 
-async def test_health_is_up_only_where_everything_is_known_to_be_well(gateway: Gateway) -> None:
-    """Without a word of the services' own it is degraded, says so, and answers 503."""
+async def test_health_is_up_only_where_everything_is_known_to_be_well(tmp_path: Path) -> None:
+    """Without a word of the services' own it is degraded, says so, and answers 503; without the log it is down, and shows what it knew."""
+    async with gateway_in(tmp_path) as gateway:
+        await check_health(gateway)
+        assert await gateway.stop() == 0
+
+
+async def check_health(gateway: Gateway) -> None:
     found = await gateway.ask("/api/v1/health", status=503)
     assert found["status"] == "degraded"
     assert found["reasons"] == ["no service's health page is known here (BULKHEAD_GATEWAY_SERVICES)"]
@@ -144,7 +154,10 @@ async def test_health_is_up_only_where_everything_is_known_to_be_well(gateway: G
 
 async def test_listeners_hear_everything_and_then_what_changes(gateway: Gateway) -> None:
     """Each section with the place in the log it is of; a change within a second of its event; the end of a token ends it."""
-    async with gateway.http.get(f"{gateway.url}/api/v1/stream", headers=gateway.bearer("read")) as answer:
+    token_id, text = gateway.token("read")
+    token = {"Authorization": f"Bearer {text}"}
+    await gateway.until(lambda: gateway.ask("/api/v1/session", "", headers=token), "the token to be known")
+    async with gateway.http.get(f"{gateway.url}/api/v1/stream", headers=token) as answer:
         assert answer.headers["Content-Type"].startswith("text/event-stream")
         heard: dict[str, int] = {}
         told = _moments(answer)
@@ -155,7 +168,7 @@ async def test_listeners_hear_everything_and_then_what_changes(gateway: Gateway)
         async with asyncio.timeout(1):
             while (await anext(told))[0] != "log":
                 pass
-        TokenStore(token_file(gateway.home)).revoke(gateway.ids["read"], 1)
+        TokenStore(token_file(gateway.home)).revoke(token_id, 1)
         async with asyncio.timeout(5):
             while (await anext(told))[0] != "ended":
                 pass
@@ -177,6 +190,7 @@ async def _moments(answer: Any) -> AsyncIterator[tuple[str, int]]:
 async def test_an_order_has_the_effect_that_is_told_and_only_once(gateway: Gateway) -> None:
     """The gate's answer comes with it; the same order again is the first one's answer; under its name nothing else is ordered."""
     async with risk_gate(gateway.nats):
+        await post(gateway, "resume", command_id="resume-0001")  # others may have halted
         halted = await post(gateway, "halt", command_id="halt-0001")
         assert (halted["answered"], halted["changed"], halted["state"], halted["repeated"]) == (
             True,
@@ -191,7 +205,8 @@ async def test_an_order_has_the_effect_that_is_told_and_only_once(gateway: Gatew
         theirs = await post(gateway, "halt", "admin", command_id="halt-0001")
         assert not theirs["repeated"]
         assert (await gateway.ask("/api/v1/risk"))["trading_state"] == "HALTED"
-    said = [each for each in await gateway.told() if isinstance(each, OperatorCommanded)]
+    told = [each for each in await gateway.told() if isinstance(each, OperatorCommanded)]
+    said = [each for each in told if each.id in (halted["id"], theirs["id"])]
     assert [(each.command, each.reason) for each in said] == [("HALT", REASON)] * 2
     assert said[0].author == f"operate-man (token {gateway.ids['operate']})"
     assert (await gateway.refused("USED_TWICE")).who == gateway.ids["operate"]

@@ -23,11 +23,10 @@ import psutil
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import AlertRaised, FeedStatus, Message, OrderApproved, OrderDenied, ServiceStarted
 from libs.common.timeframe import MINUTE, SECOND
-from services.cli.stack import RUNNING
 from tests.chaos.books import BOOKKEEPING, faults_told
 from tests.chaos.lockstep import Unsettled
 from tests.chaos.report import NOTIONAL_MIN, account_of
-from tests.chaos.stack import NATS, ChaosStack
+from tests.chaos.stack import DECIDING, NATS, ChaosStack
 from tests.paper_run.anomalies import Anomalies
 from tests.paper_run.market import Market, at, minutes_of
 from tests.paper_run.weather import MINUTES_A_DAY, Incident
@@ -39,7 +38,7 @@ SLOW_S = 0.25
 UNSETTLED_S = (0.25, 0.25, 0.25, 0.25, 1.0, 1.0, 1.0, 2.0)
 RECOVERY_MINUTES = 3
 SETTLE_MINUTES_MAX = 10
-WEIGHED = (*RUNNING, NATS)
+WEIGHED = (*DECIDING, NATS)
 FEED = "market-feed"
 
 
@@ -73,7 +72,7 @@ class PaperRun:
         self._read = 0
         self._now = market.begins
         self._feed_is_live = False
-        self._expected_starts = Counter(dict.fromkeys(RUNNING, 1))
+        self._expected_starts = Counter(dict.fromkeys(DECIDING, 1))
         self._behind = "nothing"
         self._slow_until = 0
 
@@ -143,14 +142,14 @@ class PaperRun:
             )
         await self._check()
 
-    async def _step(self, to: int, rest_s_max: float = REST_S_MAX, of: Sequence[str] = RUNNING) -> None:
+    async def _step(self, to: int, rest_s_max: float = REST_S_MAX, of: Sequence[str] = DECIDING) -> None:
         if to > self._now:
             await self.stack.venue("advance", {"to": to})
             self._now = to
         if not await self._rests(rest_s_max, of) and rest_s_max == REST_S_MAX:
             self._met("no rest", f"the services were not at rest {REST_S_MAX:g} s after a step")
 
-    async def _rests(self, s_max: float, of: Sequence[str] = RUNNING) -> bool:
+    async def _rests(self, s_max: float, of: Sequence[str] = DECIDING) -> bool:
         """Whether they have handled what there is, within `s_max`."""
         end = time.monotonic() + s_max
         while time.monotonic() < end:
@@ -245,7 +244,7 @@ class PaperRun:
             self._told.append(message)
 
     def _started(self, message: ServiceStarted) -> None:
-        name = next((each for each in RUNNING if each.replace("-", "_") == message.producer.replace("-", "_")), "")
+        name = next((each for each in DECIDING if each.replace("-", "_") == message.producer.replace("-", "_")), "")
         if name:
             self._expected_starts[name] -= 1
             if self._expected_starts[name] < 0:

@@ -1,49 +1,19 @@
-"""Which test pins which anomaly: `alert:<code>`, or a kind of its own; tests as pytest names them."""
+"""Which test pins which anomaly: `alert:<code>`, or a kind of its own; tests as pytest names them.
+
+An alert is pinned by the test that makes it fire (tests/fires.py), or by one that plays the incident behind it.
+"""
 
 from __future__ import annotations
 
+from tests.fires import FIRES
+
 PINNED: dict[str, str] = {
-    "alert:APPROVAL_UNANSWERED": "tests/unit/risk_gate/test_machine.py::test_an_approval_nobody_answered_ends_with_a_clean_reconciliation",
-    "alert:BALANCE_MISMATCH": "tests/unit/ledger/test_machine.py::test_a_difference_to_the_venue_is_told_and_nothing_is_adjusted",
-    "alert:BREAKER_OPEN": "tests/unit/order_executor/test_breakers.py::test_five_refusals_in_a_row_hold_back_the_sixth_entry_and_no_exit",
-    "alert:CHANNEL_DOWN": "tests/unit/notifier/test_channel.py::test_a_channel_that_keeps_failing_is_left_alone_and_that_is_raised",
-    "alert:CLOCK_DRIFT": "tests/unit/order_executor/test_venue_check.py::test_a_clock_that_drifts_is_told",
-    "alert:CONTRADICTORY_FILL": "tests/unit/order_executor/test_fills.py::test_an_execution_that_contradicts_its_order_is_paged_and_not_booked",
-    "alert:CRASH_LOOP": "tests/unit/order_executor/test_breakers.py::test_a_process_that_keeps_crashing_opens_nothing_until_an_operator_says_resume",
-    "alert:DRAWDOWN_HALT": "tests/unit/risk_gate/test_machine.py::test_the_gate_halts_itself_when_drawdown_reaches_its_second_limit",
-    "alert:DUST": "tests/unit/order_executor/test_protection.py::test_dust_gets_a_ticket_once_and_no_stop",
-    "alert:EVENT_REJECTED": "tests/chaos/test_submission.py::test_what_even_the_gate_may_not_approve_is_refused_by_the_executor_itself",
-    "alert:EXIT_REJECTED": "tests/chaos/test_position_protection.py::test_a_rejected_exit_leaves_the_stop_standing",
+    **{f"alert:{code}": test for code, test in FIRES.items()},
     "alert:FEED_DOWN": "tests/e2e/test_feed_failover.py::test_another_venue_stands_in_until_home_returns",
     "alert:FEED_FAILOVER": "tests/e2e/test_feed_failover.py::test_another_venue_stands_in_until_home_returns",
     "alert:FEED_POLLING": "tests/e2e/test_feed_failover.py::test_without_any_sockets_home_is_polled",
     "alert:FEED_STALE": "tests/e2e/test_feed_failover.py::test_home_is_frozen",
-    "alert:FOREIGN_FILL": "tests/unit/order_executor/test_account.py::test_a_foreign_execution_is_a_ticket_once",
-    "alert:FOREIGN_ORDER": "tests/unit/order_executor/test_foreign.py::test_by_default_a_foreign_order_is_told_once_and_left_alone",
-    "alert:IMPOSSIBLE_REPORT": "tests/unit/order_executor/test_outcomes.py::test_a_report_that_cannot_be_is_told_and_changes_nothing",
-    "alert:INDICATORS_COLD": "tests/unit/signal_agents/test_trend_timeframes.py::test_a_hole_in_one_timeframe_makes_that_one_cold_and_is_told_once",
-    "alert:KEY_REFUSED": "tests/unit/order_executor/test_replacing.py::test_a_refused_key_is_told_with_a_page",
-    "alert:KEY_UNSAFE": "tests/unit/order_executor/test_venue_check.py::test_no_entries_with_a_key_that_is_not_provably_safe",
-    "alert:LEVELS_COLD": "tests/unit/signal_agents/test_levels_agent.py::test_a_long_hole_starts_again_cold_and_says_so",
-    "alert:LOSSES_IN_A_ROW": "tests/unit/order_executor/test_breakers.py::test_losses_in_a_row_pause_entries_and_the_pause_ends_by_itself",
-    "alert:MARKET_CLOSED": "tests/unit/order_executor/test_venue_check.py::test_a_market_the_venue_gives_up_opens_nothing_and_is_told_once_where_we_hold_it",
     "alert:MODEL_NOT_CONFIGURED": "tests/unit/signal_agents/llm/test_machine.py::test_what_an_operator_should_know_is_said_once",
-    "alert:NOT_RECONCILED": "tests/unit/order_executor/test_account.py::test_a_difference_is_said_only_when_it_is_seen_twice_and_paged_once",
-    "alert:ORDER_SURFACED": "tests/unit/order_executor/test_outcomes.py::test_an_order_declared_never_sent_that_the_venue_shows_is_taken_back_and_paged",
-    "alert:ORDER_UNKNOWN": "tests/chaos/test_submission.py::test_accepted_and_then_timed_out_is_one_order_when_nobody_tells_it",
-    "alert:ORDER_VANISHED": "tests/unit/order_executor/test_account.py::test_an_order_the_venue_has_lost_is_given_up_only_with_the_same_proof_as_an_unknown_one",
-    "alert:OVERFILLED": "tests/unit/order_executor/test_fills.py::test_more_than_was_asked_for_is_booked_and_paged",
-    "alert:PAIR_REFUSED": "tests/unit/order_executor/test_ladder.py::test_the_ladder_goes_from_a_pair_over_a_stop_and_a_stop_limit_to_the_market",
-    "alert:POSITION_CLOSED_OUTSIDE": "tests/chaos/test_position_protection.py::test_a_position_closed_by_hand_is_closed_in_the_books",
-    "alert:POSITION_UNCOVERED": "tests/unit/ledger/test_capital.py::test_a_withdrawal_of_what_a_position_stands_on_is_told",
-    "alert:PRICE_DISLOCATED": "tests/unit/market_feed/test_machine.py::test_a_doubt_that_does_not_settle_by_itself_is_told",
-    "alert:PRICE_UNIT": "tests/unit/market_feed/test_machine.py::test_a_doubt_that_does_not_settle_by_itself_is_told",
     "alert:PROJECTION_DOWN": "tests/e2e/ledger/test_ledger_follower.py::test_a_locked_sqlite_file_opens_the_breaker_until_it_is_free",
     "alert:PROTECTION_IMPROVISED": "tests/chaos/test_bus_outages.py::test_an_entry_that_fills_while_the_bus_is_down_is_protected_meanwhile",
-    "alert:REPLACE_REFUSED": "tests/chaos/test_replacing.py::test_a_venue_that_does_not_replace_is_asked_in_two_steps",
-    "alert:STOP_LOST": "tests/chaos/test_position_protection.py::test_a_stop_taken_away_by_hand_is_put_back",
-    "alert:STOP_REJECTED": "tests/chaos/test_position_protection.py::test_a_stop_the_venue_no_longer_takes_leaves_no_naked_position",
-    "alert:STOP_WITHOUT_FUNDS": "tests/unit/order_executor/test_ladder.py::test_a_refusal_that_is_not_about_the_order_never_sells_the_position",
-    "alert:UNCOVERED": "tests/unit/order_executor/test_watch.py::test_a_position_without_cover_for_too_long_is_sold",
-    "alert:VENUE_NOT_CHECKED": "tests/unit/order_executor/test_venue_check.py::test_a_check_nobody_answers_is_repeated_and_a_person_is_told_after_three",
 }

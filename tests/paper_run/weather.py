@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from libs.common.instruments import symbol_of
-from services.cli.stack import RUNNING
+from tests.chaos.stack import DECIDING
 
 MINUTES_A_DAY = 1440
 APART = 30
@@ -91,7 +91,7 @@ def menu(instrument: str) -> list[Incident]:
         Incident(name="filled before it is new", script=(_told("hold", "NEW"),)),
         Incident(name="other hands take an order back", takes_back=True),
     ]
-    ours = [Incident(name=f"{each} killed", kills=each) for each in (*RUNNING, "nats-server")]
+    ours = [Incident(name=f"{each} killed", kills=each) for each in (*DECIDING, "nats-server")]
     ours += [Incident(name=f"{each} frozen", freezes=each) for each in ("market-feed", "order-executor", "risk-gate")]
     return [*market, *orders, *ours, Incident(name="database locked", minutes=10, locks=True)]
 

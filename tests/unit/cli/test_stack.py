@@ -35,6 +35,7 @@ def test_every_port_of_a_stack_is_its_own() -> None:
     assert len(set(taken)) == len(taken)
     assert all(4200 <= port < 4300 for port in taken)
     assert ports.clock_url == "ws://127.0.0.1:4202/sim/clock"
+    assert (ports.gateway, Ports(5200).gateway) == (8080, 5203)
 
 
 def test_the_first_run_makes_secrets_that_only_their_owner_can_read(tmp_path: Path) -> None:
@@ -94,6 +95,12 @@ def test_each_child_is_told_where_everything_is(tmp_path: Path) -> None:
     assert holders == {"risk-gate"}
     holders = {name for name, spec in specs.items() if any("API_SECRET" in each for each in spec.env)}
     assert holders == {"order-executor"}
+    gateway = specs["gateway"].env
+    assert gateway["BULKHEAD_GATEWAY_PORT"] == "5203"
+    assert "gateway=" not in gateway["BULKHEAD_GATEWAY_SERVICES"]
+    assert gateway["BULKHEAD_GATEWAY_SERVICES"].count("=http://127.0.0.1:52") == len(RUNNING) - 1
+    told = {spec.name: spec.env for spec in service_specs(settings, {"BULKHEAD_GATEWAY_PORT": "9999"})}
+    assert told["gateway"]["BULKHEAD_GATEWAY_PORT"] == "9999"
     venue = sim_spec(settings, {})
     assert venue.port == 5202
     assert venue.env["BULKHEAD_SIM_PORT"] == "5202"

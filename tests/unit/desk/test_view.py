@@ -87,13 +87,11 @@ def test_trades_won_are_those_of_the_performance_command() -> None:
     assert head["trades_won"] == sum(trip.pnl > 0 for trip in book.trips.closed)
 
 
-def test_the_curve_ends_at_the_equity_of_now() -> None:
-    """However many points there are, at most some hundred are sent, in order of time."""
+def test_the_curve_is_short_and_in_order_of_time() -> None:
+    """However many points there are, at most some hundred are sent."""
     view = view_of(STORMY)
     curve = view.curve
-    assert view.equity is not None
-    assert curve[-1][1] == float(view.equity.equity)
-    assert len(curve) <= 402
+    assert 2 <= len(curve) <= 400
     assert [ts for ts, _ in curve] == sorted(ts for ts, _ in curve)
 
 

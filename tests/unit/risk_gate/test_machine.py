@@ -425,7 +425,9 @@ def test_an_operator_without_a_name_is_called_by_the_writer() -> None:
 def test_the_gate_halts_itself_when_drawdown_reaches_its_second_limit() -> None:
     """At 15 % below the high-water mark the gate halts and pages; just above it only entries stop."""
     book = opened()
-    book.tell(equity("8501", high_water_mark=D(10_000), drawdown=D("0.1499"))).expect()
+    book.tell(equity("8501", high_water_mark=D(10_000), drawdown=D("0.1499"))).expect(
+        like(AlertRaised, code="DRAWDOWN_NO_ENTRIES", severity="ticket")
+    )
     assert book.tell(entry("i1", order_qty=D("0.001"))).only(OrderDenied).reasons == ("DRAWDOWN", "DAILY_LOSS")
     book.tell(equity("8500", high_water_mark=D(10_000), drawdown=D("0.15"))).expect(
         like(TradingStateChanged, state="HALTED", previous="ACTIVE", author="risk-gate"),
@@ -453,7 +455,7 @@ def test_a_resumed_gate_is_not_halted_again_by_the_same_fall() -> None:
     book.tell(command("RESUME", "manual review")).tell(deep).expect()
     assert book.machine.state.trading_state == "ACTIVE"
     assert "DRAWDOWN" in book.tell(entry("i1", order_qty=D("0.001"))).only(OrderDenied).reasons
-    book.tell(equity("9900", drawdown=D("0.01"))).expect()
+    book.tell(equity("9900", drawdown=D("0.01"))).expect(like(AlertRaised, code="DRAWDOWN_EASED"))
     book.tell(deep).expect(like(TradingStateChanged, state="HALTED"), like(FlattenOrdered), like(AlertRaised))
 
 
