@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 import { clockOfMs } from "./format.js";
 import { showHead } from "./head.js";
 import { showLists } from "./lists.js";
-import { showLog } from "./log.js";
+import { showLog, withNewLines } from "./log.js";
 import { Login } from "./login.js";
 import { showOrders } from "./orders.js";
 import { showPortfolio } from "./portfolio.js";
@@ -18,8 +18,8 @@ import { follow, followTraces } from "./trace.js";
 const LOOK_MS = 250;
 
 const screen = new Screen();
-const stream = new Stream((kind, body) => {
-  screen.tell(kind, body);
+const stream = new Stream((kind, body, isFirst) => {
+  screen.tell(kind, kind === "log" && !isFirst ? withNewLines(screen.get("log") ?? [], body) : body);
   if (kind === "head") byId("main").setAttribute("aria-busy", "false");
 });
 let isIn = false;

@@ -2,6 +2,8 @@
 import { count } from "./format.js";
 
 const PAGE_MS = 3_600_000;
+/** What the gateway's health page says in its words, and the sections say sooner: libs/desk/status.py. */
+const SAID_HERE = /^(gateway is|trading is|the books do not agree|the feed of|no sockets|the price of)|( stands in for | is quarantined,| has a stop$| is not ready:)/;
 
 /** Findings as {text, tone, href, trace}, out of what the screen shows. */
 export function findingsOf(screen) {
@@ -31,9 +33,9 @@ export function findingsOf(screen) {
   if (head.reconciled === null) add("warn", "venue and log have not been compared yet", "#venue");
   for (const [instrument, text] of Object.entries(head.doubts)) add("warn", `price of ${instrument} in doubt: ${text}`, "#venue");
   for (const text of Object.values(head.drifts)) add("warn", text, "#venue");
-  if (head.model?.fallback) add("warn", `the model did not drive the last decision: ${head.model.fallback}`, "#agents");
-  const health = screen.get("health");
-  if (!found.length) for (const text of health?.reasons ?? []) add("warn", text, "#services");
+  if (head.feed.via === "POLLING") add("warn", `no sockets: the prices of ${head.feed.venue} are polled`, "#venue");
+  if (head.feed.home && head.feed.venue !== head.feed.home) add("warn", `${head.feed.venue} stands in for ${head.feed.home}: nothing is bought`, "#venue");
+  for (const text of screen.get("health")?.reasons ?? []) if (!SAID_HERE.test(text)) add("warn", text, "#services");
   return found;
 }
 

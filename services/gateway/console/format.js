@@ -37,7 +37,7 @@ function signOf(text) {
 }
 
 /** The tone of a gain or loss. */
-export const toneOf = (text) => ["bad", "", "good"][signOf(text) + 1];
+export const toneOf = (text) => ["down", "", "good"][signOf(text) + 1];
 
 /** The time of day, UTC, to the second; with its day, where that is another than that of `now` (both ns). */
 export function clock(ns, now = ns) {

@@ -45,17 +45,15 @@ function paintMoney(screen, head) {
     return;
   }
   const curve = screen.get("curve") ?? [];
-  const from = startOf(curve);
+  const from = startOf(curve, head.as_of);
   const note = from ? changeSince(Number(books.equity), from, screen.now) : "";
   tile("equity", exact(books.equity, head.books_trace), note);
   tile("drawdown", { text: percent(books.drawdown), trace: head.books_trace }, `from ${books.high_water_mark}`);
 }
 
 /** The point that a day's change is counted from: the last one at least a day old, else the first. */
-function startOf(curve) {
-  if (!curve.length) return null;
-  const end = curve[curve.length - 1][0];
-  return curve.findLast(([ts]) => ts <= end - DAY_NS) ?? curve[0];
+function startOf(curve, now) {
+  return curve.findLast(([ts]) => ts <= now - DAY_NS) ?? curve[0] ?? null;
 }
 
 function changeSince(equity, [ts, before], now) {
@@ -63,7 +61,7 @@ function changeSince(equity, [ts, before], now) {
   const change = equity - before;
   return {
     text: `${signed(change)} (${signed((100 * change) / before)} %) since ${clock(ts, now)}`,
-    tone: change < 0 ? "bad" : "",
+    tone: change < 0 ? "down" : "",
     title: local(ts),
   };
 }

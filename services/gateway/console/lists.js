@@ -68,7 +68,7 @@ function paintSignals(signals) {
 function opinion(signal) {
   if (!signal) return none;
   if (!signal.ready) return told("not ready", signal.trace, { title: signal.timeframe });
-  const tone = { LONG: "good", SHORT: "bad" }[signal.stance] ?? "";
+  const tone = { LONG: "good", SHORT: "down" }[signal.stance] ?? "";
   return told(`${signal.stance} ${float(signal.strength)} ${signal.timeframe}`, signal.trace, { tone });
 }
 

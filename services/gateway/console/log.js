@@ -1,6 +1,8 @@
 // The newest lines of the log, in words, and only those that are asked for.
 import { byId, el, fill, fillRows, moment, told } from "./dom.js";
 
+const LINES_MAX = 200;
+
 /** Show them whenever they change. */
 export function showLog(screen) {
   const text = byId("log-filter");
@@ -14,6 +16,12 @@ export function showLog(screen) {
     fill(byId("log-sum"), found.length < lines.length ? `${found.length} of the newest ${lines.length} lines` : `the newest ${lines.length} lines`);
     fillRows(byId("log-body"), found, (line) => line.seq, (line) => cellsOf(line, screen.now), lines.length ? "no line says so" : "the log is empty");
   });
+}
+
+/** The lines of before and those that came to them: of the log alone only what is new is told. */
+export function withNewLines(before, more) {
+  const oldest = more.length ? more[more.length - 1].seq : Infinity;
+  return [...more, ...before.filter((line) => line.seq < oldest)].slice(0, LINES_MAX);
 }
 
 function isWanted(line, wanted, producer) {

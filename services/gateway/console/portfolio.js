@@ -8,8 +8,12 @@ import { fillCounts } from "./head.js";
 export function showPortfolio(screen) {
   const value = new Chart(byId("chart-value"));
   const drawdown = new Chart(byId("chart-drawdown"));
-  screen.on(["curve"], () => {
-    const points = screen.get("curve") ?? [];
+  let last = "";
+  screen.on(["curve", "head"], () => {
+    const points = pointsOf(screen);
+    const key = `${points.length} ${points.at(-1)?.[1]}`;
+    if (key === last) return;
+    last = key;
     const xText = (ts) => clock(ts, points.length ? points[points.length - 1][0] : ts);
     value.show({ title: "Value of the portfolio, quote currency", points, xText, yText: (y) => float(y, 2) });
     drawdown.show({
@@ -34,6 +38,13 @@ export function showPortfolio(screen) {
       ["Best so far", money("high_water_mark")],
     ]);
   });
+}
+
+/** The curve, and how it stands now. */
+function pointsOf(screen) {
+  const curve = screen.get("curve") ?? [];
+  const head = screen.get("head");
+  return head?.books && curve.length ? [...curve, [head.as_of, Number(head.books.equity)]] : curve;
 }
 
 /** How far each point is below the best before it, in percent (0 or less). */

@@ -9,7 +9,7 @@ export const STALE_MS = 5000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
 const SILENCE_MS_MAX = 15_000; // the gateway says that it is there every ten
 
-/** One page's stream: `onSection(kind, body)` for each section told. */
+/** One page's stream: `onSection(kind, body, isFirst)` for each section told; `isFirst` on this connection, when it is told whole. */
 export class Stream {
   #onSection;
   #abort = null;
@@ -18,6 +18,7 @@ export class Stream {
   #timer = null;
   #tries = 0;
   #isOn = false;
+  #kinds = new Set();
   why = "connecting";
 
   constructor(onSection) {
@@ -77,6 +78,7 @@ export class Stream {
         return;
       }
       if (!answer.ok) throw await refusalOf(answer);
+      this.#kinds.clear();
       const beganAt = performance.now();
       watch = setInterval(() => {
         if (performance.now() - Math.max(beganAt, this.#heardAt ?? 0) > SILENCE_MS_MAX) abort.abort();
@@ -115,7 +117,9 @@ export class Stream {
     this.#heardWall = Date.now();
     this.#tries = 0;
     if (kind === "lagged" || kind === "ended") return true;
-    if (lines.length && kind !== "message") this.#onSection(kind, JSON.parse(lines.join("\n")));
+    if (!lines.length || kind === "message") return false;
+    this.#onSection(kind, JSON.parse(lines.join("\n")), !this.#kinds.has(kind));
+    this.#kinds.add(kind);
     return false;
   }
 
