@@ -16,11 +16,13 @@ export function showPortfolio(screen) {
     last = key;
     const xText = (ts) => clock(ts, points.length ? points[points.length - 1][0] : ts);
     value.show({ title: "Value of the portfolio, quote currency", points, xText, yText: (y) => float(y, 2) });
+    const falls = fallsOf(points);
+    const digits = Math.min(...falls.map(([, fall]) => fall)) < -0.1 ? 2 : 3;
     drawdown.show({
       title: "Below the best so far, percent",
-      points: fallsOf(points),
+      points: falls,
       xText,
-      yText: (y) => `${float(y, 2)} %`,
+      yText: (y) => `${float(y || 0, digits)} %`,
       isFilled: true,
     });
   });
