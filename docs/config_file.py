@@ -21,7 +21,11 @@ from libs.runtime.setting_pairs import MATCHES
 from libs.runtime.settings import ServiceSettings
 from services.cli.stack import StackSettings
 
-SIMULATORS = {"exchange-sim": "services.exchange_sim", "model-sim": "services.model_sim"}
+SIMULATORS = {
+    "exchange-sim": "services.exchange_sim",
+    "model-sim": "services.model_sim",
+    "telegram-sim": "services.telegram_sim",
+}
 WORDS = (
     "feed",
     "trend",
@@ -32,6 +36,7 @@ WORDS = (
     "risk",
     "exec",
     "notify",
+    "telegram_sim",
     "telegram",
     "gateway",
     "model_sim",
@@ -80,7 +85,8 @@ def settings() -> list[Setting]:
                 if variable.startswith(PREFIX):
                     place = _place(variable, "" if variable in shared else owner)
                     found.setdefault(place, Setting(name, field, *place))
-    return sorted(found.values(), key=lambda each: each.table != "")
+    tables = ["", *dict.fromkeys(each.table for each in found.values())]  # each table once, however many read from it
+    return sorted(found.values(), key=lambda each: tables.index(each.table))
 
 
 def _kinds() -> Iterator[tuple[str, type[BaseSettings]]]:

@@ -22,7 +22,11 @@ HEAD = """\
 # Secrets are never values here: a variable that ends in _FILE names a file that only its owner can read (mode 0600).
 """
 
-SIMULATORS = {"exchange-sim": "services.exchange_sim", "model-sim": "services.model_sim"}
+SIMULATORS = {
+    "exchange-sim": "services.exchange_sim",
+    "model-sim": "services.model_sim",
+    "telegram-sim": "services.telegram_sim",
+}
 """What speaks on no bus, and yet has settings."""
 
 

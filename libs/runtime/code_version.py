@@ -16,7 +16,7 @@ PLUGINS = "bulkhead_agents"
 """What plug-ins are imported under."""
 ROOT = Path(__file__).resolve().parents[2]
 OURS = ("libs", "services", PLUGINS)
-ASIDE = ("services/cli/", "services/exchange_sim/", "services/model_sim/")
+ASIDE = ("services/cli/", "services/exchange_sim/", "services/model_sim/", "services/telegram_sim/")
 """The operator's command and the simulators: they decide nothing in a live stack."""
 _PARTS = ("body", "orelse", "handlers", "finalbody", "cases")
 """Where statements stand in statements."""

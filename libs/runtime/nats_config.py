@@ -271,6 +271,15 @@ def check_private(path: Path) -> None:
         )
 
 
+def check_key(home: Path, user: str) -> None:
+    """Refuse a user's key before anybody connects with it.
+
+    Raises:
+        KeysError: it is missing, readable by others, or no seed.
+    """
+    _public_key(key_file(home, user))
+
+
 # --- connecting -----------------------------------------------------------------------------------------------
 
 

@@ -113,7 +113,7 @@ def check_stack_ports(settings: StackSettings, place: Place) -> Finding:
     wanted = {"nats-server": ports.nats, "nats-server monitor": ports.monitor}
     wanted |= {VENUE: ports.sim} if settings.has_own_venue else {}
     try:
-        check_ports(wanted | {name: ports.service(name) for name in running()})
+        check_ports(wanted | {name: ports.service(name) for name in settings.services})
     except StackError as error:
         text, _, cure = str(error).partition("; ")
         return Finding("ports", "FAIL", text, cure or "end who uses them, or set BULKHEAD_PORT_BASE")

@@ -12,7 +12,7 @@ from libs.runtime.config_file import CONFIG_VARIABLE
 from libs.runtime.config_names import PREFIX, variables_of
 from services.cli.child_settings import VENUE, settings_class
 from services.cli.exit_codes import CONFIG, Failure
-from services.cli.stack import StackSettings, running
+from services.cli.stack import TELEGRAM_BOT, StackSettings, running
 
 NOT_SETTINGS = ("BULKHEAD_DATA_DIR",)
 """Variables of the tests."""
@@ -50,6 +50,6 @@ def unknown_settings(names: Iterable[str]) -> list[str]:
 
 def known_variables() -> set[str]:
     """Every variable that a process of the stack reads."""
-    kinds = [StackSettings, *(settings_class(name) for name in (VENUE, *running()))]
+    kinds = [StackSettings, *(settings_class(name) for name in (VENUE, *running(), TELEGRAM_BOT))]
     found = {variable for kind in kinds for name in kind.model_fields for variable in variables_of(kind, name)}
     return found | {CONFIG_VARIABLE, *NOT_SETTINGS}

@@ -19,7 +19,7 @@ from libs.runtime.plugin import service_of
 from libs.runtime.registry import module_of
 from libs.runtime.settings import ServiceSettings, load_settings
 from services.cli.exit_codes import UNAVAILABLE, Failure
-from services.cli.stack import PLUGIN_PROCESS, RUNNING, Ports, StackSettings
+from services.cli.stack import PLUGIN_PROCESS, RUNNING, TELEGRAM_BOT, Ports, StackSettings
 
 MAP_FILE = "stack.json"
 _LISTEN = re.compile(r'^listen: "[^"]*:(\d{1,5})"', re.MULTILINE)
@@ -136,7 +136,7 @@ def processes_of(place: Place) -> dict[str, int]:
     """The process ids of the supervisor's children by name (`nats`, `exchange-sim`, services); empty when nobody can tell."""
     if not place.is_supervised:
         return {}
-    modules = {"services.exchange_sim": "exchange-sim"} | {module_of(name): name for name in RUNNING}
+    modules = {"services.exchange_sim": "exchange-sim"} | {module_of(name): name for name in (*RUNNING, TELEGRAM_BOT)}
     found = {}
     for pid, command in _children(place.supervisor_pid):
         words = command.split()

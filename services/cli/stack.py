@@ -45,10 +45,12 @@ RUNNING = (
 """The services of the native stack, in the order in which their ports are given out: a new one stands last, so that none moves.
 The cli is not one: it is us."""
 
-_NATS, _MONITOR, _SIM, _GATEWAY, _FIRST_SERVICE = 0, 1, 2, 3, 10
+_NATS, _MONITOR, _SIM, _GATEWAY, _TELEGRAM_BOT, _FIRST_SERVICE = 0, 1, 2, 3, 4, 10
 PORT_BASE, CONSOLE_PORT = 4200, 8080
 """Where people look for a console; a second stack on a machine has its own beside its other ports."""
 GATEWAY = "gateway"
+TELEGRAM_BOT = "telegram-bot"
+"""Runs only where it is configured: it costs a hundred megabytes. So it has a port of its own, and moves nobody else's."""
 PLUGIN_PROCESS = "libs.runtime.plugin_process"
 """What runs an agent of the user's; the file comes after it."""
 AGENTS_EXTRA_MAX = 8
@@ -121,6 +123,11 @@ class StackSettings(ConfiguredSettings):
     gateway: bool = Field(
         default=True, description="start the API and the console with it; false: the command line alone"
     )
+    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
+    telegram_users: str = Field(
+        default="",
+        description="whom the bot hears: ids of users with their roles, 123:operate,456:read; nobody else gets an answer",
+    )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
 
@@ -129,6 +136,13 @@ class StackSettings(ConfiguredSettings):
         max_length=AGENTS_EXTRA_MAX,
         description="agents of your own, comma-separated: paths of Python files, or names of entry points in bulkhead.agents",
     )
+
+    @property
+    def services(self) -> tuple[str, ...]:
+        """The services that this stack runs, with their doors as far as they are wanted."""
+        names = tuple(name for name in running() if name != GATEWAY or self.gateway)
+        has_bot = self.telegram_token_file is not None and bool(self.telegram_users)
+        return (*names, TELEGRAM_BOT) if has_bot else names
 
     @property
     def is_simulated(self) -> bool:
@@ -188,6 +202,8 @@ class Ports(msgspec.Struct, frozen=True):
 
     def service(self, name: str) -> int:
         """Health and metrics of one service."""
+        if name == TELEGRAM_BOT:
+            return self.base + _TELEGRAM_BOT
         return self.base + _FIRST_SERVICE + running().index(name)
 
     @property
@@ -216,8 +232,9 @@ _OWN_VARIABLES: dict[str, tuple[str, ...]] = {
     "risk-gate": ("BULKHEAD_RISK_",),
     "order-executor": ("BULKHEAD_EXEC_",),
     "ledger": ("BULKHEAD_LEDGER_", "DATABASE_URL", "BULKHEAD_DATABASE_URL"),
-    "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_"),
     GATEWAY: ("BULKHEAD_GATEWAY_",),
+    "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_", "BULKHEAD_TELEGRAM_"),
+    TELEGRAM_BOT: ("BULKHEAD_TELEGRAM_",),
 }
 """Variables that sound like secrets reach only the service they are meant for."""
 
@@ -260,16 +277,15 @@ def service_specs(
     """
     ports = Ports(settings.port_base)
     special = _special(settings, ensure_gate_key(settings.home))
-    pages = ",".join(f"{name}=http://127.0.0.1:{ports.service(name)}" for name in running() if name != GATEWAY)
-    special[GATEWAY] = {"BULKHEAD_GATEWAY_SERVICES": pages}
+    for door, variable in ((GATEWAY, "BULKHEAD_GATEWAY_SERVICES"), (TELEGRAM_BOT, "BULKHEAD_TELEGRAM_SERVICES")):
+        pages = (f"{name}=http://127.0.0.1:{ports.service(name)}" for name in settings.services if name != door)
+        special[door] = {variable: ",".join(pages)}
     taste = DEV_DEFAULTS if is_newcomers and settings.newcomer and settings.is_simulated else {}
     # on a live market they are told what a deployment would be
     taste = {**taste, GATEWAY: {"BULKHEAD_GATEWAY_PORT": str(ports.gateway)}}
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
-    for name in running():
-        if name == GATEWAY and not settings.gateway:
-            continue
+    for name in settings.services:
         common = {
             "BULKHEAD_HOME": str(settings.home.resolve()),
             "BULKHEAD_NATS_URL": ports.nats_url,

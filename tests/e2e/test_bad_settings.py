@@ -148,7 +148,8 @@ def test_a_wrong_value_is_refused_by_name(
     lines = [line for line in said.splitlines() if line.startswith(f"{variable}: got ")]
     assert lines, said
     is_hidden = (
-        any(word in variable for word in ("SECRET", "KEY", "SEED", "PASSPHRASE", "DATABASE_URL")) and value[0] != "/"
+        any(word in variable for word in ("SECRET", "KEY", "SEED", "TOKEN", "PASSPHRASE", "DATABASE_URL"))
+        and value[0] != "/"
     )
     shown = "(not shown)" if is_hidden else repr(value[:80])
     assert [line for line in lines if shown not in line] == []

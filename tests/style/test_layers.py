@@ -11,7 +11,7 @@ from libs.runtime.purity import imports_of
 from libs.runtime.registry import SERVICES
 from tests.style.tree import module_imports, modules, python_files
 
-PACKAGES = (*SERVICES.values(), "services.exchange_sim", "services.model_sim")
+PACKAGES = (*SERVICES.values(), "services.exchange_sim", "services.model_sim", "services.telegram_sim")
 """Every service's package; what stands beside them (`services.signal_agents`) belongs to all below it."""
 
 LAYERS = {

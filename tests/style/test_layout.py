@@ -46,6 +46,7 @@ SERVICE_FOLDERS = {
     "risk_gate",
     "signal_agents",
     "telegram_bot",
+    "telegram_sim",
 }
 
 SERVICE_FILES = ("__init__.py", "__main__.py", "contract.py", "machine.py", "settings.py")
@@ -55,6 +56,7 @@ WITHOUT_MACHINE = {
     "services.gateway": "an operator's door: it shows what the log says and appends what operators say, it decides nothing",
     "services.telegram_bot": "an operator's door: it shows what the log says and appends what operators say, it decides nothing",
     "services.model_sim": "a model for tests: it does not speak on the bus",
+    "services.telegram_sim": "Telegram for tests: it does not speak on the bus",
 }
 MAIN_LINES_MAX = 15
 BAG_NAMES = {

@@ -73,12 +73,30 @@ def test_a_secret_variable_reaches_only_whom_it_is_for() -> None:
         "BULKHEAD_INSTRUMENTS": "BTC-USDT",
         "BULKHEAD_EXEC_API_KEY_FILE": "/k",
         "DATABASE_URL": "postgresql://u:p@h/d",
+        "BULKHEAD_TELEGRAM_TOKEN_FILE": "/t",
         "AWS_SECRET_ACCESS_KEY": "x",
     }
     plain = {"PATH": "/bin", "BULKHEAD_LOG_LEVEL": "debug", "BULKHEAD_INSTRUMENTS": "BTC-USDT"}
-    assert passed_on("notifier", environment) == plain
+    assert passed_on("notifier", environment) == {**plain, "BULKHEAD_TELEGRAM_TOKEN_FILE": "/t"}
     assert passed_on("ledger", environment) == {**plain, "DATABASE_URL": environment["DATABASE_URL"]}
     assert passed_on("order-executor", environment) == {**plain, "BULKHEAD_EXEC_API_KEY_FILE": "/k"}
+
+
+def test_the_bot_runs_where_it_is_configured(tmp_path: Path) -> None:
+    """It wants a token and somebody to hear; then it is the last, has a port that moves nobody, and its token's place is told to it alone."""
+    where = {"home": tmp_path, "port_base": 5200}
+    token = {"BULKHEAD_TELEGRAM_TOKEN_FILE": "/t"}
+    for half in ({"telegram_token_file": "/t"}, {"telegram_users": "1:read"}):
+        specs = service_specs(StackSettings(**where, **half), {"PATH": "/bin", **token})
+        assert tuple(spec.name for spec in specs) == RUNNING
+    settings = StackSettings(**where, telegram_token_file="/t", telegram_users="1:read")
+    specs = {spec.name: spec for spec in service_specs(settings, {"PATH": "/bin", **token})}
+    assert tuple(specs) == (*RUNNING, "telegram-bot")
+    assert specs["telegram-bot"].port == 5204
+    holders = {name for name, spec in specs.items() if "BULKHEAD_TELEGRAM_TOKEN_FILE" in spec.env}
+    assert {"telegram-bot"} <= holders <= {"telegram-bot", "notifier"}
+    assert "gateway=http://127.0.0.1:" in specs["telegram-bot"].env["BULKHEAD_TELEGRAM_SERVICES"]
+    assert "telegram-bot=http://127.0.0.1:5204" in specs["gateway"].env["BULKHEAD_GATEWAY_SERVICES"]
 
 
 def test_each_child_is_told_where_everything_is(tmp_path: Path) -> None:
