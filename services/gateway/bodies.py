@@ -6,11 +6,14 @@ import asyncio
 import json
 import math
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import Message, Receive, Scope
 
 from services.gateway.problems import Problem
+
+HEARD_OUT_S_MAX, HEARD_OUT_BYTES_MAX = 0.5, 1024 * 1024
 
 
 class Gone(Exception):
@@ -25,23 +28,23 @@ async def read_body(scope: Scope, receive: Receive, bytes_max: int, s_max: float
         Gone
     """
     told = header(scope, b"content-length")
-    if told and (not told.isdigit() or int(told[:20]) > bytes_max):
-        raise _too_large(bytes_max)
+    is_too_large = bool(told) and (not told.isdigit() or int(told[:20]) > bytes_max)
     body = bytearray()
     try:
         async with asyncio.timeout(s_max):
-            while True:
+            while not is_too_large:
                 message = await receive()
                 if message["type"] == "http.disconnect":
                     raise Gone
                 body += message.get("body", b"")
-                if len(body) > bytes_max:
-                    raise _too_large(bytes_max)
-                if not message.get("more_body", False):
+                is_too_large = len(body) > bytes_max
+                if not is_too_large and not message.get("more_body", False):
                     return bytes(body)
     except TimeoutError:
         text = f"the body did not arrive within {s_max:g} s"
         raise Problem(408, "slow-body", text, headers={"Connection": "close"}) from None
+    await _let_it_pass(receive)
+    raise Problem(413, "too-large", f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
 
 
 def refuse_ambiguous(scope: Scope, body: bytes) -> None:
@@ -100,5 +103,13 @@ def _finite(text: str) -> float:
     return value
 
 
-def _too_large(bytes_max: int) -> Problem:
-    return Problem(413, "too-large", f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
+async def _let_it_pass(receive: Receive) -> None:
+    """Hear a little more of what is too large: on a line that is closed with something unread, our answer would be lost."""
+    heard = 0
+    with suppress(TimeoutError):
+        async with asyncio.timeout(HEARD_OUT_S_MAX):
+            while heard < HEARD_OUT_BYTES_MAX:
+                message = await receive()
+                heard += len(message.get("body", b""))
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
