@@ -257,10 +257,11 @@ async def test_who_guesses_is_told_about_but_does_not_fill_the_log(tmp_path: Pat
         assert await gateway.ask("/api/v1/risk")
 
         async def alerted() -> list[AlertRaised]:
-            return [each for each in await gateway.told() if isinstance(each, AlertRaised)]
+            told = [each for each in await gateway.told() if isinstance(each, AlertRaised)]
+            return [each for each in told if each.code == "ACCESS_REFUSED_OFTEN"]
 
         (alert,) = await gateway.until(alerted, "the alert")
-        assert (alert.code, alert.severity) == ("ACCESS_REFUSED_OFTEN", "ticket")
+        assert alert.severity == "ticket"
         await gateway.stop()
         refused = [each for each in await gateway.told() if isinstance(each, AccessRefused)]
         assert sum(each.count for each in refused if each.why == "BAD_TOKEN") == 150

@@ -65,17 +65,19 @@ def ask_everything(gateway: Gateway, headers: dict[str, str]) -> int:
         if operation.path == ENDLESS:
             continue
         count += 1
+        raw = schema.raw_schema["paths"][operation.path][operation.method]
+        examples = EXAMPLES if raw.get("parameters") or raw.get("requestBody") else 1
         for mode in (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE):
-            try_out(operation, mode, gateway.url, headers)
+            try_out(operation, mode, gateway.url, headers, examples)
     return count
 
 
-def try_out(operation: Any, mode: Any, url: str, headers: dict[str, str]) -> None:
-    """`EXAMPLES` requests to one route."""
+def try_out(operation: Any, mode: Any, url: str, headers: dict[str, str], examples: int) -> None:
+    """So many requests to one route."""
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         deadline=None,
         database=None,
         derandomize=True,
