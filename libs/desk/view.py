@@ -244,7 +244,7 @@ class DeskView:
         stops = [order for order in ours if order.role == "STOP"]
         targets = [order for order in ours if order.role not in ("STOP", "ENTRY")]
         price = self.prices.get(held.instrument)
-        mark_px = to_decimal((price.bid_px + price.ask_px) / 2) if price is not None else None
+        mark_px = None if price is None else (to_decimal(price.bid_px) + to_decimal(price.ask_px)) / 2
         earned = None if mark_px is None else (mark_px - held.avg_entry_px) * held.signed_qty
         return PositionLine(
             instrument=held.instrument,

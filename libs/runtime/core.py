@@ -101,7 +101,7 @@ class Core:
         if seq <= memory.in_seq:
             raise ContractBroken(f"{self.writer}: seq {seq} after {memory.in_seq}")
         memory.in_seq = seq
-        if message.ts_init > memory.now and (producer == self.writer or _tells_time(producer)):
+        if message.ts_init > memory.now and _tells_time(producer, self.writer):
             memory.now = message.ts_init
         if producer == self.writer:
             if isinstance(message, ServiceStarted):
@@ -224,8 +224,10 @@ class Core:
         self.timers_moved = True
 
 
-def _tells_time(producer: str) -> bool:
-    return producer in AGENTS_WITH_A_CLOCK or not (producer.startswith("agent.") or producer in EDGE_WRITERS)
+def _tells_time(producer: str, listener: str) -> bool:
+    if producer in EDGE_WRITERS:
+        return producer == listener
+    return producer in AGENTS_WITH_A_CLOCK or not producer.startswith("agent.")
 
 
 def settings_of(machine_class: type[Machine], started: ServiceStarted) -> Any:

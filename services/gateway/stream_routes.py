@@ -1,7 +1,7 @@
 """What changes, as it changes (server-sent events): a section of the screen for each event, `id` is how far the log was read.
 
 Who comes anew is shown everything as it is; who comes back with Last-Event-ID, too: sections are states, not steps (of the log's lines only new ones are
-sent), so nothing that was missed matters. A comment every ten seconds says that the line is alive. Whoever cannot follow is told so (`lagged`) and comes back.
+sent), so nothing that was missed matters. A comment every three seconds says that the line is alive. Whoever cannot follow is told so (`lagged`) and comes back.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from services.gateway.problems import Problem
 from services.gateway.settings import Settings
 from services.gateway.standing_routes import desk_of
 
-HEARTBEAT_S = 10.0
+HEARTBEAT_S = 3.0
 LOOK_EVERY_S = 1.0
 """So often the token of a listener is looked at again, and whether we are to stop."""
 RETRY_MS = 1000

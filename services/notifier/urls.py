@@ -7,8 +7,7 @@ by a number from the second of a scheme on (`discord`, `discord.2`), in the orde
 from __future__ import annotations
 
 import re
-from contextlib import suppress
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import msgspec
 
@@ -21,7 +20,8 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]{0,30})://\S+", re.IGNORECASE)
 _PART = re.compile(r"[/?&=:@,;+]+")
 _HOST = re.compile(r"localhost|[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)+")
 _PLAIN = re.compile(r"[0-9]{1,5}|[a-z]{1,12}")
-"""Ports, and words of a path such as `api` or `webhook`: to mask them would hide nothing, and spoil every text that holds them."""
+"""Ports, and words of a path such as `api` or `webhook`: to mask them would hide nothing, and spoil every text that holds them. A password is
+masked even if it is such a word."""
 
 
 class UrlChannel(msgspec.Struct, frozen=True):
@@ -59,9 +59,10 @@ def url_channels(text: str) -> tuple[UrlChannel, ...] | str:
 def _hide(url: str) -> None:
     """The whole, and each part that may be a secret: Apprise's messages and those of its libraries may show one without the others."""
     rest = url.partition("://")[2]
-    with suppress(ValueError):  # a port that is none: the parts are hidden all the same
-        rest = urlsplit(url).geturl().partition("://")[2]
-    for part in (url, rest, *_PART.split(rest)):
+    login = re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[0]
+    password = login.partition(":")[2]
+    parts = [part for part in _PART.split(rest) if not (_HOST.fullmatch(part) or _PLAIN.fullmatch(part))]
+    for part in (url, rest, password, *parts):
         for form in {part, unquote(part)}:
-            if len(form.strip()) >= SECRET_CHARS_MIN and not (_HOST.fullmatch(form) or _PLAIN.fullmatch(form)):
+            if len(form.strip()) >= SECRET_CHARS_MIN:
                 register_secret(form)

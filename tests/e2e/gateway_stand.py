@@ -133,7 +133,7 @@ class Gateway:
             assert status is None or answer.status == status, f"{method} {path}: {answer.status} {text[:500]}"
             return await answer.json(content_type=None) if text else None
 
-    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 20) -> Any:
+    async def until(self, condition: Callable[[], Any], what: str, seconds: float = 60) -> Any:
         """The first answer of `condition` that is true."""
         end = time.monotonic() + seconds
         while True:

@@ -32,7 +32,7 @@ from libs.common.messages import (
 from libs.common.subjects import subject_matches, subject_of
 from libs.common.timeframe import MINUTE
 from libs.runtime.bus import Fenced
-from libs.runtime.registry import SERVICES, contract_of
+from libs.runtime.registry import SERVICES, contract_of, has_machine
 from libs.runtime.streams import MSG_BYTES_MAX
 from tests.e2e.live_services import NOW, Life, Log, Pen, everybody, forget_snapshots, kind_of, rest, until
 from tests.e2e.venue_stand import VenueStand, open_venue
@@ -40,7 +40,7 @@ from tests.nats_stack import NatsStack
 from tests.unit.common.sampling import sample_of
 from tests.unit.order_executor.desk import BTC, STRANGER, approval, policy
 
-WITH_A_MACHINE = tuple(name for name in SERVICES if name != "cli")
+WITH_A_MACHINE = tuple(name for name in SERVICES if has_machine(name))
 READERS = tuple(name for name in WITH_A_MACHINE if name not in ("market-feed", "agent-llm"))
 """Who reads what the feed says; the model agent hears the portfolio and people, and has its own test."""
 

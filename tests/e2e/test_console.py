@@ -398,8 +398,9 @@ def contrast(one: str, other: str) -> float:
 async def test_it_can_be_read_in_light_and_dark(stand: ConsoleStand, scheme: str) -> None:
     """Every kind of text has at least 4.5 to 1, in what the system prefers and in what the switch says, fresh or stale."""
     assert contrast("rgb(255, 255, 255)", "rgb(0, 0, 0)") == pytest.approx(21)
+    await stand.writers.say(alert("something to wake people for"))
     async with stand.page(color_scheme=scheme) as page:
-        await page.locator("#alerts-body tr").first.wait_for()
+        await page.locator("#alerts-body [data-tone=bad]").first.wait_for()
         for turn in ("preferred", "switched", "stale"):
             ratios = {each: await page.evaluate(COLOURS, each) for each in PAIRS}
             assert [each for each, found in ratios.items() if not found] == []

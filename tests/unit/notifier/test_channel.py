@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.messages import (
@@ -405,6 +405,7 @@ class Life:
             self.told_as_new[code] += not (repeat or text.startswith("(repeat) "))
 
 
+@settings(deadline=None)  # a busy machine is no counterexample
 @given(STEPS, st.integers(1, 4))
 def test_no_page_is_lost_and_memory_is_bounded(steps: list[tuple[Any, ...]], kinds_max: int) -> None:
     """Through storms, outages and crashes with little room: every page arrives once, alone or counted, and little is kept."""
@@ -422,6 +423,7 @@ def test_no_page_is_lost_and_memory_is_bounded(steps: list[tuple[Any, ...]], kin
     assert life.pages_arrived == life.pages_raised
 
 
+@settings(deadline=None)  # a busy machine is no counterexample
 @given(STEPS)
 def test_nothing_is_told_twice_unless_it_says_so(steps: list[tuple[Any, ...]]) -> None:
     """Each matter is raised once: what arrived, or may have, comes again only with the mark of a repeat."""

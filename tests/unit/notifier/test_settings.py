@@ -132,6 +132,10 @@ def test_every_part_of_a_url_is_masked_but_plain_words_are_not(tmp_path: Path, m
     for part in (url, "hunter2!secret", "hunter2%21secret", "T0P-s3cret", "Zx9Yw8Vu7"):
         assert part not in redact(f"POST to {part} failed")
     assert redact("the webhook at example.com:8443 is down") == "the webhook at example.com:8443 is down"
+    write = secret(tmp_path / "urls", "mailtos://ada:correcthorse@example.com?to=bob@example.com")
+    monkeypatch.setenv("BULKHEAD_NOTIFY_URLS_FILE", str(write))
+    load_settings(Settings)
+    assert redact("535 bad login ada correcthorse") == "535 bad login ada [redacted]"
 
 
 @pytest.mark.parametrize(
