@@ -284,11 +284,12 @@ async def test_alerts_of_alertmanager_come_in_by_the_names_we_know(gateway: Gate
     path = "/api/v1/webhooks/alertmanager"
     assert await gateway.ask(path, "alerts", method="POST", json=body) == {"recorded": 2, "known": 1}
     assert await gateway.ask(path, "alerts", method="POST", json=body) == {"recorded": 0, "known": 3}
-    raised = [each for each in await gateway.told() if isinstance(each, AlertRaised)]
+    told = [each for each in await gateway.told() if isinstance(each, AlertRaised)]
+    raised = [each for each in told if each.code.startswith("ALERTMANAGER_")]
     assert [(each.code, each.severity) for each in raised] == [
         ("ALERTMANAGER_DISKFULL", "page"),
         ("ALERTMANAGER_DISKFULL", "note"),
     ]
     assert raised[0].text == "firing: 5 % left [2J (service=ledger)"
     assert (await gateway.ask(path, "alerts", method="POST", json={"version": "3"}, status=422))["faults"]
-    assert (await gateway.ask("/api/v1/alerts"))["items"][0]["code"] == "ALERTMANAGER_DISKFULL"
+    assert "ALERTMANAGER_DISKFULL" in {each["code"] for each in (await gateway.ask("/api/v1/alerts"))["items"]}
