@@ -74,4 +74,5 @@ FIRES: dict[str, str] = {
     "LOG_STORE_LOW": "tests/unit/desk/test_watchman.py::test_a_store_that_fills_up_is_a_ticket_first_and_a_page_before_the_end",
     "CLOCK_OFFSET": "tests/unit/desk/test_watchman.py::test_a_clock_that_is_off_is_told_by_whose_it_is_compared_with",
     "BACKUP_OLD": "tests/unit/desk/test_watchman.py::test_a_backup_that_is_too_old_is_told",
+    "OPERATOR_CODES_LOCKED": "tests/e2e/test_telegram_bot.py::test_guessing_codes_locks_out_and_wakes_somebody",
 }
