@@ -333,7 +333,7 @@ class LiveShell:
         engine = getattr(self, "_engine", None)
         if engine is None or self._phase != "live":
             return Readiness(ready=False, reasons=[self._phase], code_version=self._code_version)
-        reasons = [] if self._bus.is_connected else ["the bus is unreachable"]
+        reasons = [] if self._appends.is_reachable else ["the bus is unreachable"]
         return Readiness(
             ready=not reasons,
             reasons=reasons,

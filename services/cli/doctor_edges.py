@@ -99,10 +99,13 @@ def _names_in(body: Any) -> list[str]:
 
 
 async def check_people(notifier: Any) -> Finding:
-    """Whom messages reach."""
+    """Whom messages reach. Services by URL are not asked: there is no asking them without a message."""
+    by_url = ", ".join(each.name for each in notifier.url_channels())
+    also = f"; by URL, untried: {by_url}" if by_url else ""
     if notifier.notify_channel != "telegram":
-        return Finding("people", "OK", f"messages go to the {notifier.notify_channel}")
-    return await check_telegram(notifier.telegram_token(), notifier.telegram_chats, notifier.telegram_url)
+        return Finding("people", "OK", f"messages go to the {notifier.notify_channel}{also}")
+    found = await check_telegram(notifier.telegram_token(), notifier.telegram_chats, notifier.telegram_url)
+    return msgspec.structs.replace(found, text=found.text + also)
 
 
 async def check_telegram(token: str, chats: Sequence[int | str], url: str = TELEGRAM_URL) -> Finding:

@@ -232,8 +232,8 @@ _OWN_VARIABLES: dict[str, tuple[str, ...]] = {
     "risk-gate": ("BULKHEAD_RISK_",),
     "order-executor": ("BULKHEAD_EXEC_",),
     "ledger": ("BULKHEAD_LEDGER_", "DATABASE_URL", "BULKHEAD_DATABASE_URL"),
-    "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_"),
     GATEWAY: ("BULKHEAD_GATEWAY_",),
+    "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_", "BULKHEAD_TELEGRAM_"),
     TELEGRAM_BOT: ("BULKHEAD_TELEGRAM_",),
 }
 """Variables that sound like secrets reach only the service they are meant for."""

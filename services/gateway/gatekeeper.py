@@ -79,7 +79,10 @@ class Gatekeeper:
         self._refusals.note(door, found.who, address, what, found.why)
         self._spend(FAILURES, network_of(address), found.who, scope, what, door)
         slug, detail = _SAID[found.why]
-        raise Problem(401, slug, detail, headers={"WWW-Authenticate": 'Bearer realm="bulkhead"'})
+        headers = {"WWW-Authenticate": 'Bearer realm="bulkhead"'}
+        if door == "console":  # a browser would bring it again and again
+            headers["Set-Cookie"] = f'{COOKIE}=""; HttpOnly; Max-Age=0; Path=/; SameSite=strict'
+        raise Problem(401, slug, detail, headers=headers)
 
     def check_origin(self, scope: Scope, what: str, who: str = "") -> None:
         """A browser says where a request comes from: from our own pages, or it is not obeyed.

@@ -1,7 +1,7 @@
 """What changes, as it changes (server-sent events): a section of the screen for each event, `id` is how far the log was read.
 
-Who comes anew is shown everything as it is; who comes back with Last-Event-ID, too: sections are states, not steps, so nothing that was missed
-matters. A comment every ten seconds says that the line is alive. Whoever cannot follow is told so (`lagged`) and comes back.
+Who comes anew is shown everything as it is; who comes back with Last-Event-ID, too: sections are states, not steps (of the log's lines only new ones are
+sent), so nothing that was missed matters. A comment every ten seconds says that the line is alive. Whoever cannot follow is told so (`lagged`) and comes back.
 """
 
 from __future__ import annotations
@@ -52,8 +52,7 @@ async def stream(
 ) -> Response:
     """The sections of the screen, all of them at first, then each that has changed."""
     desk: Desk = desk_of(request)
-    settings: Settings = request.app.state.settings
-    if desk.broadcast.listeners >= settings.gateway_streams_max:
+    if is_full(request):
         text = "there are too many listeners; close one, or come again"
         raise Problem(503, "too-many-streams", text, headers={"Retry-After": "5"})
     return EventStream(_told(request, desk, caller), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
@@ -63,6 +62,9 @@ async def _told(request: Request, desk: Desk, caller: Caller) -> AsyncIterator[b
     keeper: Gatekeeper = request.app.state.keeper
     stopping: asyncio.Event = request.app.state.stopping
     yield b"retry: %d\n\n" % RETRY_MS
+    if is_full(request):  # somebody has come in while we were let in
+        yield written((LAGGED,))
+        return
     with desk.broadcast.listening() as listener:
         heard_at = time.monotonic()
         waiting = asyncio.ensure_future(listener.batch())
@@ -84,6 +86,12 @@ async def _told(request: Request, desk: Desk, caller: Caller) -> AsyncIterator[b
                     heard_at = time.monotonic()
         finally:
             waiting.cancel()
+
+
+def is_full(request: Request) -> bool:
+    """Whether there are as many listeners as there may be."""
+    settings: Settings = request.app.state.settings
+    return desk_of(request).broadcast.listeners >= settings.gateway_streams_max
 
 
 @lru_cache(maxsize=32)

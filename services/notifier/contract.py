@@ -2,17 +2,34 @@
 
 from libs.common.messages import (
     AlertRaised,
+    CapitalMoved,
+    DecisionsMade,
+    EquityChanged,
     ExecutionReport,
+    FeedStatus,
     JournalHeadDeclared,
     LiveUnlocked,
     MessageSent,
     OrderDenied,
     PersonNotified,
+    PositionChanged,
     TradingStateChanged,
 )
 from libs.runtime.contract import Contract, Zone
 
-CONSUMES = (AlertRaised, ExecutionReport, JournalHeadDeclared, LiveUnlocked, OrderDenied, TradingStateChanged)
+CONSUMES = (
+    AlertRaised,
+    CapitalMoved,
+    DecisionsMade,
+    EquityChanged,
+    ExecutionReport,
+    FeedStatus,
+    JournalHeadDeclared,
+    LiveUnlocked,
+    OrderDenied,
+    PositionChanged,
+    TradingStateChanged,
+)
 PRODUCES = (MessageSent, PersonNotified)
 
 CONTRACT = Contract(service="notifier", writer="notify", zone=Zone.EDGE, consumes=CONSUMES, produces=PRODUCES)

@@ -13,7 +13,7 @@ from operator import attrgetter
 import msgspec
 
 from libs.common.timeframe import HOUR, MINUTE, SECOND
-from services.notifier.requests import Level
+from services.notifier.requests import RANKS, Level
 from services.notifier.wording import TEXT_CHARS_MAX
 
 REPEAT_MARK = "(repeat) "
@@ -21,7 +21,6 @@ SEVERAL = "several"
 """The kind of pages of several kinds, folded because there were too many of them."""
 MARKS_CHARS_MAX = 40
 PART_CHARS_MAX = 200
-RANKS: dict[Level, int] = {"page": 0, "ticket": 1, "note": 2}
 
 
 class Letter(msgspec.Struct, kw_only=True):
@@ -72,10 +71,14 @@ class Waiting(msgspec.Struct, kw_only=True):
             for part in letter.waited.letters:
                 part.repeat = part.repeat or letter.repeat
                 self._fold(part)
-            for level, count in letter.waited.dropped.items():
-                self._drop(level, count)
+            self.add_dropped(letter.waited.dropped)
         while len(self.letters) > kinds_max:
             self._make_room()
+
+    def add_dropped(self, dropped: dict[Level, int]) -> None:
+        """So much more was dropped elsewhere and is still to be told."""
+        for level, count in dropped.items():
+            self._drop(level, count)
 
     def take_gravest(self) -> Letter:
         """Take out the oldest of the gravest level; something must be waiting."""

@@ -3,16 +3,13 @@
     event ──▶ first of its kind in the window? ── no ──▶ counted; told as "(n more)" when the window ends
                  │ yes
                  ▼
-    does its channel work? ── no ──▶ waits (letters.py) until the channel's breaker (channel.py) lets it through, and is told late
-                 │ yes
-                 ▼
-    PersonNotified + SendMessage ──▶ sent: done
-                                 ──▶ failed: again after a back-off, a bounded number of times, then an alert
-                                 ──▶ interrupted (nobody knows): told again, marked as a repeat
-                                 ──▶ expired: too old to matter, given up
+    a letter by every channel (mail.py): the console or chats of Telegram, and services by URL; each has its own breaker and its own queue
 
-A page is never given up: it is tried at the longest back-off for as long as it takes, and told late rather than not at all. At most
-`UNDER_WAY_MAX` letters are under way; what comes beyond that waits too.
+Everything goes to every channel, so that no outage of one of them can hide anything; only a channel by URL may be told to take nothing below
+a level, and a page goes to it too. A chat of Telegram is a channel of its own: one that has blocked the bot holds back no other. What waits is
+in this machine's state, and with it in the log: an outage of any length loses no page, and neither does a crash.
+
+At the end of each UTC day a report, and after a Sunday one of the week (report.py).
 
 Alerts raised by the notifier itself are for the log and the metrics: it never tries to tell that it cannot tell.
 """
@@ -31,21 +28,19 @@ from libs.common.messages import (
     JournalHeadDeclared,
     LiveUnlocked,
     Message,
-    MessageSent,
     OrderDenied,
-    PersonNotified,
-    RequestExpired,
-    RequestInterrupted,
     ServiceStarted,
     TimerFired,
     TradingStateChanged,
 )
 from libs.common.timeframe import SECOND
-from libs.runtime.machine import CancelTimer, Effect, Perform, Publish, SetTimer
-from services.notifier.channel import BREAKER_TIMER, Channel
-from services.notifier.letters import Letter, Waiting
+from libs.runtime.machine import Effect, SetTimer
+from services.notifier.channel import Channel
+from services.notifier.letters import Letter
+from services.notifier.mail import Mail
 from services.notifier.manner import Manner
-from services.notifier.requests import Level, SendMessage
+from services.notifier.report import Diary
+from services.notifier.requests import Level
 from services.notifier.wording import (
     STATE_LEVELS,
     UNLOCK_LEVELS,
@@ -59,9 +54,6 @@ from services.notifier.wording import (
 
 WRITER = "notify"
 WINDOW_TIMER = "window."
-RETRY_TIMER = "retry."
-UNDER_WAY_MAX = 100
-DOUBLINGS_MAX = 30
 
 
 class Window(msgspec.Struct, kw_only=True):
@@ -74,12 +66,16 @@ class Window(msgspec.Struct, kw_only=True):
 
 
 class Memory(msgspec.Struct, kw_only=True):
-    """Letters under way by request id (between two attempts by the id of the last request), windows by key, channels by name."""
+    """What is on its way to people or waits, windows by key, and what the reports will say."""
 
-    letters: dict[str, Letter] = {}
+    mail: Mail = msgspec.field(default_factory=Mail)
     windows: dict[str, Window] = {}
-    channels: dict[str, Channel] = {}
-    waiting: Waiting = msgspec.field(default_factory=Waiting)
+    diary: Diary = msgspec.field(default_factory=Diary)
+
+    @property
+    def channels(self) -> dict[str, Channel]:
+        """The channels by name, for whoever shows how they are."""
+        return self.mail.channels
 
 
 class NotifierMachine:
@@ -94,14 +90,14 @@ class NotifierMachine:
 
     def handle(self, event: Message, now: int) -> list[Effect]:
         """Take an event worth telling, a timer or a channel's answer."""
-        name, limits = self.settings.channel, self.settings.limits
-        channel = self.state.channels.setdefault(name, Channel())
-        effects = channel.due(name, limits, self.state.waiting, now)
-        effects += self._react(event, channel, now)
-        effects += self._release(event, channel, now)
-        return [*effects, *channel.timer(name, limits)]
+        mail = self.state.mail
+        effects = mail.forget_other_channels(self.settings) if isinstance(event, ServiceStarted) else []
+        effects += mail.due(self.settings, now)
+        self.state.diary.take(event, now)
+        effects += self._react(event, now)
+        return [*effects, *mail.release(self.settings, event, now)]
 
-    def _react(self, event: Message, channel: Channel, now: int) -> list[Effect]:
+    def _react(self, event: Message, now: int) -> list[Effect]:
         match event:
             case AlertRaised() if event.producer != WRITER:
                 key = derive_id("alert", event.code, event.instrument, event.severity)
@@ -116,16 +112,14 @@ class NotifierMachine:
                 key = derive_id("state", event.state)
                 return self._tell(key, STATE_LEVELS[event.state], state_text(event), event, now)
             case JournalHeadDeclared():
-                return self._tell(derive_id("head", event.day), "note", head_text(event), event, now)
+                return self._end_day(event, now)
             case LiveUnlocked():
                 key = derive_id("unlocked", event.certificate)
                 return self._tell(key, UNLOCK_LEVELS[event.grounds], unlock_text(event), event, now)
             case TimerFired():
-                return self._on_timer(event, channel, now)
+                return self._on_timer(event, now)
             case Answer():
-                return self._on_answer(event, channel, now)
-            case ServiceStarted():
-                return self._forget_other_channels()
+                return self.state.mail.on_answer(self.settings, event, now)
         return []
 
     # --- telling ------------------------------------------------------------------------------------------------
@@ -148,66 +142,19 @@ class NotifierMachine:
             kind=key,
             at=now,
         )
-        return self._post(letter, event, now)
+        return self.state.mail.tell(self.settings, letter, event, now)
 
-    def _post(self, letter: Letter, cause: Message, now: int) -> list[Effect]:
-        """Send it if it may leave, else let it wait."""
-        state, channel = self.state, self.state.channels[self.settings.channel]
-        has_room = len(state.letters) < UNDER_WAY_MAX
-        is_next = channel.breaker.state == "CLOSED" or not state.waiting.letters  # the probe is the gravest that waits
-        if has_room and is_next and channel.breaker.allows(self.settings.limits, now):
-            return self._send(letter, cause, channel, now)
-        self._wait(letter)
-        return []
+    def _end_day(self, head: JournalHeadDeclared, now: int) -> list[Effect]:
+        """The line to keep first, then the reports."""
+        effects = self._tell(derive_id("head", head.day), "note", head_text(head), head, now)
+        for place, text in enumerate(self.state.diary.close_day(head)):
+            effects += self._tell(derive_id("report", head.day, place), "note", text, head, now)
+        return effects
 
-    def _wait(self, letter: Letter) -> None:
-        self.state.waiting.add(letter, self.settings.waiting_kinds_max)
-
-    def _release(self, cause: Message, channel: Channel, now: int) -> list[Effect]:
-        """What waits and may leave now: the gravest as the probe of a channel that was down, everything once it works."""
-        state, waiting = self.state, self.state.waiting
-        if len(state.letters) >= UNDER_WAY_MAX:
-            return []
-        if channel.breaker.state == "CLOSED":
-            is_telling = any(each.waited is not None for each in state.letters.values())
-            if is_telling or not (waiting.letters or waiting.dropped):
-                return []
-            return self._send(waiting.take_all(now), cause, channel, now)
-        if waiting.letters and channel.breaker.allows(self.settings.limits, now):
-            return self._send(waiting.take_gravest(), cause, channel, now)
-        return []
-
-    def _send(self, letter: Letter, cause: Message, channel: Channel, now: int) -> list[Effect]:
-        request_id = derive_id("send", cause.id)
-        while request_id in self.state.letters:  # two letters of one cause, or somebody has used an id twice
-            request_id = derive_id("send", request_id)
-        self.state.letters[request_id] = letter
-        letter.channel = self.settings.channel
-        if channel.breaker.state == "HALF_OPEN":
-            channel.probe_id = request_id
-        if letter.is_late:
-            letter.valid_until = now + self.settings.send_ttl_s * SECOND
-        notices = [] if letter.is_noticed else [_notice(letter, now)]
-        letter.is_noticed = True
-        request = SendMessage(
-            channel=letter.channel,
-            level=letter.level,
-            text=letter.marked(now),
-            repeat=letter.repeat,
-            valid_until=letter.valid_until,
-        )
-        return [*notices, Perform(request_id, request)]
-
-    # --- what comes back ----------------------------------------------------------------------------------------
-
-    def _on_timer(self, event: TimerFired, channel: Channel, now: int) -> list[Effect]:
+    def _on_timer(self, event: TimerFired, now: int) -> list[Effect]:
         if event.name.startswith(WINDOW_TIMER):
             return self._end_window(event.name.removeprefix(WINDOW_TIMER), event, now)
-        if event.name == BREAKER_TIMER + self.settings.channel:
-            channel.timer_at = 0
-            return []
-        letter = self.state.letters.pop(event.name.removeprefix(RETRY_TIMER), None)
-        return self._post(letter, event, now) if letter is not None else []
+        return self.state.mail.on_timer(self.settings, event.name, event, now)
 
     def _end_window(self, key: str, event: TimerFired, now: int) -> list[Effect]:
         window = self.state.windows.pop(key, None)
@@ -224,73 +171,7 @@ class NotifierMachine:
             count=window.more_count,
             is_tail=True,
         )
-        return [*self._post(letter, event, now), self._window_timer(key, now)]
+        return [*self.state.mail.tell(self.settings, letter, event, now), self._window_timer(key, now)]
 
     def _window_timer(self, key: str, now: int) -> SetTimer:
         return SetTimer(WINDOW_TIMER + key, now + self.settings.repeat_window_s * SECOND)
-
-    def _on_answer(self, answer: Answer, channel: Channel, now: int) -> list[Effect]:
-        letter = self.state.letters.get(answer.request_id)
-        if letter is None:
-            return []
-        is_ours = letter.channel == self.settings.channel
-        match answer:
-            case MessageSent():
-                effects: list[Effect] = []
-                if answer.ok:
-                    del self.state.letters[answer.request_id]
-                if is_ours:
-                    name, limits, waiting = self.settings.channel, self.settings.limits, self.state.waiting
-                    effects = channel.note(name, limits, waiting, now, request_id=answer.request_id, ok=answer.ok)
-                return effects if answer.ok else [*effects, *self._on_failure(answer, letter, channel, now)]
-            case RequestInterrupted():
-                del self.state.letters[answer.request_id]
-                channel.unproven(answer.request_id)
-                letter.repeat, letter.is_noticed = True, False
-                return self._post(letter, answer, now)
-            case RequestExpired():
-                del self.state.letters[answer.request_id]
-                channel.unproven(answer.request_id)
-                if letter.level == "page":
-                    self._wait(letter)
-        return []
-
-    def _on_failure(self, answer: MessageSent, letter: Letter, channel: Channel, now: int) -> list[Effect]:
-        settings = self.settings
-        if channel.breaker.state != "CLOSED":
-            del self.state.letters[answer.request_id]
-            self._wait(letter)
-            return []
-        letter.failed_count += 1
-        is_given_up = letter.failed_count >= settings.attempts_max and letter.level != "page"
-        effects: list[Effect] = []
-        if is_given_up or letter.failed_count == settings.attempts_max:
-            why = f"last with {answer.detail[:200]!r}: {letter.body()}"
-            text = f"{answer.channel} refused {letter.failed_count} times, {why}"
-            alert = AlertRaised(
-                code="MESSAGE_NOT_SENT", severity="ticket", text=text, correlation_id=letter.correlation_id
-            )
-            effects.append(Publish(alert))
-        if is_given_up:
-            del self.state.letters[answer.request_id]
-            return effects
-        wait_s = min(settings.backoff_s << min(letter.failed_count - 1, DOUBLINGS_MAX), settings.backoff_s_max)
-        return [*effects, SetTimer(RETRY_TIMER + answer.request_id, now + wait_s * SECOND)]
-
-    def _forget_other_channels(self) -> list[Effect]:
-        """After a start with another setting nobody waits for the channel of before; what waited leaves through the new one."""
-        others = [name for name in self.state.channels if name != self.settings.channel]
-        for name in others:
-            del self.state.channels[name]
-        return [CancelTimer(BREAKER_TIMER + name) for name in others]
-
-
-def _notice(letter: Letter, now: int) -> Publish:
-    return Publish(
-        PersonNotified(
-            level=letter.level,
-            text=letter.marked(now),
-            repeat=letter.repeat,
-            correlation_id=letter.correlation_id,
-        )
-    )

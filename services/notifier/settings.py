@@ -2,22 +2,54 @@
 
 from __future__ import annotations
 
+import re
+from ipaddress import ip_address
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic_settings import NoDecode
 
 from libs.runtime.heartbeat import heartbeat_url
-from libs.runtime.settings import ServiceSettings
+from libs.runtime.settings import ServiceSettings, SettingsError, read_secret_file
 from services.notifier.machine import NotifierMachine
+from services.notifier.requests import Level
+from services.notifier.urls import UrlChannel, url_channels
+
+BOT_VARIABLE = "BULKHEAD_TELEGRAM_TOKEN_FILE"
+URLS_VARIABLE = "BULKHEAD_NOTIFY_URLS_FILE"
+TELEGRAM = "telegram."
+"""How the channel of a chat is called: this and the chat's id."""
+
+_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
+
+
+def _chats_in(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = tuple(part.strip() for part in value.split(",") if part.strip())
+    if value.strip() and not parts:
+        raise ValueError("want ids of chats, separated by commas")
+    return parts
+
 
 HEARTBEAT_VARIABLE = "BULKHEAD_NOTIFY_HEARTBEAT_URL_FILE"
 
 
 class Settings(ServiceSettings):
-    """Through which channel people are told, how often, and how stubbornly."""
+    """Through which channels people are told, how often, and how stubbornly."""
 
-    notify_channel: Literal["console"] = Field(default="console", description="where messages to people go")
+    notify_channel: Literal["console", "telegram"] = Field(
+        default="console", description="where messages to people go: console, or telegram"
+    )
+    notify_urls_file: Path | None = Field(
+        default=None, description="a secret file with further channels: one URL of Apprise a line"
+    )
+    notify_urls_level: Level = Field(
+        default="note",
+        description="channels by URL get nothing below this: page, ticket or note; pages they get always",
+    )
     notify_repeat_window_s: int = Field(
         default=300, ge=1, le=86_400, description="the same alert or denial is counted, not repeated, for so long"
     )
@@ -67,10 +99,80 @@ class Settings(ServiceSettings):
         path = self.notify_heartbeat_url_file
         return heartbeat_url(path, HEARTBEAT_VARIABLE) if path is not None else ""
 
+    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
+    telegram_chats: Annotated[tuple[int, ...], NoDecode, Field(max_length=20), BeforeValidator(_chats_in)] = Field(
+        default=(), description="ids of the chats that are told, separated by commas"
+    )
+    telegram_url: str = Field(
+        default="https://api.telegram.org",
+        pattern=r"^https?://[^\s/@?#{}]+(/[^\s@?#{}]*)?$",
+        description="where the Bot API is; another server of it, or telegram_sim",
+    )
+
+    @field_validator("telegram_token_file")
+    @classmethod
+    def _is_a_token(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            _token_in(path)
+        return path
+
+    @field_validator("notify_urls_file")
+    @classmethod
+    def _are_urls(cls, path: Path | None) -> Path | None:
+        if path is not None:
+            _urls_in(path)
+        return path
+
+    @field_validator("telegram_url")
+    @classmethod
+    def _keeps_a_secret(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
+            raise ValueError("a token does not travel over plain http to another machine; use https")
+        return url
+
+    @field_validator("telegram_chats")
+    @classmethod
+    def _are_different(cls, chats: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(chats)) != len(chats):
+            raise ValueError("a chat is named twice")
+        return chats
+
+    @model_validator(mode="after")
+    def _telegram_is_told(self) -> Settings:
+        if self.notify_channel != "telegram":
+            return self
+        if self.telegram_token_file is None:
+            raise ValueError(f"BULKHEAD_NOTIFY_CHANNEL is telegram, and {BOT_VARIABLE} names no file with a token")
+        if not self.telegram_chats:
+            raise ValueError("BULKHEAD_NOTIFY_CHANNEL is telegram, and BULKHEAD_TELEGRAM_CHATS names no chat to tell")
+        return self
+
+    def telegram_token(self) -> str:
+        """The bot's token as its file holds it now, or nothing if there is none.
+
+        Raises:
+            SettingsError: the file cannot be used, or holds no token.
+        """
+        return _token_in(self.telegram_token_file) if self.telegram_token_file is not None else ""
+
+    def url_channels(self) -> tuple[UrlChannel, ...]:
+        """The channels by URL as their file holds them now.
+
+        Raises:
+            SettingsError: the file cannot be used, or holds no URLs.
+        """
+        return _urls_in(self.notify_urls_file) if self.notify_urls_file is not None else ()
+
     def machine(self) -> NotifierMachine.Settings:
-        """The part that can change what is told."""
+        """The part that can change what is told. Of URLs only names, which say nothing of what is secret in them."""
+        first = (self.notify_channel,)
+        if self.notify_channel == "telegram":
+            first = tuple(f"{TELEGRAM}{chat}" for chat in self.telegram_chats)
+        by_url = tuple(each.name for each in self.url_channels())
         return NotifierMachine.Settings(
-            channel=self.notify_channel,
+            channels=(*first, *by_url),
+            floors=dict.fromkeys(by_url, self.notify_urls_level) if self.notify_urls_level != "note" else {},
             repeat_window_s=self.notify_repeat_window_s,
             send_ttl_s=self.notify_send_ttl_s,
             attempts_max=self.notify_attempts_max,
@@ -81,3 +183,26 @@ class Settings(ServiceSettings):
             breaker_pause_s_max=self.notify_breaker_pause_s_max,
             waiting_kinds_max=self.notify_waiting_kinds_max,
         )
+
+
+def _token_in(path: Path) -> str:
+    token = read_secret_file(path, BOT_VARIABLE).strip()
+    if not _TOKEN.fullmatch(token):
+        raise SettingsError(
+            f"{BOT_VARIABLE}: the secret file {str(path)!r} holds no token as @BotFather gives them (digits, a colon, letters)"
+        )
+    return token
+
+
+def _urls_in(path: Path) -> tuple[UrlChannel, ...]:
+    found = url_channels(read_secret_file(path, URLS_VARIABLE))
+    if isinstance(found, str):
+        raise SettingsError(f"{URLS_VARIABLE}: the secret file {str(path)!r}: {found}")
+    return found
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

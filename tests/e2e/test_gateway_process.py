@@ -109,6 +109,31 @@ async def test_a_token_is_made_listed_and_revoked_while_the_gateway_runs(tmp_pat
         assert told.stdout.startswith("bht_")
 
 
+async def test_listeners_are_as_many_as_they_may_and_hold_nobody_up(tmp_path: Path) -> None:
+    """One more than that is a problem; who leaves makes room; a gateway that is told to stop does not wait for listeners."""
+    async with gateway_in(tmp_path / "home", seed=None, BULKHEAD_GATEWAY_STREAMS_MAX="1") as gateway:
+        url, headers = f"{gateway.url}/api/v1/stream", gateway.bearer("read")
+        first = await gateway.http.get(url, headers=headers)
+        assert (await first.content.readline()).startswith(b"retry: ")
+        assert (await gateway.ask("/api/v1/stream", status=503))["type"].endswith("too-many-streams")
+        first.close()
+
+        async def is_free() -> bool:
+            async with gateway.http.get(url, headers=headers) as answer:
+                return answer.status == 200
+
+        await gateway.until(is_free, "a place")
+        async with aiohttp.ClientSession() as http:
+
+            async def listens() -> aiohttp.ClientResponse | None:
+                answer = await http.get(url, headers=headers)
+                return answer if answer.status == 200 else None
+
+            last = await gateway.until(listens, "a place")
+            assert await gateway.stop() == 0
+            last.close()
+
+
 async def test_it_speaks_tls(nats: NatsStack, tmp_path: Path) -> None:
     """With a certificate: https, cookies that need it, and a word that it stays so."""
     cert, key = certificate(tmp_path)

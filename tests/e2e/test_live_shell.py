@@ -375,6 +375,18 @@ async def test_an_idle_service_outlives_its_server(bus: NatsStack, capsys: pytes
     assert await told(log) == sums(1, 2)
 
 
+async def test_a_server_that_is_frozen_is_not_taken_for_one_that_works(bus: NatsStack) -> None:
+    """A stopped process keeps its connections: who only asks whether he is connected says for ever that all is well."""
+    life = await Life(bus, COUNTER).live()
+    bus.process.send_signal(signal.SIGSTOP)
+    try:
+        await until(lambda: life.readiness.reasons == ["the bus is unreachable"])
+    finally:
+        bus.process.send_signal(signal.SIGCONT)
+    await until(lambda: life.readiness.ready)
+    assert await life.stop() is None
+
+
 async def test_an_append_without_an_answer_ends_the_process_and_the_next_start_knows(bus: NatsStack) -> None:
     """A server that dies with an append in its hands leaves a question; the log answers it, and the work is done once."""
     log = await Log.of(bus)

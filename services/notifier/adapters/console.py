@@ -15,7 +15,6 @@ from libs.runtime.adapter import AdapterContext
 from libs.runtime.core import Asked
 from libs.runtime.redaction import redact
 from libs.runtime.settings import ServiceSettings
-from services.notifier.adapters.gauges import ChannelSeries
 from services.notifier.requests import SendMessage
 
 CHANNEL = "console"
@@ -31,7 +30,6 @@ class ConsoleAdapter:
     async def open(self, context: AdapterContext) -> None:
         """Nothing to connect to."""
         self._context = context
-        ChannelSeries(context.registry, context.state, CHANNEL)
 
     async def perform(self, asked: Asked) -> Answer:
         """Write one line.

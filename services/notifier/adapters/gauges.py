@@ -1,4 +1,4 @@
-"""What Prometheus is shown of the channel's breaker: computed from the machine's state when somebody asks."""
+"""What Prometheus is shown of the channels' breakers: computed from the machine's state when somebody asks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from services.notifier.machine import Memory
 
 
 class ChannelSeries(Collector):
-    """The series of one channel's breaker, named like the channel. `state` returns the machine's state; without `registry` nobody asks.
+    """The series of the channels' breakers, named like the channels. `state` returns the machine's state; without `registry` nobody asks.
 
     Openings are counted as far as somebody looks between them; a pause is longer than the time between two looks.
     """
 
-    def __init__(self, registry: Any, state: Callable[[], Any], channel: str):
+    def __init__(self, registry: Any, state: Callable[[], Any], channels: tuple[str, ...]):
         self._state = state
-        self._channel = channel
+        self._channels = channels
         self._own = CollectorRegistry()
         self._metrics = BreakerMetrics("notifier", self._own)
         if registry is not None:
@@ -30,6 +30,7 @@ class ChannelSeries(Collector):
     def collect(self) -> Iterable[Metric]:
         """The series as they stand now."""
         memory = self._state()
-        channel = memory.channels.get(self._channel) if isinstance(memory, Memory) else None
-        self._metrics.stands(self._channel, channel.breaker.state if channel is not None else "CLOSED")
+        for name in self._channels:
+            channel = memory.channels.get(name) if isinstance(memory, Memory) else None
+            self._metrics.stands(name, channel.breaker.state if channel is not None else "CLOSED")
         return self._own.collect()

@@ -17,6 +17,8 @@ from services.model_sim.server import ModelServer
 from services.model_sim.settings import Settings as SimSettings
 from services.notifier.settings import Settings as NotifierSettings
 from services.signal_agents.llm.settings import Settings as AgentSettings
+from services.telegram_sim.server import TelegramServer, write_secret
+from services.telegram_sim.settings import Settings as TelegramSettings
 
 KEY = "sk-test-0123456789abcdef"
 TOKEN = "123456:AA-a-token-that-nobody-may-see"
@@ -165,5 +167,28 @@ async def test_what_telegram_refuses_is_told_without_the_token(server: Server) -
 
 
 async def test_messages_to_the_console_need_nobody() -> None:
-    """The only channel there is yet."""
+    """It is there wherever the notifier is."""
     assert is_told(await check_people(NotifierSettings()), "OK", "console")
+
+
+async def test_people_on_telegram_are_looked_up_as_the_notifier_would(tmp_path: Path) -> None:
+    """With its token, its chats and its server; what goes by URL is named, and said to be untried."""
+    telegram = TelegramServer(TelegramSettings(home=tmp_path, telegram_sim_chats=(7,)))
+    await telegram.start()
+    write_secret(tmp_path / "token", telegram.token)
+    write_secret(tmp_path / "urls", "json://127.0.0.1:9/somewhere")
+    told = {
+        "notify_channel": "telegram",
+        "telegram_token_file": tmp_path / "token",
+        "telegram_url": telegram.url,
+        "notify_urls_file": tmp_path / "urls",
+    }
+    found = await check_people(NotifierSettings(**told, telegram_chats=(7,)))
+    assert is_told(found, "OK", "can write to 1 chats", "by URL, untried: json")
+    assert telegram.chats.sent == []
+    found = await check_people(NotifierSettings(**told, telegram_chats=(7, 8)))
+    assert is_told(found, "FAIL", "cannot write to 8")
+    telegram.rotate()
+    found = await check_people(NotifierSettings(**told, telegram_chats=(7,)))
+    assert is_told(found, "FAIL", "token is refused")
+    await telegram.stop()

@@ -73,10 +73,11 @@ def test_a_secret_variable_reaches_only_whom_it_is_for() -> None:
         "BULKHEAD_INSTRUMENTS": "BTC-USDT",
         "BULKHEAD_EXEC_API_KEY_FILE": "/k",
         "DATABASE_URL": "postgresql://u:p@h/d",
+        "BULKHEAD_TELEGRAM_TOKEN_FILE": "/t",
         "AWS_SECRET_ACCESS_KEY": "x",
     }
     plain = {"PATH": "/bin", "BULKHEAD_LOG_LEVEL": "debug", "BULKHEAD_INSTRUMENTS": "BTC-USDT"}
-    assert passed_on("notifier", environment) == plain
+    assert passed_on("notifier", environment) == {**plain, "BULKHEAD_TELEGRAM_TOKEN_FILE": "/t"}
     assert passed_on("ledger", environment) == {**plain, "DATABASE_URL": environment["DATABASE_URL"]}
     assert passed_on("order-executor", environment) == {**plain, "BULKHEAD_EXEC_API_KEY_FILE": "/k"}
 

@@ -21,7 +21,8 @@ from libs.common.messages import (
 )
 from libs.common.timeframe import HOUR, SECOND
 from libs.runtime.machine import Perform, SetTimer
-from services.notifier.machine import UNDER_WAY_MAX, NotifierMachine
+from services.notifier.machine import NotifierMachine
+from services.notifier.mail import UNDER_WAY_MAX
 from services.notifier.manner import Manner
 from services.notifier.requests import SendMessage
 from tests.playbook import START, Playbook, like
@@ -61,7 +62,7 @@ def down(**manner: Any) -> Playbook:
 
 
 def waiting_codes(told: Playbook) -> list[str]:
-    return [each.text.split()[0] for each in told.machine.state.waiting.letters]
+    return [each.text.split()[0] for each in told.machine.state.mail.channels["console"].waiting.letters]
 
 
 # --- down ------------------------------------------------------------------------------------------------------------
@@ -79,7 +80,7 @@ def test_a_channel_that_keeps_failing_is_left_alone_and_that_is_raised() -> None
             AlertRaised,
             code="CHANNEL_DOWN",
             severity="ticket",
-            text="console: 3 failures in a row (limit 3); messages wait",
+            text="console: 3 failures in a row (limit 3), last with 'BrokenPipeError'; messages wait",
         ),
         SetTimer(TIMER, START + 30 * SECOND),
     )
@@ -89,7 +90,7 @@ def test_a_channel_that_keeps_failing_is_left_alone_and_that_is_raised() -> None
     for name in retries:
         assert sends(told.fire(name)) == {}
     assert sorted(waiting_codes(told)) == ["A", "B", "C", "D"]
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_nobody_is_told_that_the_channel_is_down_through_it() -> None:
@@ -127,16 +128,16 @@ def test_a_probe_that_nobody_answers_has_failed() -> None:
     lost, _ = only_send(told.fire(TIMER))
     told.fire(TIMER).expect(SetTimer(TIMER, told.now + 60 * SECOND))
     assert only_send(told.fire(TIMER))[1].endswith("SECOND (exec): look")
-    assert lost in told.machine.state.letters
+    assert lost in told.machine.state.mail.letters
 
 
 def test_without_anything_waiting_the_next_message_is_the_probe() -> None:
     """Nothing is invented to try the channel: the next thing worth telling does it, on time, and only that one."""
     told = book().tell(alert("A")).tell(alert("B"))
-    a, b = told.machine.state.letters
+    a, b = told.machine.state.mail.letters
     answer(told, a, ok=False)
     answer(told, b)
-    told.machine.state.waiting.letters.clear()
+    told.machine.state.mail.channels["console"].waiting.letters.clear()
     told.fire(TIMER).expect()
     assert only_send(told.tell(alert("NEXT")))[1] == "NEXT (exec): look"
     assert sends(told.tell(alert("AFTER"))) == {}
@@ -145,7 +146,7 @@ def test_without_anything_waiting_the_next_message_is_the_probe() -> None:
 def test_the_failure_of_an_older_letter_is_no_answer_to_the_probe() -> None:
     """A letter that left before the outage and fails during the probe waits; the probe decides."""
     told = book().tell(alert("A")).tell(alert("B"))
-    a, b = told.machine.state.letters
+    a, b = told.machine.state.mail.letters
     answer(told, a, ok=False)
     probe, _ = only_send(told.fire(TIMER))
     answer(told, b, ok=False).expect()
@@ -180,7 +181,7 @@ def test_waiting_uses_up_no_attempts() -> None:
         assert told.published(AlertRaised) == []
     answer(told, only_send(told.fire(TIMER))[0])
     assert told.only(AlertRaised).code == "CHANNEL_UP"
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
     assert waiting_codes(told) == []
 
 
@@ -206,7 +207,7 @@ def test_what_waited_is_told_as_one_digest_with_pages_first() -> None:
         *[effect for effect in told.effects if type(effect).__name__ == "CancelTimer"],
     )
     answer(told, only_send(told)[0]).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
     assert only_send(told.tell(alert("NEWS")))[1] == "NEWS (exec): look"
 
 
@@ -255,8 +256,8 @@ def test_pages_beyond_the_room_are_counted_not_dropped() -> None:
     told = down(waiting_kinds_max=2)
     for code in "PQRS":
         told.tell(alert(code, "page"))
-    assert sorted(each.count for each in told.machine.state.waiting.letters) == [1, 3]
-    assert told.machine.state.waiting.dropped == {"note": 1}
+    assert sorted(each.count for each in told.machine.state.mail.channels["console"].waiting.letters) == [1, 3]
+    assert told.machine.state.mail.channels["console"].waiting.dropped == {"note": 1}
 
 
 def test_a_digest_is_of_bounded_length_and_counts_what_it_cannot_show() -> None:
@@ -318,8 +319,8 @@ def test_too_many_letters_under_way_wait_without_an_outage() -> None:
     first = only_send(told.tell(alert("A")))[0]
     for place in range(UNDER_WAY_MAX + 10):
         told.tell(alert(f"B{place}"))
-    assert len(told.machine.state.letters) == UNDER_WAY_MAX
-    assert only_send(answer(told, first))[1].startswith("(late by 0 s) 11 notes waited; note: B99 ")
+    assert len(told.machine.state.mail.letters) == UNDER_WAY_MAX
+    assert only_send(answer(told, first))[1].startswith("(late by 0 s) 11 notes waited; note: B19 ")
 
 
 def test_there_is_one_digest_at_a_time() -> None:
@@ -335,11 +336,11 @@ def test_there_is_one_digest_at_a_time() -> None:
 def test_another_channel_after_a_restart_tells_what_waited() -> None:
     """Who sets another channel because this one is broken gets what waited at once."""
     told = down()
-    told.machine.settings = Manner(channel="other")
+    told.machine.settings = Manner(channels=("other",))
     told.tell(ServiceStarted(instance="a", code_version="b", settings={}, state_digest="c"))
     assert only_send(told)[1] == "(late by 0 s) FIRST (exec): look"
     assert TIMER not in told.timers
-    assert list(told.machine.state.channels) == ["other"]
+    assert list(told.machine.state.mail.channels) == ["other"]
 
 
 # --- whatever happens ------------------------------------------------------------------------------------------------
@@ -394,7 +395,7 @@ class Life:
             return
         if what == "sent":
             self._may_have_arrived(text)
-            letter = self.told.machine.state.letters[request_id]
+            letter = self.told.machine.state.mail.letters[request_id]
             parts = letter.waited.letters if letter.waited is not None else [letter]
             self.pages_arrived += sum(each.count for each in parts if each.level == "page")
         answer(self.told, request_id, ok=what == "sent")
@@ -411,13 +412,13 @@ def test_no_page_is_lost_and_memory_is_bounded(steps: list[tuple[Any, ...]], kin
     for step in steps:
         life.step(*step)
         state = life.told.machine.state
-        digests = [each.waited.letters for each in state.letters.values() if each.waited is not None]
-        assert len(state.waiting.letters) <= kinds_max
+        digests = [each.waited.letters for each in state.mail.letters.values() if each.waited is not None]
+        assert all(len(each.waiting.letters) <= kinds_max for each in state.mail.channels.values())
         assert len(digests) <= 1
         assert all(len(each) <= kinds_max for each in digests)
     life.come_to_rest()
-    assert life.told.machine.state.letters == {}
-    assert life.told.machine.state.waiting.letters == []
+    assert life.told.machine.state.mail.letters == {}
+    assert all(each.waiting.letters == [] for each in life.told.machine.state.mail.channels.values())
     assert life.pages_arrived == life.pages_raised
 
 

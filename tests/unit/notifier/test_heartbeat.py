@@ -22,6 +22,7 @@ from libs.runtime.settings import SettingsError, load_settings
 from services.notifier.adapters.heartbeat import LAG_EVENTS_MAX, BeatingAdapter, ailing
 from services.notifier.channel import Channel
 from services.notifier.machine import Memory
+from services.notifier.mail import Mail
 from services.notifier.requests import SendMessage
 from services.notifier.settings import Settings
 from tests.dead_mans_switch import SECRET, DeadMansSwitch
@@ -59,7 +60,7 @@ def context(*, reachable: bool = True, lag: int = 0, **channels: str) -> Adapter
         emit=nothing,
         publish_market=nothing,
         clock=nothing,  # type: ignore[arg-type]  # nobody looks at it
-        state=lambda: Memory(channels=known),
+        state=lambda: Memory(mail=Mail(channels=known)),
         logger=structlog.get_logger(),
         holds_lease=nothing,
         read_log=nothing,

@@ -102,7 +102,7 @@ def test_an_alert_is_noted_and_sent() -> None:
         *[effect for effect in told.effects if isinstance(effect, SetTimer)],
     )
     told.tell(sent(asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_fill_is_told_with_its_numbers() -> None:
@@ -171,7 +171,7 @@ def test_an_expired_message_is_given_up() -> None:
     """Too old to matter: nothing is said and nothing is kept."""
     told = book().tell(fill())
     told.tell(RequestExpired(request_id=asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_failed_message_is_tried_again_with_growing_waits_and_then_given_up() -> None:
@@ -192,7 +192,7 @@ def test_a_failed_message_is_tried_again_with_growing_waits_and_then_given_up() 
             text=f"console refused 4 times, last with 'BrokenPipeError': {text}",
         )
     )
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_message_that_arrives_at_last_is_done() -> None:
@@ -201,7 +201,7 @@ def test_a_message_that_arrives_at_last_is_done() -> None:
     told.tell(sent(asked(told), ok=False))
     told.fire(next(iter(told.timers)))
     told.tell(sent(asked(told))).expect()
-    assert told.machine.state.letters == {}
+    assert told.machine.state.mail.letters == {}
 
 
 def test_a_repeat_that_fails_stays_a_repeat() -> None:
@@ -317,7 +317,7 @@ def test_no_request_stays_unanswered_twice_under_one_id() -> None:
     (retried,) = step(TimerFired(name=name, due=core.memory.timers[name]))
     assert isinstance(retried, Asked)
     step(sent(retried.request_id))
-    assert set(core.memory.pending) == set(core.machine.state.letters)
+    assert set(core.memory.pending) == set(core.machine.state.mail.letters)
 
 
 def test_it_hears_alerts_of_every_depth() -> None:
@@ -337,10 +337,10 @@ def test_the_end_of_a_day_is_told_with_the_head_to_keep() -> None:
         equity=Decimal("10012.345"),
         producer="ledger",
     )
-    told = book().tell(head).only(PersonNotified)
+    told = book().tell(head).published(PersonNotified)[0]
     text = f"the books of 2026-11-25 end at {'5f' * 32}:1234, equity 10,012.34 USDT; keep this line"
     assert (told.level, told.text) == ("note", text)
-    unknown = book().tell(msgspec.structs.replace(head, equity=None)).only(PersonNotified)
+    unknown = book().tell(msgspec.structs.replace(head, equity=None)).published(PersonNotified)[0]
     assert "equity not known" in unknown.text
 
 
