@@ -11,6 +11,7 @@ import errno
 import signal
 import sys
 from contextlib import suppress
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import uvloop
@@ -139,11 +140,13 @@ class TelegramBot:
                 raise error
 
     async def _talk(self, desk: Desk, refusals: Refusals) -> None:
-        from services.telegram_bot.front import Front
-
+        code = await asyncio.to_thread(
+            import_module, "services.telegram_bot.front"
+        )  # takes seconds; the log is read meanwhile
         while desk.phase.state != "LIVE":  # noqa: ASYNC110  (a desk that follows a log sets no event)
             await asyncio.sleep(LOOK_EVERY_S)
-        front = self._front = Front(desk, self.settings, self._series, refusals)
+        front: Front = code.Front(desk, self.settings, self._series, refusals)
+        self._front = front
         telling = asyncio.create_task(refusals.run(), name="refusals")
         try:
             await front.run()
@@ -195,6 +198,4 @@ async def serve(bot: TelegramBot) -> int:
 def main() -> None:
     """Run the bot; exits 0, 70 (a defect), 75 (try again) or 78 (only a human can help)."""
     settings = settings_or_exit(Settings)
-    if settings.telegram_token_file is not None:
-        import services.telegram_bot.front  # noqa: F401  (takes seconds, before anybody waits for the loop)
     sys.exit(uvloop.run(serve(TelegramBot(settings))))
