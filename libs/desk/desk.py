@@ -54,6 +54,8 @@ State = Literal["STARTING", "STANDBY", "CATCHING_UP", "LIVE", "DISCONNECTED"]
 
 TELL_EVERY_S = 0.25
 PROBE_EVERY_S = 1.0
+SILENCE_S_MAX = 2.5
+"""So long the server may owe us a word: it says every second that there is nothing new."""
 BATCH_MAX = 500
 BATCH_S_MAX = 0.2
 YIELD_EVERY = 64
@@ -114,16 +116,16 @@ class Desk:
         stream, api = self._settings.log_stream, api_prefix(self.contract)
         bus = await Bus.connect(options, stream, api=api, on_error=lambda text: _log.warning("bus_error", text=text))
         try:
-            lease = Lease(bus, self.contract.writer, self._settings.instance, LEASE_TTL_S)
-            await lease.wait(lambda reason: self._become("STANDBY", reason))
-            self._bus = bus
-            begins_at = await self._recall(bus)
-            self._pull = OrderedPull(bus, self.contract.readers[0].durable, begins_at, may_read=lease.is_held)
             async with asyncio.TaskGroup() as group:
-                group.create_task(lease.keep(lambda error: _log.warning("lease_not_renewed", reason=str(error))))
-                group.create_task(self._follow(self._pull))
                 group.create_task(self._tell())
                 group.create_task(self._probe())
+                lease = Lease(bus, self.contract.writer, self._settings.instance, LEASE_TTL_S)
+                await lease.wait(lambda reason: self._become("STANDBY", reason))
+                group.create_task(lease.keep(lambda error: _log.warning("lease_not_renewed", reason=str(error))))
+                self._bus = bus
+                begins_at = await self._recall(bus)
+                self._pull = OrderedPull(bus, self.contract.readers[0].durable, begins_at, may_read=lease.is_held)
+                group.create_task(self._follow(self._pull))
         finally:
             await bus.close()
 
@@ -169,8 +171,11 @@ class Desk:
             if batch and is_due:
                 await self._record(batch)
                 batch, began = [], time.monotonic()
-            if pull.is_idle and self._state != "LIVE" and self._bus is not None and self._bus.is_connected:
+            if pull.is_idle and self._state != "LIVE" and self._is_heard(pull):
                 self._become("LIVE", "")
+
+    def _is_heard(self, pull: OrderedPull) -> bool:
+        return self._bus is not None and self._bus.is_connected and pull.silent_s <= SILENCE_S_MAX
 
     async def _record(self, batch: list[tuple[LogEntry, Message | None]]) -> None:
         """Put it on record. A disk that does not take it costs the search, not the view: it is read again at the next start."""
@@ -194,10 +199,15 @@ class Desk:
     @property
     def phase(self) -> Phase:
         """Where this door stands."""
-        state, reason = self._state, self._reason
-        if state == "LIVE" and (self._bus is None or not self._bus.is_connected):
-            state, reason = "DISCONNECTED", "the bus does not answer: what is shown is what was known"
-        return Phase(state, reason, self._seq, self._pull.waiting if self._pull is not None else 0, self._since)
+        self._notice_an_outage()
+        waiting = self._pull.waiting if self._pull is not None else 0
+        return Phase(self._state, self._reason, self._seq, waiting, self._since)
+
+    def _notice_an_outage(self) -> None:
+        """A bus that is away, or frozen with its connections open: what is shown is what was known."""
+        is_silent = self._pull is not None and self._pull.silent_s > SILENCE_S_MAX
+        if self._state == "LIVE" and (self._bus is None or not self._bus.is_connected or is_silent):
+            self._become("DISCONNECTED", "the bus does not answer: what is shown is what was known")
 
     # --- telling ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from libs.common.money import ZERO
 
 
 class Price(msgspec.Struct):
-    """What an instrument costs; `closes` are the last closes of its shortest bars, oldest first."""
+    """What an instrument costs."""
 
     instrument: str
     bid_px: float
@@ -18,7 +18,6 @@ class Price(msgspec.Struct):
     last_px: float
     trust: str
     ts: int
-    closes: list[float] = []
 
 
 class Zone(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 import msgspec
+import structlog
 
 from libs.runtime.nats_config import write_secret
 
@@ -42,6 +43,7 @@ _FORM = re.compile(r"bht_([a-z0-9]{12})_([A-Za-z0-9_-]{43})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@-]{0,47}")
 _NOBODY = hashlib.sha256(b"nobody").hexdigest()
 _DAY_S = 86_400
+_log = structlog.get_logger(__name__)
 
 
 class TokenError(Exception):
@@ -237,6 +239,8 @@ class TokenBook:
             self._seen = seen
 
     def _forget(self, trouble: str) -> None:
+        if trouble and trouble != self.trouble:
+            _log.warning("nobody_is_let_in", reason=trouble)
         self._tokens, self._seen, self.trouble = {}, None, trouble
 
 

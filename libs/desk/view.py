@@ -61,6 +61,7 @@ class DeskView:
         self.standing = StatusView()
         self.record = BookFold()
         self.prices: dict[str, Price] = {}
+        self.closes: dict[str, deque[float]] = {}
         self.zones: dict[str, tuple[Zone, ...]] = {}
         self.regimes: dict[str, str] = {}
         self.signals: dict[tuple[str, str], SignalLine] = {}
@@ -104,10 +105,8 @@ class DeskView:
         match said:
             case FeedMarks():
                 for mark in said.marks:
-                    price = self.prices.get(mark.instrument)
-                    closes = price.closes if price is not None else []
                     self.prices[mark.instrument] = Price(
-                        mark.instrument, mark.bid_px, mark.ask_px, mark.last_px, mark.trust, mark.ts, closes
+                        mark.instrument, mark.bid_px, mark.ask_px, mark.last_px, mark.trust, mark.ts
                     )
                 for instrument in said.alive:
                     if (price := self.prices.get(instrument)) is not None:
@@ -116,11 +115,7 @@ class DeskView:
                 shortest = said.bars[-1].timeframe  # the longest stand first
                 for bar in said.bars:
                     if bar.timeframe == shortest:
-                        known = self.prices.setdefault(
-                            bar.instrument,
-                            Price(bar.instrument, bar.close, bar.close, bar.close, "TRUSTED", bar.ts_close),
-                        )
-                        known.closes = [*known.closes[1 - CLOSES_MAX :], bar.close]
+                        self.closes.setdefault(bar.instrument, deque(maxlen=CLOSES_MAX)).append(bar.close)
             case PriceTrustChanged():
                 if (price := self.prices.get(said.instrument)) is not None:
                     price.trust = said.trust
@@ -274,6 +269,7 @@ class DeskView:
         return {
             "head": self._head(),
             "prices": [self.prices[name] for name in sorted(self.prices)],
+            "closes": {name: list(closes) for name, closes in sorted(self.closes.items())},
             "levels": {name: zones for name, zones in sorted(self.zones.items())},
             "regimes": dict(sorted(self.regimes.items())),
             "positions": self.position_lines,

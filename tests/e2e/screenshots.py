@@ -140,7 +140,7 @@ def zones(view: DeskView) -> Message:
     now = time.time_ns()
     maps = []
     for name, price in view.prices.items():
-        low, high = min(price.closes), max(price.closes)
+        low, high = min(view.closes[price.instrument]), max(view.closes[price.instrument])
         room = (high - low) / 12
         bands = tuple(
             PriceZone(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -151,6 +152,17 @@ async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) ->
         await until(lambda: desk.phase.state == "LIVE")
         outcome = await desk.order(halt(), "click-1", 0.0)
         await until(lambda: desk.phase.processed_seq >= outcome.seq)
+
+
+async def test_a_bus_that_is_frozen_is_not_taken_for_one_that_works(nats_log: NatsStack) -> None:
+    """A stopped server keeps its connections open: the screen says all the same that it shows what was known."""
+    async with open_desk(nats_log) as desk:
+        nats_log.process.send_signal(signal.SIGSTOP)
+        try:
+            await until(lambda: desk.phase.state == "DISCONNECTED")
+        finally:
+            nats_log.process.send_signal(signal.SIGCONT)
+        await until(lambda: desk.phase.state == "LIVE")
 
 
 async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:

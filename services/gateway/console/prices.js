@@ -10,7 +10,7 @@ const cards = new Map();
 export function showPrices(screen) {
   const filter = byId("prices-filter");
   filter.addEventListener("input", () => screen.touch("prices"));
-  screen.on(["prices", "levels", "regimes", "positions"], () => paint(screen, filter.value.trim().toUpperCase()));
+  screen.on(["prices", "closes", "levels", "regimes", "positions"], () => paint(screen, filter.value.trim().toUpperCase()));
 }
 
 function paint(screen, wanted) {
@@ -54,7 +54,8 @@ function show(card, each, held, screen) {
   const isTrusted = each.trust === "TRUSTED";
   const notes = [isTrusted ? "trusted" : `${each.trust}: not traded on`, regime ? `regime ${regime}` : "", count(zones.length, "zone")];
   fill(card.note, { text: notes.filter(Boolean).join(", "), tone: isTrusted ? "" : "bad" });
-  const points = [...each.closes, (each.bid_px + each.ask_px) / 2].map((y, index) => [index - each.closes.length, y]);
+  const closes = screen.get("closes")?.[each.instrument] ?? [];
+  const points = [...closes, (each.bid_px + each.ask_px) / 2].map((y, index) => [index - closes.length, y]);
   card.chart.show({
     title: `${each.instrument}, closes of its shortest bars, and the price now`,
     points,

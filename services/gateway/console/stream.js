@@ -7,7 +7,7 @@ import { addressOf, onSignedOut, refusalOf } from "./api.js";
 
 export const STALE_MS = 5000;
 const BACKOFF_MS = [250, 500, 1000, 2000, 4000];
-const SILENCE_MS_MAX = 15_000; // the gateway says that it is there every ten
+const SILENCE_MS_MAX = 15_000; // the gateway says that it is there every three
 
 /** One page's stream: `onSection(kind, body, isFirst)` for each section told; `isFirst` on this connection, when it is told whole. */
 export class Stream {
