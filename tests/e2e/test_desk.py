@@ -121,7 +121,7 @@ async def test_refusals_are_put_on_record(nats_log: NatsStack) -> None:
 async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_log: NatsStack) -> None:
     """The first moments are the whole screen; an order of ours is in the log's section within a second."""
     async with open_desk(nats_log) as desk:
-        await until(lambda: "log" in desk.broadcast._told and len(desk.broadcast._told["log"].body) > 1_000)
+        await until(lambda: "log" in (told := desk.broadcast._told) and told["log"].seq == LOG[-1].seq)
         with desk.broadcast.listening() as listener:
             moments = listener.moments()
             first = [await anext(moments) for _ in range(len(desk.broadcast._told))]
