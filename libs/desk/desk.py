@@ -30,6 +30,7 @@ from libs.common.messages import (
     FlattenCommanded,
     MacroOverrideCommanded,
     Message,
+    MuteCommanded,
     OperatorCommanded,
 )
 from libs.desk import commands
@@ -256,6 +257,11 @@ class Desk:
             return None if entry is None else entry.payload
         return None
 
+    @property
+    def now(self) -> int:
+        """The time (ns UTC) of the clock that the stack follows."""
+        return self._clock.now()
+
     async def server_time(self) -> str:
         """What the log's server says the time is (RFC 3339); "" where it does not say.
 
@@ -301,7 +307,7 @@ class Desk:
         outcome = await commands.outcome_of(bus, order.word, seq, command_id, wait_s)
         return msgspec.structs.replace(outcome, repeated=known is not None)
 
-    async def record(self, message: AccessRefused | AlertRaised) -> int:
+    async def record(self, message: AccessRefused | AlertRaised | MuteCommanded) -> int:
         """Append a fact of our own; returns its seq.
 
         Raises:

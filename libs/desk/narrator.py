@@ -29,6 +29,7 @@ from libs.common.messages import (
     MacroOverrideChanged,
     MacroRegimes,
     Message,
+    MuteCommanded,
     OperatorCommanded,
     OrderApproved,
     OrderDenied,
@@ -299,6 +300,11 @@ def _(message: FlattenCommanded) -> Text:
 def _(message: CancelCommanded) -> Text:
     what = message.cl_ord_id[:ID_CHARS_SHOWN] or "every resting entry"
     return Text(f"{message.author} takes back {what}: {message.reason}", style="bold")
+
+
+@_said.register
+def _(message: MuteCommanded) -> Text:
+    return Text(f"{message.author} wants to be told less by {message.channel} for a while", style="dim")
 
 
 @_said.register

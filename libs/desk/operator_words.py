@@ -11,6 +11,7 @@ from libs.common.messages import (
     LiveUnlocked,
     MacroOverrideChanged,
     MacroOverrideCommanded,
+    MuteCommanded,
     OperatorCommanded,
     TradingStateChanged,
 )
@@ -74,6 +75,12 @@ def _(message: FlattenCommanded, instruments: tuple[str, ...]) -> tuple[str, Det
 def _(message: CancelCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
     what = f"order {message.cl_ord_id}" if message.cl_ord_id else "every resting entry"
     return f"{message.author} takes back {what}: {message.reason}", ()
+
+
+@said.register
+def _(message: MuteCommanded, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    what = "notes and tickets" if message.level == "ticket" else "notes"
+    return f"{message.author} wants no {what} by {message.channel} until {day_and_time_of(message.until)}", ()
 
 
 @said.register

@@ -28,6 +28,7 @@ from libs.common.messages import (
     JournalHeadDeclared,
     LiveUnlocked,
     Message,
+    MuteCommanded,
     OrderDenied,
     ServiceStarted,
     TimerFired,
@@ -39,6 +40,7 @@ from services.notifier.channel import Channel
 from services.notifier.letters import Letter
 from services.notifier.mail import Mail
 from services.notifier.manner import Manner
+from services.notifier.muting import MUTE_TIMER
 from services.notifier.report import Diary
 from services.notifier.requests import Level
 from services.notifier.wording import (
@@ -116,6 +118,8 @@ class NotifierMachine:
             case LiveUnlocked():
                 key = derive_id("unlocked", event.certificate)
                 return self._tell(key, UNLOCK_LEVELS[event.grounds], unlock_text(event), event, now)
+            case MuteCommanded():
+                return self.state.mail.muting.command(event, self.settings.channels, now)
             case TimerFired():
                 return self._on_timer(event, now)
             case Answer():
@@ -154,7 +158,23 @@ class NotifierMachine:
     def _on_timer(self, event: TimerFired, now: int) -> list[Effect]:
         if event.name.startswith(WINDOW_TIMER):
             return self._end_window(event.name.removeprefix(WINDOW_TIMER), event, now)
+        if event.name.startswith(MUTE_TIMER):
+            return self._end_mute(event.name.removeprefix(MUTE_TIMER), event, now)
         return self.state.mail.on_timer(self.settings, event.name, event, now)
+
+    def _end_mute(self, channel: str, event: TimerFired, now: int) -> list[Effect]:
+        text = self.state.mail.muting.over(channel)
+        if not text or channel not in self.settings.channels:
+            return []
+        letter = Letter(
+            level="note",
+            text=text,
+            valid_until=now + self.settings.send_ttl_s * SECOND,
+            correlation_id=event.correlation_id,
+            kind=derive_id("unmuted", channel),
+            at=now,
+        )
+        return self.state.mail.tell_one(self.settings, letter, channel, event, now)
 
     def _end_window(self, key: str, event: TimerFired, now: int) -> list[Effect]:
         window = self.state.windows.pop(key, None)

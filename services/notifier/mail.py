@@ -34,6 +34,7 @@ from libs.runtime.machine import CancelTimer, Effect, Perform, Publish, SetTimer
 from services.notifier.channel import BREAKER_TIMER, DETAIL_CHARS_MAX, Channel
 from services.notifier.letters import Letter
 from services.notifier.manner import Manner
+from services.notifier.muting import Muting
 from services.notifier.requests import UNSURE, SendMessage
 
 RETRY_TIMER = "retry."
@@ -43,10 +44,15 @@ DOUBLINGS_MAX = 30
 
 
 class Mail(msgspec.Struct, kw_only=True):
-    """Letters under way by request id (between two attempts by the id of the last request), channels by name."""
+    """Letters under way by request id (between two attempts by the id of the last request), channels by name, and who is told less for a while."""
 
     letters: dict[str, Letter] = {}
     channels: dict[str, Channel] = {}
+    muting: Muting = msgspec.field(default_factory=Muting)
+
+    def tell_one(self, manner: Manner, letter: Letter, channel: str, cause: Message, now: int) -> list[Effect]:
+        """Tell it by this channel alone."""
+        return self._post(manner, msgspec.structs.replace(letter, channel=channel), cause, now)
 
     def due(self, manner: Manner, now: int) -> list[Effect]:
         """Let time do its work; to be called before anything else is looked at."""
@@ -58,7 +64,12 @@ class Mail(msgspec.Struct, kw_only=True):
 
     def tell(self, manner: Manner, letter: Letter, cause: Message, now: int) -> list[Effect]:
         """Tell it by every channel that takes what is of its level."""
-        copies = [msgspec.structs.replace(letter, channel=name) for name in manner.takers(letter.level)]
+        takers = manner.takers(letter.level)
+        copies = [
+            msgspec.structs.replace(letter, channel=name)
+            for name in takers
+            if not self.muting.holds_back(name, letter.level, now)
+        ]
         effects: list[Effect] = []
         for each in copies:
             each.is_noticed = each.is_noticed or any(other.is_noticed for other in copies)
@@ -123,7 +134,7 @@ class Mail(msgspec.Struct, kw_only=True):
                 letter.repeat = letter.repeat or (may_be_told and letter.is_noticed)
                 first.waiting.add(letter, manner.waiting_kinds_max)
             first.waiting.add_dropped(waiting.dropped)
-        return [CancelTimer(BREAKER_TIMER + name) for name in gone]
+        return [*(CancelTimer(BREAKER_TIMER + name) for name in gone), *self.muting.forget_others(manner.channels)]
 
     # --- one channel --------------------------------------------------------------------------------------------
 

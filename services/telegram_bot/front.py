@@ -26,11 +26,12 @@ from services.telegram_bot.answers import Answers
 from services.telegram_bot.codes import Codes
 from services.telegram_bot.dialogue import Dialogue, Refused
 from services.telegram_bot.incoming import Incoming, Reply
+from services.telegram_bot.muting import muted
 from services.telegram_bot.refusals import Refusals
 from services.telegram_bot.series import Series
 from services.telegram_bot.settings import Settings
 from services.telegram_bot.wire import Trouble, Wire
-from services.telegram_bot.wishes import ASK, MEANINGS, NO, QUESTIONS, TRACE, VIEW, YES, Wish, code_in, wish_in
+from services.telegram_bot.wishes import ASK, MEANINGS, MUTE, NO, QUESTIONS, TRACE, VIEW, YES, Wish, code_in, wish_in
 
 BACKOFF_S, BACKOFF_S_MAX = 0.25, 15.0
 SETTLE_S_MAX = 1.0
@@ -53,6 +54,7 @@ class Front:
         self._wire = Wire(settings, series)
         self._memory.of_bot(self._wire.bot_id)
         self._admission = Admission(settings.users, self._memory.seen, settings.telegram_rate)
+        self._desk = desk
         self._answers = Answers(desk, settings.log_stream)
         self._dialogue = Dialogue(
             desk,
@@ -148,6 +150,8 @@ class Front:
         self._series.heard(wish.word)
         if wish.is_command:
             return await self._dialogue.begin(update, wish, role)
+        if wish.word == MUTE:
+            return await muted(self._desk, update, wish.argument)
         return await self._answers.to(wish.word, wish.argument, role)
 
     async def _pressed(self, update: Incoming) -> Reply:

@@ -11,6 +11,8 @@ from services.telegram_bot.incoming import Incoming
 
 Question = Literal["status", "positions", "orders", "pnl", "risk", "health", "trace", "alerts", "help"]
 Command = Literal["halt", "reduce", "resume", "flatten", "cancel"]
+MUTE = "mute"
+"""What anybody who is heard may say of his own chat."""
 QUESTIONS: tuple[Question, ...] = get_args(Question)
 COMMANDS: tuple[Command, ...] = get_args(Command)
 MEANINGS: dict[str, str] = {
@@ -27,6 +29,7 @@ MEANINGS: dict[str, str] = {
     "resume": "[CODE] REASON: trade again",
     "flatten": "[CODE] REASON: sell everything and halt",
     "cancel": "[ORDER] REASON: take back one resting entry, or all",
+    "mute": "MINUTES [ticket]: no notes here (nor tickets) for a while; pages come; 0 ends it",
     "help": "this list",
 }
 """Every word the bot knows, and what it does."""
@@ -64,7 +67,7 @@ def wish_in(text: str) -> Wish | None:
     if word == "start":
         return Wish(word="help")
     rest = _line(rest)
-    if word in QUESTIONS:
+    if word in QUESTIONS or word == MUTE:
         return Wish(word=word, argument=rest)
     if word not in COMMANDS:
         return None

@@ -14,6 +14,7 @@ from libs.common.messages import (
     AlertRaised,
     CancelCommanded,
     FlattenCommanded,
+    MuteCommanded,
     OperatorCommanded,
     PositionChanged,
     TradingStateChanged,
@@ -320,13 +321,21 @@ async def test_the_bot_tells_what_the_command_line_tells(nats: NatsStack, tmp_pa
         assert all(len(each.text) <= 4096 for each in stand.telegram.chats.sent)
 
 
+async def test_a_chat_is_muted_through_the_log(stand: Stand) -> None:
+    """What the notifier is to leave out stands in the log, for this chat alone; what is no number of minutes changes nothing."""
+    await stand.asks(ADA, "/mute for ever", "Say for how many minutes")
+    await stand.asks(ADA, "/mute 60 tickets", "No notes and tickets here until")
+    said = await stand.said(MuteCommanded)
+    assert [(each.channel, each.level) for each in said] == [(f"telegram.{ADA}", "ticket")]
+
+
 def test_no_word_moves_money() -> None:
     """The list of words is this one, and a longer one is a decision to be made here."""
     assert (*QUESTIONS, *COMMANDS) == (
         *("status", "positions", "orders", "pnl", "risk", "health", "trace", "alerts", "help"),
         *("halt", "reduce", "resume", "flatten", "cancel"),
     )
-    assert set(MEANINGS) == {*QUESTIONS, *COMMANDS}
+    assert set(MEANINGS) == {*QUESTIONS, *COMMANDS, "mute"}
     assert [word for word in MEANINGS if word in WHERE_MONEY_GOES] == []
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from libs.common.messages.base import Answer, Count, Instant, Message
+from libs.common.messages.base import Answer, Count, Ident, Instant, Message
 from libs.common.messages.trading import Side
 
 
@@ -77,6 +77,22 @@ class CancelCommanded(Message, frozen=True, kw_only=True, tag="cancel_command.v1
 
     cl_ord_id: str
     reason: str
+    author: str
+
+
+class MuteCommanded(Message, frozen=True, kw_only=True, tag="mute_command.v1"):
+    """A person wants to be told less by one channel until `until` (ns): neither notes nor, where `level` says so, tickets. Pages come all the same.
+
+    A time that has passed ends a mute that is in force.
+    """
+
+    said_by: ClassVar[str] = "ops.*"
+    suffix: ClassVar[str] = "mute"
+    is_source: ClassVar[bool] = True
+
+    channel: Ident
+    level: Literal["ticket", "note"]
+    until: Instant
     author: str
 
 
