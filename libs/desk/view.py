@@ -19,6 +19,7 @@ from libs.common.messages import (
     ExecutionReport,
     FeedBars,
     FeedMarks,
+    FeedStatus,
     LevelsMapped,
     MacroRegimes,
     Message,
@@ -27,6 +28,8 @@ from libs.common.messages import (
     OrderSubmitting,
     PositionChanged,
     PriceTrustChanged,
+    Reconciled,
+    TradingStateChanged,
 )
 from libs.common.money import ZERO, to_decimal
 from libs.desk.book_record import BookFold
@@ -54,6 +57,17 @@ CURVE_SHOWN_MAX = 400
 OPEN = ("NEW", "PARTIALLY_FILLED", "PENDING_CANCEL", "PENDING_NEW", "UNKNOWN")
 
 
+_TOLD_BY: dict[type[Message], str] = {
+    EquityChanged: "books",
+    TradingStateChanged: "trading",
+    Reconciled: "reconciled",
+    FeedStatus: "feed",
+    DecisionsMade: "model",
+    AgentsScored: "agents",
+}
+"""What a figure of the head was said by last."""
+
+
 class DeskView:
     """How things stand, and how they came about, after the events taken so far."""
 
@@ -69,6 +83,7 @@ class DeskView:
         self.positions: dict[str, PositionChanged] = {}
         self.equity: EquityChanged | None = None
         self.scores: AgentsScored | None = None
+        self.last: dict[str, str] = {}
         self.model_tally = ModelTally()
         self.decisions: deque[DecisionLine] = deque(maxlen=RECENT_MAX)
         self.intents: deque[tuple[OrderIntent, int]] = deque(maxlen=RECENT_MAX)
@@ -82,6 +97,8 @@ class DeskView:
         """Learn one event."""
         self.standing.take(said)
         self.record.take(entry.seq, said)
+        if (told := _TOLD_BY.get(type(said))) is not None:
+            self.last[told] = f"message:{said.id}"
         self._take_market(said)
         self._take_opinions(said)
         self._take_orders(said)
@@ -308,7 +325,8 @@ class DeskView:
             "dust": self.standing.dust,
             "model": facts.model,
             "books": facts.books,
-            "books_trace": f"message:{self.equity.id}" if self.equity is not None else "",
+            "books_trace": self.last.get("books", ""),
+            "traces": self.last,
             "trades_closed": len(trips),
             "trades_won": won,
             "drifts": facts.drifts,

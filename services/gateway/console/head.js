@@ -34,7 +34,7 @@ function paintState(head) {
     byId("announcer").textContent = `Trading is ${head.trading_state} now. ${head.trading_reason}`;
   }
   node.dataset.state = head.trading_state;
-  tile("state", head.trading_state, head.trading_reason || (head.trading_state === "ACTIVE" ? "entries and exits" : ""));
+  tile("state", linked(head, "trading", { text: head.trading_state }), head.trading_reason || (head.trading_state === "ACTIVE" ? "entries and exits" : ""));
 }
 
 function paintMoney(screen, head) {
@@ -81,7 +81,7 @@ function paintFeed(head) {
   const doubts = Object.keys(head.doubts).length;
   const away = home && venue !== home ? `stands in for ${home}` : "";
   const note = [venue, via === "POLLING" ? "by polling" : "", away, doubts ? count(doubts, "price in doubt", "prices in doubt") : ""];
-  tile("feed", { text: state || "silent", tone: state === "LIVE" ? "good" : "bad" }, {
+  tile("feed", linked(head, "feed", { text: state || "silent", tone: state === "LIVE" ? "good" : "bad" }), {
     text: note.filter(Boolean).join(", "),
     tone: doubts || away ? "warn" : "",
   });
@@ -90,7 +90,7 @@ function paintFeed(head) {
 function paintReconciled(head) {
   const said = { true: ["agrees", "good"], false: ["MISMATCH", "bad"], null: ["not yet", "warn"] }[String(head.reconciled)];
   const note = head.mismatches.length ? count(head.mismatches.length, "difference") : "venue against log";
-  tile("reconciled", { text: said[0], tone: said[1] }, note);
+  tile("reconciled", linked(head, "reconciled", { text: said[0], tone: said[1] }), note);
 }
 
 function paintModel(head) {
@@ -101,12 +101,18 @@ function paintModel(head) {
   }
   const share = model.asked ? `${model.driven} of ${model.asked}` : "not asked";
   const note = model.fallback ? { text: `${model.mode}: ${model.fallback}`, tone: "warn" } : `driven, ${model.mode}`;
-  tile("model", { text: share, tone: model.fallback ? "warn" : "" }, note);
+  tile("model", linked(head, "model", { text: share, tone: model.fallback ? "warn" : "" }), note);
 }
 
 function paintAge(screen, head) {
   const age = Math.max(0, (screen.now - head.as_of) / 1e6);
   tile("age", { text: duration(age), tone: age > OLD_MS ? "bad" : "" }, { text: `as of ${clock(head.as_of, screen.now)} UTC`, title: local(head.as_of) });
+}
+
+/** What is shown, with the story of the event that said it last. */
+function linked(head, name, shown) {
+  const trace = head.traces?.[name];
+  return trace ? { ...shown, trace } : shown;
 }
 
 function tile(name, value, note) {
