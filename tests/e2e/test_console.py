@@ -368,7 +368,7 @@ async def test_it_fits_a_phone(stand: ConsoleStand) -> None:
 
 
 PAIRS = (
-    "h1", "#book", "[data-tile=state] dd", "[data-tile=state] dd a", "[data-tile=feed] dd a", "[data-tile=equity] dt", "[data-tile=equity] dd a", "[data-tile=feed] dd",
+    "h1", "#book", "[data-tile=state] dd", "[data-tile=feed] dd a", "[data-tile=equity] dt", "[data-tile=equity] dd a", "[data-tile=feed] dd",
     "[data-tile=drawdown] dd", "[data-tile=drawdown] .note", "nav a", "#portfolio-sum dt", "#portfolio-sum dd", "#positions th", "#positions-body td", "#positions-body a",
     "#positions-body [data-tone]", "#log-body td", "[data-word=HALT]", "[data-word=REDUCE]", "#theme", "#orders-sum", "#price-charts p", "#alerts-body [data-tone=bad]",
 )  # fmt: skip
