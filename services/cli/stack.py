@@ -282,7 +282,7 @@ def service_specs(
         special[door] = {variable: ",".join(pages)}
     taste = DEV_DEFAULTS if is_newcomers and settings.newcomer and settings.is_simulated else {}
     # on a live market they are told what a deployment would be
-    taste = {**taste, GATEWAY: {"BULKHEAD_GATEWAY_PORT": str(ports.gateway)}}
+    taste = {**taste, GATEWAY: {"BULKHEAD_GATEWAY_PORT": str(console_port(ports))}}
     specs = []
     files = {plugin.service: plugin.path for plugin in plugged_in()}
     for name in settings.services:
@@ -299,6 +299,11 @@ def service_specs(
         spec = _spec(name, command, ports.service(name), env, environment, taste.get(name, {}))
         specs.append(msgspec.structs.replace(spec, is_essential=name not in files))
     return specs
+
+
+def console_port(ports: Ports) -> int:
+    """Where the console of a stack that is about to start goes: where people look for one, or beside its other ports if somebody is there already."""
+    return ports.gateway if _is_free(ports.gateway) else ports.base + _GATEWAY
 
 
 def _special(settings: StackSettings, gate: GateKey) -> dict[str, dict[str, str]]:

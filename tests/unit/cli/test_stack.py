@@ -19,6 +19,7 @@ from services.cli.stack import (
     Ports,
     StackSettings,
     check_ports,
+    console_port,
     home_lock,
     passed_on,
     service_specs,
@@ -211,3 +212,19 @@ def test_a_venue_that_is_simulated_and_a_market_that_is_real_do_not_go_together_
     told["BULKHEAD_EXEC_VENUE_URL"] = "https://api.binance.com"
     assert refuse_bad_settings(service_specs(settings, told)) == []
     assert venue_url_of(service_specs(settings, told)) == "https://api.binance.com"
+
+
+def test_a_console_goes_beside_the_other_ports_where_somebody_has_its_own() -> None:
+    """Port 8080 is everybody's: that it is taken must not keep a newcomer from starting."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        taken = other.getsockname()[1]
+
+        class Usual(Ports, frozen=True):
+            @property
+            def gateway(self) -> int:
+                return taken
+
+        assert console_port(Usual(5_000)) == 5_003
+    assert console_port(Usual(5_000)) == taken
