@@ -159,12 +159,12 @@ class Gateway:
             found += [] if message is None else [message]
         return found
 
-    async def refused(self, why: str) -> AccessRefused:
-        """The event of a refusal, waited for."""
+    async def refused(self, why: str, who: str | None = None) -> AccessRefused:
+        """The event of a refusal (of `who`), waited for."""
 
         async def look() -> AccessRefused | None:
             told = [each for each in await self.told() if isinstance(each, AccessRefused)]
-            return next((each for each in told if each.why == why), None)
+            return next((each for each in told if each.why == why and who in (None, each.who)), None)
 
         found: AccessRefused = await self.until(look, f"an event of {why}")
         return found

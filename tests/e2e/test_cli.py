@@ -419,11 +419,11 @@ async def test_an_operator_overrides_the_regime_and_revokes(stack: NatsStack) ->
             stack.home, "resume", "--reason", "its first answer", "--wait", "30"
         )  # its own settings from here
         taken = await answer_of(stack.home, *said, "capitulation", "--hours", "24")
-        assert (taken["answered"], taken["taken"]) == (True, True)
+        assert (taken["answered"], taken["changed"]) == (True, True)
         (listed,) = await answer_of(stack.home, "risk", "override", "--list")
         assert (listed["override_id"], listed["author"], listed["state"]) == (taken["id"], "ada", "IN_FORCE")
         assert listed["valid_until"] - listed["ts_init"] <= 24 * 3_600_000_000_000
-        assert (await answer_of(stack.home, *said, "over", "--revoke"))["taken"]
+        assert (await answer_of(stack.home, *said, "over", "--revoke"))["changed"]
         assert await answer_of(stack.home, "risk", "override", "--list") == []
         refused = await bulkhead(stack.home, *said, "again", "--revoke")
         assert refused.exit_code == FINDING

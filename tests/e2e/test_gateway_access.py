@@ -95,8 +95,8 @@ async def test_a_token_that_is_none_is_refused_and_told(gateway: Gateway) -> Non
     )
     assert (await gateway.refused("NO_TOKEN")).who == ""
     assert (await gateway.refused("BAD_TOKEN")).who == ""
-    assert (await gateway.refused("EXPIRED")).who == expired_id
-    assert (await gateway.refused("REVOKED")).who == revoked_id
+    assert (await gateway.refused("EXPIRED", expired_id)).door == "api"
+    assert (await gateway.refused("REVOKED", revoked_id)).door == "api"
     scope = await gateway.refused("SCOPE")
     assert scope.address == "127.0.0.1"
     assert expired.split("_")[2] not in gateway.log.read_text()
