@@ -1,6 +1,6 @@
 """What a halt takes through the gateway, and what five hundred listeners cost: on the running stack, with and without them, in turns.
 
-    python -m benchmarks.doors [--listeners 500] [--rounds 20]       prints JSON; times are ms
+    python -m benchmarks.doors [--listeners 500] [--rounds 20] [--pause 3]       prints JSON; times are ms
 
 `bulkhead up` is started with a simulated market. In every round HALT and RESUME are posted, and listeners of `/api/v1/stream` note when the order's line reached them.
 
@@ -130,8 +130,10 @@ async def post(session: aiohttp.ClientSession, url: str, token: str, word: str, 
     return (time.perf_counter() - began) * 1e3, said
 
 
-async def rounds(home: Path, url: str, token: str, count: int, listeners: int, name: str) -> dict[str, Any]:
-    """So many halts with so many listeners."""
+async def rounds(
+    home: Path, url: str, token: str, count: int, listeners: int, name: str, pause_s: float
+) -> dict[str, Any]:
+    """So many halts with so many listeners; between two of them trading goes on for a while (s)."""
     crowd = Listeners(url, token, listeners)
     await crowd.open()
     effect: list[float] = []
@@ -153,7 +155,7 @@ async def rounds(home: Path, url: str, token: str, count: int, listeners: int, n
             screen += [(each - began) * 1e3 for each in crowd.heard]
             screen += [LINE_S_MAX * 1e3] * (listeners - len(crowd.heard))
             await post(session, url, token, "resume", reason)
-            await asyncio.sleep(0.3)
+            await asyncio.sleep(pause_s)
     await crowd.close()
     found = {"listeners": listeners, "lost": crowd.lost, "effect": spread(effect), "gate": spread(gate)}
     return found | ({"screen": spread(screen)} if screen else {})
@@ -172,8 +174,8 @@ def spread(values: list[float]) -> dict[str, float]:
 
 
 async def entries_while_halted(home: Path) -> dict[str, int]:
-    """Entries that were submitted while trading was halted: within half a second of the halt, and later."""
-    halted_at, early, late, halts = 0, 0, 0, 0
+    """Entries that were submitted while trading was halted: within half a second of the halt, and later; and all others, or it would prove nothing."""
+    halted_at, early, late, halts, others = 0, 0, 0, 0, 0
     async with observing(find_place(home)) as observer:
         size = await observer.size()
         async for entry in observer.entries(1, size.last_seq):
@@ -185,7 +187,9 @@ async def entries_while_halted(home: Path) -> dict[str, int]:
                 case OrderSubmitting(role="ENTRY") if halted_at:
                     at = (await observer.stored_at((entry.seq,)))[entry.seq]
                     early, late = early + (at - halted_at < HALF_A_SECOND), late + (at - halted_at >= HALF_A_SECOND)
-    return {"halts": halts, "entries_within_500_ms": early, "entries_later": late}
+                case OrderSubmitting(role="ENTRY"):
+                    others += 1
+    return {"halts": halts, "entries_within_500_ms": early, "entries_later": late, "entries_while_active": others}
 
 
 async def main() -> None:
@@ -193,6 +197,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--listeners", type=int, default=500)
     parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--pause", type=float, default=3.0, help="s between two halts")
     told = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bulkhead-doors-") as folder:
         home = Path(folder) / "home"
@@ -201,7 +206,7 @@ async def main() -> None:
             for turn in range(2):
                 for listeners in (0, told.listeners):
                     name = f"{turn}-{listeners}"
-                    found.append(await rounds(home, url, token, told.rounds // 2, listeners, name))
+                    found.append(await rounds(home, url, token, told.rounds // 2, listeners, name, told.pause))
             print(json.dumps({"rounds": found, **await entries_while_halted(home)}, indent=2))
 
 
