@@ -18,6 +18,7 @@ import uvloop
 
 from libs.common.messages import AccessRefused, AlertRaised
 from libs.desk.desk import Desk
+from libs.desk.refusals import Refused
 from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
@@ -32,7 +33,7 @@ from libs.runtime.settings import EX_CONFIG, SettingsError, settings_in_question
 from services.gateway.app import make_app
 from services.gateway.contract import CONTRACT
 from services.gateway.guard import Guard
-from services.gateway.refusals import OFTEN_S, Often, Refusals, Refused
+from services.gateway.refusals import OFTEN_S, Often, Refusals
 from services.gateway.server import QuietServer, bound, server_of
 from services.gateway.settings import Settings
 from services.gateway.watch import Watch

@@ -20,6 +20,7 @@ import msgspec
 import structlog
 
 from libs.desk.desk import Desk
+from libs.desk.refusals import Kind, Refusals
 from services.telegram_bot import memory as keeping
 from services.telegram_bot.admission import Admission, Why
 from services.telegram_bot.answers import Answers
@@ -27,7 +28,6 @@ from services.telegram_bot.codes import Codes
 from services.telegram_bot.dialogue import Dialogue, Refused
 from services.telegram_bot.incoming import Incoming, Reply
 from services.telegram_bot.muting import muted
-from services.telegram_bot.refusals import Refusals
 from services.telegram_bot.series import Series
 from services.telegram_bot.settings import Settings
 from services.telegram_bot.wire import Trouble, Wire
@@ -47,7 +47,7 @@ _log = structlog.get_logger(__name__)
 class Front:
     """One bot's conversation with everybody."""
 
-    def __init__(self, desk: Desk, settings: Settings, series: Series, refusals: Refusals):
+    def __init__(self, desk: Desk, settings: Settings, series: Series, refusals: Refusals[int]):
         self._path = Path(settings.home) / "telegram_bot" / "memory.json"
         self._memory = keeping.load(self._path)
         self._series, self._refusals = series, refusals
@@ -63,7 +63,7 @@ class Front:
             rate_dangerous=settings.telegram_rate_dangerous,
             wait_s=settings.telegram_command_wait_s,
             remember=self._remember,
-            locked=refusals.locked,
+            locked=refusals.report,
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._writing = asyncio.Lock()
@@ -119,7 +119,7 @@ class Front:
 
     def _turn_away(self, update: Incoming, why: Why) -> None:
         self._series.refused(why)
-        self._refusals.note(str(update.user or ""), why, update.said, f"chat {update.chat}")
+        self._refusals.note(Kind("telegram", str(update.user or ""), "", why), update.said, f"chat {update.chat}")
 
     # --- answering --------------------------------------------------------------------------------------------------
 

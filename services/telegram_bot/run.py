@@ -18,6 +18,7 @@ import uvloop
 
 from libs.common.messages import AccessRefused, AlertRaised
 from libs.desk.desk import Desk
+from libs.desk.refusals import Refusals, Refused
 from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
@@ -31,7 +32,6 @@ from libs.runtime.readiness import Readiness
 from libs.runtime.redaction import redact
 from libs.runtime.settings import EX_CONFIG, SettingsError, settings_in_question, settings_or_exit
 from services.telegram_bot.contract import CONTRACT
-from services.telegram_bot.refusals import Refusals, Turned
 from services.telegram_bot.series import Series
 from services.telegram_bot.settings import BOT_VARIABLE, Settings
 
@@ -124,7 +124,7 @@ class TelegramBot:
         settings = self.settings
         await self._clock.connect()
         desk = self._desk = Desk(CONTRACT, settings, self._clock, settings.health_pages)
-        refusals = Refusals(self._tell, self._tell_locked)
+        refusals = Refusals("telegram", self._tell, self._tell_locked)
         following = asyncio.create_task(desk.run(), name="desk")
         talking = asyncio.create_task(self._talk(desk, refusals), name="talk")
         stopping = asyncio.create_task(self._stopping.wait(), name="stop")
@@ -139,7 +139,7 @@ class TelegramBot:
             if not task.cancelled() and (error := task.exception()) is not None:
                 raise error
 
-    async def _talk(self, desk: Desk, refusals: Refusals) -> None:
+    async def _talk(self, desk: Desk, refusals: Refusals[int]) -> None:
         code = await asyncio.to_thread(
             import_module, "services.telegram_bot.front"
         )  # takes seconds; the log is read meanwhile
@@ -155,15 +155,11 @@ class TelegramBot:
             with suppress(asyncio.CancelledError):
                 await telling
 
-    async def _tell(self, turned: Turned) -> None:
+    async def _tell(self, refused: Refused) -> None:
         assert self._desk is not None
+        kind = refused.kind
         message = AccessRefused(
-            door="telegram",
-            who=turned.kind.who,
-            address=turned.chat,
-            what=turned.what,
-            why=turned.kind.why,
-            count=turned.count,
+            door=kind.door, who=kind.who, address=refused.where, what=refused.what, why=kind.why, count=refused.count
         )
         await self._desk.record(message)
 

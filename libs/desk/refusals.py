@@ -1,7 +1,9 @@
-"""Who was turned away, as events: told together, so that nobody can fill the log, and never in the way of an answer.
+"""Who was turned away at a door, as events: told together, so that an attack cannot fill the log, and never in the way of an answer.
 
-The first of a kind (who, why) is told at once, then one a minute with its count; beyond `EVENTS_A_MINUTE_MAX` over all kinds the rest is one MANY.
-`Tally` is pure and is told the time (s, any steady clock). While the log is away the counts wait.
+    note() ─▶ counts by (door, who, address, why) ─▶ due(): the first of a kind at once, then one a minute with its count;
+                                                     beyond 30 a minute over all kinds the rest is one MANY
+
+`Tally` is pure and is told the time (s, any steady clock). `Refusals` puts what is due into the log; while the log is away the counts wait, and so do alerts.
 """
 
 from __future__ import annotations
@@ -10,56 +12,61 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from typing import Generic, Literal, NamedTuple, TypeVar
 
 import structlog
 
 EVERY_S = 60.0
 EVENTS_A_MINUTE_MAX = 30
-KINDS_MAX = 1_024
+KINDS_MAX = 1024
 LOOK_EVERY_S = 0.2
 LAST_WORDS_S_MAX = 1.0
 AFTER_FAILURE_S = 1.0
 MANY = "MANY"
 
+Door = Literal["api", "console", "webhook", "telegram"]
+A = TypeVar("A")
 _log = structlog.get_logger(__name__)
 
 
 class Kind(NamedTuple):
     """Refusals that are told together."""
 
+    door: Door
     who: str
+    address: str
     why: str
 
 
-class Turned(NamedTuple):
-    """`count` refusals of a kind; `what` was tried last, in `chat`."""
+class Refused(NamedTuple):
+    """`count` refusals of a kind; `what` was tried last, and `where`, if that does not tell kinds apart."""
 
     kind: Kind
     what: str
-    chat: str
     count: int
+    where: str = ""
 
 
 class Tally:
-    """What is to be told, and when. Bounded, whoever comes."""
+    """What is to be told, and when. Bounded, whoever comes. `door` is whose MANY it is."""
 
-    def __init__(self) -> None:
-        self._waiting: dict[Kind, Turned] = {}
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        self._waiting: dict[Kind, Refused] = {}
         self._told_at: dict[Kind, float] = {}
         self._told: deque[float] = deque()
         self._rest = 0
         self._rest_told_at = float("-inf")
 
-    def note(self, kind: Kind, what: str, chat: str) -> None:
+    def note(self, kind: Kind, what: str, where: str = "") -> None:
         """One more was turned away."""
         before = self._waiting.get(kind)
         if before is None and len(self._waiting) >= KINDS_MAX:
             self._rest += 1
         else:
-            self._waiting[kind] = Turned(kind, what, chat, 1 if before is None else before.count + 1)
+            self._waiting[kind] = Refused(kind, what, 1 if before is None else before.count + 1, where)
 
-    def due(self, now: float, *, is_last: bool = False) -> list[Turned]:
+    def due(self, now: float, *, is_last: bool = False) -> list[Refused]:
         """What is to be told now; with `is_last` what would be told later, too. It counts as told."""
         while self._told and now - self._told[0] >= EVERY_S:
             self._told.popleft()
@@ -74,41 +81,43 @@ class Tally:
             else:
                 self._rest += each.count
         if self._rest and (is_last or now - self._rest_told_at >= EVERY_S):
-            found.append(Turned(Kind("", MANY), "", "", self._rest))
+            found.append(Refused(Kind(self._door, "", "", MANY), "", self._rest))
             self._rest, self._rest_told_at = 0, now
         return found
 
-    def again(self, turned: Turned) -> None:
+    def again(self, refused: Refused) -> None:
         """It could not be told: it waits."""
-        if turned.kind.why == MANY:
-            self._rest += turned.count
+        if refused.kind.why == MANY:
+            self._rest += refused.count
             self._rest_told_at = float("-inf")
             return
-        self._told_at.pop(turned.kind, None)
+        self._told_at.pop(refused.kind, None)
         if self._told:
             self._told.pop()
-        newer = self._waiting.get(turned.kind)
-        count = turned.count + (newer.count if newer is not None else 0)
-        what, chat = (newer.what, newer.chat) if newer is not None else (turned.what, turned.chat)
-        self._waiting[turned.kind] = Turned(turned.kind, what, chat, count)
+        newer = self._waiting.get(refused.kind)
+        count = refused.count + (newer.count if newer is not None else 0)
+        last = newer or refused
+        self._waiting[refused.kind] = Refused(refused.kind, last.what, count, last.where)
 
 
-class Refusals:
-    """Brings refusals into the log beside whatever else goes on; `locked` holds users whose codes were locked, to be alerted of."""
+class Refusals(Generic[A]):
+    """Counts refusals at once, and brings them, and what is to be alerted of, into the log beside whatever else goes on."""
 
-    def __init__(self, tell: Callable[[Turned], Awaitable[object]], tell_locked: Callable[[int], Awaitable[object]]):
-        self._tally = Tally()
+    def __init__(
+        self, door: Door, tell: Callable[[Refused], Awaitable[object]], tell_alert: Callable[[A], Awaitable[object]]
+    ):
+        self._tally = Tally(door)
         self._tell = tell
-        self._tell_locked = tell_locked
-        self._locked: deque[int] = deque(maxlen=KINDS_MAX)
+        self._tell_alert = tell_alert
+        self._alerts: deque[A] = deque(maxlen=KINDS_MAX)
 
-    def note(self, who: str, why: str, what: str, chat: str) -> None:
+    def note(self, kind: Kind, what: str, where: str = "") -> None:
         """Somebody was turned away; never waits, never fails."""
-        self._tally.note(Kind(who, why), what, chat)
+        self._tally.note(kind, what, where)
 
-    def locked(self, user: int) -> None:
-        """Somebody has guessed codes."""
-        self._locked.append(user)
+    def report(self, about: A) -> None:
+        """Somebody should be told of this; never waits, never fails."""
+        self._alerts.append(about)
 
     async def run(self) -> None:
         """Tell what is due, until cancelled; then the rest, as far as it goes within a second."""
@@ -129,9 +138,9 @@ class Refusals:
             while waiting:
                 await self._tell(waiting[0])
                 waiting.popleft()
-            while self._locked:
-                await self._tell_locked(self._locked[0])
-                self._locked.popleft()
+            while self._alerts:
+                await self._tell_alert(self._alerts[0])
+                self._alerts.popleft()
         except Exception as error:  # noqa: BLE001  whatever keeps the log from taking it must not keep people out or the count lost
             _log.warning("refusals_untold", kinds=len(waiting), reason=type(error).__name__)
             if not is_last:
