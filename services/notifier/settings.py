@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 from pydantic_settings import NoDecode
 
 from libs.runtime.heartbeat import heartbeat_url
-from libs.runtime.settings import ServiceSettings, SettingsError, read_secret_file
+from libs.runtime.settings import SettingsError, read_secret_file
+from libs.runtime.telegram_settings import BOT_VARIABLE, TelegramSettings, token_in
 from services.notifier.machine import NotifierMachine
 from services.notifier.requests import Level
 from services.notifier.urls import UrlChannel, url_channels
 
-BOT_VARIABLE = "BULKHEAD_TELEGRAM_TOKEN_FILE"
 URLS_VARIABLE = "BULKHEAD_NOTIFY_URLS_FILE"
 TELEGRAM = "telegram."
 """How the channel of a chat is called: this and the chat's id."""
-
-_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
 
 
 def _chats_in(value: object) -> object:
@@ -37,7 +32,7 @@ def _chats_in(value: object) -> object:
 HEARTBEAT_VARIABLE = "BULKHEAD_NOTIFY_HEARTBEAT_URL_FILE"
 
 
-class Settings(ServiceSettings):
+class Settings(TelegramSettings):
     """Through which channels people are told, how often, and how stubbornly."""
 
     notify_channel: Literal["console", "telegram"] = Field(
@@ -99,22 +94,9 @@ class Settings(ServiceSettings):
         path = self.notify_heartbeat_url_file
         return heartbeat_url(path, HEARTBEAT_VARIABLE) if path is not None else ""
 
-    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
     telegram_chats: Annotated[tuple[int, ...], NoDecode, Field(max_length=20), BeforeValidator(_chats_in)] = Field(
         default=(), description="ids of the chats that are told, separated by commas"
     )
-    telegram_url: str = Field(
-        default="https://api.telegram.org",
-        pattern=r"^https?://[^\s/@?#{}]+(/[^\s@?#{}]*)?$",
-        description="where the Bot API is; another server of it, or telegram_sim",
-    )
-
-    @field_validator("telegram_token_file")
-    @classmethod
-    def _is_a_token(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            _token_in(path)
-        return path
 
     @field_validator("notify_urls_file")
     @classmethod
@@ -122,14 +104,6 @@ class Settings(ServiceSettings):
         if path is not None:
             _urls_in(path)
         return path
-
-    @field_validator("telegram_url")
-    @classmethod
-    def _keeps_a_secret(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-            raise ValueError("a token does not travel over plain http to another machine; use https")
-        return url
 
     @field_validator("telegram_chats")
     @classmethod
@@ -154,7 +128,7 @@ class Settings(ServiceSettings):
         Raises:
             SettingsError: the file cannot be used, or holds no token.
         """
-        return _token_in(self.telegram_token_file) if self.telegram_token_file is not None else ""
+        return token_in(self.telegram_token_file) if self.telegram_token_file is not None else ""
 
     def url_channels(self) -> tuple[UrlChannel, ...]:
         """The channels by URL as their file holds them now.
@@ -185,24 +159,8 @@ class Settings(ServiceSettings):
         )
 
 
-def _token_in(path: Path) -> str:
-    token = read_secret_file(path, BOT_VARIABLE).strip()
-    if not _TOKEN.fullmatch(token):
-        raise SettingsError(
-            f"{BOT_VARIABLE}: the secret file {str(path)!r} holds no token as @BotFather gives them (digits, a colon, letters)"
-        )
-    return token
-
-
 def _urls_in(path: Path) -> tuple[UrlChannel, ...]:
     found = url_channels(read_secret_file(path, URLS_VARIABLE))
     if isinstance(found, str):
         raise SettingsError(f"{URLS_VARIABLE}: the secret file {str(path)!r}: {found}")
     return found
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ip_address(host).is_loopback
-    except ValueError:
-        return False

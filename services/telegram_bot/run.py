@@ -31,9 +31,10 @@ from libs.runtime.process import EX_OK, EX_SOFTWARE, EX_TEMPFAIL
 from libs.runtime.readiness import Readiness
 from libs.runtime.redaction import redact
 from libs.runtime.settings import EX_CONFIG, SettingsError, settings_in_question, settings_or_exit
+from libs.runtime.telegram_settings import BOT_VARIABLE
 from services.telegram_bot.contract import CONTRACT
 from services.telegram_bot.series import Series
-from services.telegram_bot.settings import BOT_VARIABLE, Settings
+from services.telegram_bot.settings import Settings
 
 if TYPE_CHECKING:
     from services.telegram_bot.front import Front

@@ -4,36 +4,26 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
 from libs.runtime.logs import register_secret
-from libs.runtime.settings import ServiceSettings, SettingsError, read_secret_file
+from libs.runtime.settings import SettingsError, read_secret_file
+from libs.runtime.telegram_settings import TelegramSettings
 from services.telegram_bot.admission import Role
 
-BOT_VARIABLE = "BULKHEAD_TELEGRAM_TOKEN_FILE"
 SEEDS_VARIABLE = "BULKHEAD_TELEGRAM_TOTP_FILE"
 SEED_BYTES_MIN = 16
-_TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{20,100}")
 _USER = r"[1-9][0-9]{0,15}:(read|operate)"
 _PAIR = r"[a-z][a-z0-9-]{0,63}=https?://[^@,/\s]+"
 
 
-class Settings(ServiceSettings):
+class Settings(TelegramSettings):
     """Which bot it is, whom it hears, and how patient it is."""
 
-    telegram_token_file: Path | None = Field(default=None, description="a secret file with the token from @BotFather")
-    telegram_url: str = Field(
-        default="https://api.telegram.org",
-        pattern=r"^https?://[^\s/@?#{}]+(/[^\s@?#{}]*)?$",
-        description="where the Bot API is; another server of it, or telegram_sim",
-    )
     telegram_users: str = Field(
         default="",
         pattern=rf"^(|{_USER}(,{_USER})*)$",
@@ -60,27 +50,12 @@ class Settings(ServiceSettings):
         default=3, ge=1, le=100, description="so many of them may be commands that want a one-time code"
     )
 
-    @field_validator("telegram_token_file")
-    @classmethod
-    def _is_a_token(cls, path: Path | None) -> Path | None:
-        if path is not None:
-            token_in(path)
-        return path
-
     @field_validator("telegram_totp_file")
     @classmethod
     def _are_seeds(cls, path: Path | None) -> Path | None:
         if path is not None:
             seeds_in(path)
         return path
-
-    @field_validator("telegram_url")
-    @classmethod
-    def _keeps_a_secret(cls, url: str) -> str:
-        parts = urlsplit(url)
-        if parts.scheme == "http" and not _is_loopback(parts.hostname or ""):
-            raise ValueError("a token does not travel over plain http to another machine; use https")
-        return url
 
     @model_validator(mode="after")
     def _hears_somebody(self) -> Self:
@@ -111,19 +86,6 @@ class Settings(ServiceSettings):
         return {} if self.telegram_totp_file is None else seeds_in(self.telegram_totp_file)
 
 
-def token_in(path: Path) -> str:
-    """The bot's token as its file holds it now; from now on it is redacted.
-
-    Raises:
-        SettingsError: the file cannot be used, or holds no token.
-    """
-    token = read_secret_file(path, BOT_VARIABLE).strip()
-    if not _TOKEN.fullmatch(token):
-        raise SettingsError(f"{BOT_VARIABLE}: the secret file {str(path)!r} holds no token as @BotFather gives them")
-    register_secret(token.partition(":")[2])
-    return token
-
-
 def seeds_in(path: Path) -> Mapping[int, str]:
     """The seeds in a file, by user; from now on they are redacted.
 
@@ -152,12 +114,3 @@ def _seed_bytes(seed: str) -> bytes:
         return base64.b32decode(seed + "=" * (-len(seed) % 8))
     except binascii.Error:
         return b""
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -42,9 +42,10 @@ from aiogram.types import (
 )
 
 from libs.runtime.settings import SettingsError
+from libs.runtime.telegram_settings import token_in
 from services.telegram_bot.incoming import Incoming, Reply
 from services.telegram_bot.series import Series
-from services.telegram_bot.settings import Settings, token_in
+from services.telegram_bot.settings import Settings
 
 Slug = Literal["UNAUTHORIZED", "CONFLICT", "RATE_LIMITED", "REFUSED", "UNREACHABLE"]
 KINDS = ["message", "edited_message", "callback_query"]

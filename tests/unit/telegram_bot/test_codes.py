@@ -11,11 +11,12 @@ import pytest
 
 from libs.runtime.redaction import forget_secrets, redact
 from libs.runtime.settings import SettingsError
+from libs.runtime.telegram_settings import token_in
 from services.telegram_bot import memory as keeping
 from services.telegram_bot.admission import Seen
 from services.telegram_bot.codes import Codes, Marks
 from services.telegram_bot.memory import Memory
-from services.telegram_bot.settings import Settings, seeds_in, token_in
+from services.telegram_bot.settings import Settings, seeds_in
 
 ADA, BOB = 1001, 1002
 SEED = "JBSWY3DPEHPK3PXPJBSWY3DPEHPK3PXP"
