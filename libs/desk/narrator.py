@@ -14,6 +14,8 @@ from libs.common.messages import (
     AccessRefused,
     AgentSignals,
     AlertRaised,
+    BackupMade,
+    BookRestored,
     CancelCommanded,
     DecisionsMade,
     EntryJudged,
@@ -39,6 +41,7 @@ from libs.common.messages import (
     Reconciled,
     Regime,
     RegimeState,
+    RestoreProven,
     ServiceStarted,
     Signal,
     TradingStateChanged,
@@ -305,6 +308,21 @@ def _(message: CancelCommanded) -> Text:
 @_said.register
 def _(message: MuteCommanded) -> Text:
     return Text(f"{message.author} wants to be told less by {message.channel} for a while", style="dim")
+
+
+@_said.register
+def _(message: BackupMade) -> Text:
+    return Text(f"{message.author} has a backup of the log up to {message.last_seq}", style="dim")
+
+
+@_said.register
+def _(message: RestoreProven) -> Text:
+    return Text(f"a backup up to {message.last_seq} was restored elsewhere, and proven", style="dim")
+
+
+@_said.register
+def _(message: BookRestored) -> Text:
+    return Text(f"{message.author} has restored this log from a backup, up to {message.last_seq}", style="bold yellow")
 
 
 @_said.register

@@ -1,9 +1,11 @@
-"""What operators order, and what the gate makes of it, as a story says it; and who was turned away at a door."""
+"""What operators order, and what the gate makes of it, as a story says it; who was turned away at a door; and what is known of backups."""
 
 from __future__ import annotations
 
 from libs.common.messages import (
     AccessRefused,
+    BackupMade,
+    BookRestored,
     CancelCommanded,
     FlattenCommanded,
     FlattenOrdered,
@@ -13,6 +15,7 @@ from libs.common.messages import (
     MacroOverrideCommanded,
     MuteCommanded,
     OperatorCommanded,
+    RestoreProven,
     TradingStateChanged,
 )
 from libs.desk.saying import Details, day_and_time_of, said
@@ -89,3 +92,26 @@ def _(message: AccessRefused, instruments: tuple[str, ...]) -> tuple[str, Detail
     times = "" if message.count == 1 else f", {message.count} times"
     headline = f"{who} was turned away at the {message.door} door: {message.why}{times}"
     return headline, [f"wanted {message.what}" + (f", from {message.address}" if message.address else "")]
+
+
+@said.register
+def _(message: BackupMade, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.author} has a backup of the log up to {message.last_seq}", [f"head {message.head}"]
+
+
+@said.register
+def _(message: RestoreProven, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    headline = (
+        f"a backup brought the log back up to {message.last_seq}, and it was proven, in {message.took_ms / 1000:.1f} s"
+    )
+    return headline, [f"head {message.head}", f"by {message.author}"]
+
+
+@said.register
+def _(message: BookRestored, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    made, restored = day_and_time_of(message.backup_made_at), day_and_time_of(message.restored_at)
+    headline = f"{message.author} has restored the log up to {message.last_seq} from a backup of {made}"
+    return headline, [
+        f"restored {restored}; what had happened in between is known to the venue alone",
+        f"head {message.head}",
+    ]

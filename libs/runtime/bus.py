@@ -190,7 +190,8 @@ class Bus:
                 return None
             raise BusError(f"cannot read {query} from {stream or self.stream}: {error['description']}")
         found = answer["message"]
-        return LogEntry(int(found["seq"]), found["subject"], base64.b64decode(found.get("data", "")))
+        trace = _trace_in(base64.b64decode(found.get("hdrs", "")))
+        return LogEntry(int(found["seq"]), found["subject"], base64.b64decode(found.get("data", "")), trace)
 
     # --- writing ------------------------------------------------------------------------------------------------
 
@@ -298,3 +299,12 @@ class Bus:
     async def last_row(self, stream: str, subject_filter: str) -> LogEntry | None:
         """The newest row under a filter."""
         return await self._get(stream, last_by_subj=subject_filter)
+
+
+def _trace_in(headers: bytes) -> str:
+    """The trace header of a message whose headers are as the bus stores them; "" if it has none."""
+    for line in headers.decode(errors="replace").split("\r\n"):
+        name, _, value = line.partition(":")
+        if name == "traceparent":
+            return value.strip()
+    return ""

@@ -50,7 +50,7 @@ class KeysError(Exception):
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What differs between one server and another."""
+    """What differs between one server and another. `sync_interval` is anything but `always` only while a log is copied that is safe elsewhere."""
 
     store_dir: Path
     port: int
@@ -59,6 +59,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     monitor_host: str = "127.0.0.1"
     server_name: str = "bulkhead"
     file_store_max: str = "20GB"
+    sync_interval: str = "always"
     tls_cert: Path | None = None
     tls_key: Path | None = None
 
@@ -194,6 +195,7 @@ def render(contracts: Iterable[Contract], public_keys: Mapping[str, str], server
         monitor_port=server.monitor_port,
         store_dir=server.store_dir,
         file_store_max=server.file_store_max,
+        sync_interval=server.sync_interval,
         tls=tls,
         accounts=json.dumps(accounts(tuple(contracts), public_keys), indent=2),
     )

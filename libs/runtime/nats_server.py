@@ -15,6 +15,10 @@ from libs.runtime.contract import Contract
 from libs.runtime.nats_config import ServerSettings, ensure_keys, render, users_of, write_secret
 
 
+PASSING_CONFIG = "passing.conf"
+"""The configuration of a server that runs for one command only."""
+
+
 class NatsServerError(Exception):
     """The server is not there or did not start; the text says what it said last."""
 
@@ -34,21 +38,45 @@ def binary() -> Path:
     return Path(elsewhere)
 
 
-def write_config(home: Path, contracts: Iterable[Contract], port: int, monitor_port: int) -> Path:
-    """Make missing keys and write the server's configuration under `home`; returns its path."""
+def write_config(
+    home: Path,
+    contracts: Iterable[Contract],
+    port: int,
+    monitor_port: int,
+    *,
+    is_passing: bool = False,
+    is_bulk: bool = False,
+) -> Path:
+    """Make missing keys and write the server's configuration under `home`; returns its path.
+
+    `is_passing`: beside the one that says where the bus of this home is. `is_bulk`: what is acknowledged need not be on disk yet.
+    """
     contracts = tuple(contracts)
     folder = home / "nats"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    settings = ServerSettings(store_dir=folder.resolve() / "store", port=port, monitor_port=monitor_port)
+    settings = ServerSettings(
+        store_dir=folder.resolve() / "store",
+        port=port,
+        monitor_port=monitor_port,
+        sync_interval="1m" if is_bulk else "always",
+    )
     public_keys = ensure_keys(home, users_of(contracts))
-    config = folder / "nats-server.conf"
+    config = folder / (PASSING_CONFIG if is_passing else "nats-server.conf")
     write_secret(config, render(contracts, public_keys, settings).encode())
     return config
 
 
-def start(home: Path, contracts: Iterable[Contract], port: int, monitor_port: int) -> subprocess.Popen[bytes]:
-    """Start a server for `home`; it says what it says into `home/logs/nats.log`. It may not listen yet: see `wait_healthy`."""
-    config = write_config(home, contracts, port, monitor_port)
+def start(
+    home: Path,
+    contracts: Iterable[Contract],
+    port: int,
+    monitor_port: int,
+    *,
+    is_passing: bool = False,
+    is_bulk: bool = False,
+) -> subprocess.Popen[bytes]:
+    """Start a server for `home` (see `write_config`); it says what it says into `home/logs/nats.log`. It may not listen yet: see `wait_healthy`."""
+    config = write_config(home, contracts, port, monitor_port, is_passing=is_passing, is_bulk=is_bulk)
     log = log_file(home)
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as out:

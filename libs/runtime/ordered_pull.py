@@ -39,10 +39,11 @@ MayRead = Callable[[], Awaitable[bool]]
 
 
 class Pulled(msgspec.Struct, frozen=True):
-    """One message, and how many more the consumer had waiting behind it."""
+    """One message, how many more the consumer had waiting behind it, and when it was stored (ns UTC by the bus's clock)."""
 
     entry: LogEntry
     waiting: int
+    stored_at: int
 
 
 class OrderedPull:
@@ -217,7 +218,7 @@ class OrderedPull:
         self.scanned_seq = max(self.scanned_seq, stream_seq)
         self._next_seq = stream_seq + 1
         trace = message.headers.get("traceparent", "") if message.headers else ""
-        return Pulled(LogEntry(stream_seq, message.subject, message.data, trace), waiting)
+        return Pulled(LogEntry(stream_seq, message.subject, message.data, trace), waiting, int(tokens[-2]))
 
     def _take_status(self, status: str, headers: dict[str, str]) -> None:
         """A heartbeat must know of nothing we have not seen; any other status ends the pull, and we begin a new one."""

@@ -25,6 +25,7 @@ from libs.runtime.settings import SettingsError
 from services.cli import (
     agents_app,
     backtest_app,
+    backup_app,
     graduate_app,
     keys_app,
     ledger_app,
@@ -72,12 +73,14 @@ app = typer.Typer(
 )
 log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
+app.add_typer(backup_app.app, name="backup")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
 app.add_typer(keys_app.app, name="keys")
 app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.add_typer(token_app.app, name="token")
+app.command(name="restore", epilog=POINTER)(backup_app.restore)
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)

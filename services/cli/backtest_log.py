@@ -17,7 +17,8 @@ from libs.trading.fill_model import AS_QUOTED
 from libs.trading.track_record import Trials
 from services.cli.backtest_runs import version_of
 from services.cli.exit_codes import BAD_DATA, BAD_DUMP, Failure
-from services.cli.log_dump import BadDump, read_dump
+from services.cli.log_dump import read_dump
+from services.cli.log_lines import BadDump
 
 FIRST_WORDS = b'{"seq":'
 

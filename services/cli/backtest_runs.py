@@ -34,7 +34,7 @@ from libs.trading.performance import moments
 from libs.trading.track_record import Trials, book_record
 from services.cli.admission import EARS
 from services.cli.exit_codes import BAD_DATA, CANNOT_WRITE, CONFIG, USAGE, Failure
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 
 TOLD_EVERY = STEP["4h"]
 """So much history passes between two words about the progress, ns."""

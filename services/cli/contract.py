@@ -1,14 +1,17 @@
 """What an operator may say through the command line."""
 
 from libs.common.messages import (
+    BackupMade,
     BaselineAccepted,
     BaselineDeclared,
+    BookRestored,
     CancelCommanded,
     FlattenCommanded,
     GenesisDeclared,
     LiveUnlocked,
     MacroOverrideCommanded,
     OperatorCommanded,
+    RestoreProven,
     TextHeard,
 )
 from libs.runtime.contract import Contract, Zone
@@ -18,11 +21,14 @@ PRODUCES = (
     GenesisDeclared,
     LiveUnlocked,
     BaselineAccepted,
+    BackupMade,
     BaselineDeclared,
+    BookRestored,
     CancelCommanded,
     FlattenCommanded,
     MacroOverrideCommanded,
     OperatorCommanded,
+    RestoreProven,
     TextHeard,
 )
 

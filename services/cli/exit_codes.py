@@ -15,6 +15,7 @@ from libs.desk.commands import NotSaid
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable
 from libs.runtime.nats_config import KeysError
+from libs.runtime.nats_server import NatsServerError
 from libs.runtime.provision import ProvisionError
 from libs.runtime.settings import SettingsError
 
@@ -34,7 +35,7 @@ MEANINGS: dict[int, str] = {
     OK: "done, and nothing is wrong",
     FINDING: "done, and something was found: a mismatch, a failed check, an id that is unknown or ambiguous",
     USAGE: "the command line is wrong",
-    BAD_DUMP: "a dump of a log cannot be read",
+    BAD_DUMP: "a dump of a log, or a backup, cannot be read or is not what it says",
     BAD_DATA: "a file of market data was refused: what it holds cannot be believed",
     UNAVAILABLE: "the stack or its bus does not run, or does not answer",
     DEFECT: "a defect of bulkhead itself; the only case with a traceback",
@@ -84,6 +85,8 @@ def failing_clearly() -> Iterator[None]:
         ) from error
     except ClockUnavailable as error:
         raise Failure(UNAVAILABLE, str(error), "look at `bulkhead status`: is the venue up?") from error
+    except NatsServerError as error:
+        raise Failure(UNAVAILABLE, str(error), "look at logs/nats.log in the state folder") from error
     except NotSaid as error:
         raise Failure(UNAVAILABLE, error.text, error.cure) from error
     except (BusError, ProvisionError, NatsError, TimeoutError) as error:

@@ -1,73 +1,31 @@
-"""A log as a file: one JSON line for each entry, in order, so that it can be kept, sent and replayed elsewhere.
+"""A log as a file, so that it can be kept, sent and replayed elsewhere: the lines of its entries (log_lines), in order.
 
-    {"seq":41,"subject":"risk.approved.BTC-USDT","payload":"{\\"type\\":...}"}
-
-`payload` is the message's bytes as text; what is not UTF-8 stands in `payload_base64` instead. A line that is missing, doubled or
-out of order is found when the file is read; one that was altered is found by the replay.
+A line that is missing, doubled or out of order is found when the file is read; one that was altered is found by the replay. A backup
+(services/cli/backup) is a folder of such files, and is read as if it were one.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 import tempfile
 from array import array
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, overload
 
-import msgspec
-
 from libs.runtime.adapter import LogEntry
-
-
-class BadDump(Exception):
-    """The file is not a dump of a log; the text names the line and what is wrong with it."""
-
-
-class _Line(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
-    seq: int
-    subject: str
-    payload: str | None = None
-    payload_base64: str | None = None
-
-
-_encoder = msgspec.json.Encoder()
-_decoder = msgspec.json.Decoder(_Line)
-
-
-def line_of(entry: LogEntry) -> bytes:
-    """An entry as a line, newline included."""
-    try:
-        line = _Line(entry.seq, entry.subject, payload=entry.payload.decode())
-    except UnicodeDecodeError:
-        line = _Line(entry.seq, entry.subject, payload_base64=base64.b64encode(entry.payload).decode())
-    return _encoder.encode(line) + b"\n"
-
-
-def entry_of(line: bytes) -> LogEntry:
-    """The entry in a line.
-
-    Raises:
-        BadDump: without the line's number, which only the reader of the file knows.
-    """
-    try:
-        found = _decoder.decode(line)
-        if (found.payload is None) == (found.payload_base64 is None):
-            raise BadDump("wants either payload or payload_base64")
-        if found.payload is not None:
-            return LogEntry(found.seq, found.subject, found.payload.encode())
-        return LogEntry(found.seq, found.subject, base64.b64decode(found.payload_base64 or "", validate=True))
-    except (msgspec.MsgspecError, binascii.Error, UnicodeError) as error:
-        raise BadDump(f"is not an entry of a log: {error}") from error
+from services.cli.backup.archive import BadArchive, entries_of, read_manifest
+from services.cli.log_lines import BadDump, entry_of, line_of
 
 
 def read_dump(path: Path) -> Iterator[LogEntry]:
-    """The entries of a dump, in order and without a gap.
+    """The entries of a dump, or of a backup where `path` is a folder, in order and without a gap.
 
     Raises:
         BadDump, OSError.
     """
+    if path.is_dir():
+        yield from _read_backup(path)
+        return
     last = 0
     with path.open("rb") as file:
         for number, line in enumerate(file, start=1):
@@ -83,6 +41,17 @@ def read_dump(path: Path) -> Iterator[LogEntry]:
             yield entry
     if not last:
         raise BadDump(f"{path} is empty")
+
+
+def _read_backup(folder: Path) -> Iterator[LogEntry]:
+    try:
+        manifest = read_manifest(folder)
+        if not manifest.last_seq:
+            raise BadArchive(f"{folder} is a backup of nothing yet")
+        for stored in entries_of(folder, manifest):
+            yield stored.entry
+    except BadArchive as error:
+        raise BadDump(str(error)) from error
 
 
 class Spool(Sequence[LogEntry]):

@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import AsyncIterator, Iterable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options, key_file
 from libs.runtime.ordered_pull import OrderedPull
 from services.cli.exit_codes import NOT_YET, UNAVAILABLE, Failure
+from services.cli.log_lines import Stored
 from services.cli.place import Place, processes_of
 
 CONNECT_S_MAX = 3.0
@@ -112,6 +113,16 @@ class Observer:
         Raises:
             BusError: the bus fell silent.
         """
+        async with aclosing(self.stored(from_seq, to_seq)) as found:
+            async for each in found:
+                yield each.entry
+
+    async def stored(self, from_seq: int, to_seq: int) -> AsyncGenerator[Stored]:
+        """The same, with the time at which each was stored.
+
+        Raises:
+            BusError: the bus fell silent.
+        """
         if from_seq > to_seq:
             return
         pull = OrderedPull(self._bus, OBSERVER_USER, from_seq)
@@ -120,7 +131,7 @@ class Observer:
                 pulled = await self._next(pull)
                 if pulled is None:
                     continue
-                yield pulled.entry
+                yield Stored(pulled.entry, pulled.stored_at)
                 if pulled.entry.seq >= to_seq:
                     return
         finally:

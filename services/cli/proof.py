@@ -20,7 +20,8 @@ from libs.runtime.adapter import LogEntry
 from libs.runtime.registry import parts
 from libs.runtime.replay import ReplayReport, replay
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, OK, Failure
-from services.cli.log_dump import BadDump, Spool, line_of, read_dump
+from services.cli.log_dump import Spool, read_dump
+from services.cli.log_lines import BadDump, line_of
 from services.cli.observer import observing
 from services.cli.place import Place
 

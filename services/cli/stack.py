@@ -116,6 +116,10 @@ class StackSettings(ConfiguredSettings):
         description="paper and live mode: REST root of the market that is read (and on paper followed): Binance's, with it the others; another"
         " than the default speaks for all venues, with its sockets on the same host",
     )
+    backup_folder: Path | None = Field(
+        default=None,
+        description="a folder, best on another disk or machine, into which the log is copied while the stack runs; `bulkhead backup` finds it, too",
+    )
     newcomer: bool = Field(
         default=True,
         description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",

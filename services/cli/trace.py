@@ -11,7 +11,8 @@ from libs.desk.story import Story, tell, timed
 from libs.desk.story_search import Ambiguous
 from libs.desk.story_target import LATEST, PREFIX_CHARS_MIN, newest, resolve
 from services.cli.exit_codes import BAD_DUMP, FINDING, Failure
-from services.cli.log_dump import BadDump, Spool, read_dump
+from services.cli.log_dump import Spool, read_dump
+from services.cli.log_lines import BadDump
 from services.cli.observer import Observer, observing
 from services.cli.place import Place
 

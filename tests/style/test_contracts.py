@@ -8,11 +8,14 @@ from libs.common.messages import (
     ALL,
     AgentsScored,
     Answer,
+    BackupMade,
+    BookRestored,
     EventRejected,
     Message,
     PersonNotified,
     PrintRejected,
     QuoteChanged,
+    RestoreProven,
     TradePrinted,
 )
 from libs.common.subjects import filter_of, subject_matches
@@ -26,6 +29,9 @@ NOT_IN_THE_LOG: dict[type[Message], str] = {
 }
 
 TERMINAL: dict[type[Message], str] = {
+    BackupMade: "how old the last backup is: the doors and the watchman read it, no machine does",
+    BookRestored: "where a log was begun again from a backup: for who audits it; the HALT after it is what machines hear",
+    RestoreProven: "that a backup was seen to bring the book back: the doors and the watchman read it, no machine does",
     AgentsScored: "how agents have done: for people, reports and the console; the portfolio that says it knows it already",
     EventRejected: "the record of a refusal; people hear of it through the alert beside it",
     PersonNotified: "the record of what people were told; its delivery is heard as MessageSent",

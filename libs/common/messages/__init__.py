@@ -59,6 +59,7 @@ from libs.common.messages.feed import (
     TradePrinted,
     Trust,
 )
+from libs.common.messages.keeping import BackupMade, BookRestored, RestoreProven
 from libs.common.messages.ledger import (
     EquityChanged,
     JournalHeadDeclared,
@@ -134,6 +135,7 @@ __all__ = [
     "AgentsScored",
     "AlertRaised",
     "Answer",
+    "BackupMade",
     "Balance",
     "BalanceMoved",
     "Ballot",
@@ -142,6 +144,7 @@ __all__ = [
     "Baseline",
     "BaselineAccepted",
     "BaselineDeclared",
+    "BookRestored",
     "BreakerChanged",
     "CancelCommanded",
     "CapitalMoved",
@@ -207,6 +210,7 @@ __all__ = [
     "ReplaceAnswered",
     "RequestExpired",
     "RequestInterrupted",
+    "RestoreProven",
     "ServiceStarted",
     "ServiceStopping",
     "Side",

@@ -23,7 +23,7 @@ from services.cli import trace
 from services.cli.app import app
 from services.cli.exit_codes import CONFIG, FINDING, OK, USAGE
 from services.cli.ledger_books import Books, journal_in, tables_in, verify
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 from services.ledger.adapters.database import downgrade, migrate, open_engine
 from services.ledger.adapters.projection import Projection
 from services.ledger.adapters.rebuild import digest_of, first_difference, rebuild

@@ -32,7 +32,7 @@ from services.cli.exit_codes import (
     Failure,
     failing_clearly,
 )
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 from services.cli.place import Place, find_place, is_alive, processes_of
 from services.cli.stack import StackSettings
 from tests.recorded_log import message_of, recorded_log

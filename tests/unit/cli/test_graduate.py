@@ -20,7 +20,7 @@ from libs.runtime.registry import parts, version_at_hand
 from services.cli.app import app
 from services.cli.certify import in_force, same_code, same_settings
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, NOT_YET, OK, USAGE
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 
 T0 = 20_700 * 24 * HOUR
 WORDS = ("--override", "--operator", "Ada", "--reason", "a small account")

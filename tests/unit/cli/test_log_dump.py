@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.runtime.adapter import LogEntry
-from services.cli.log_dump import BadDump, Spool, entry_of, line_of, read_dump
+from services.cli.log_dump import Spool, read_dump
+from services.cli.log_lines import BadDump, entry_of, line_of
 
 entries = st.builds(LogEntry, st.integers(1, 2**53), st.text(max_size=40), st.binary(max_size=200))
 

@@ -18,7 +18,7 @@ from libs.research.trials import Trial, TrialCounter
 from libs.runtime.adapter import LogEntry
 from services.cli.app import app
 from services.cli.exit_codes import NOT_YET, OK, USAGE
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 from tests.recorded_log import recorded_log
 from tests.unit.trading.test_venue import BTC as BTC_SPEC
 

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from libs.common.messages import Check, OrderApproved, OrderDenied
 from libs.desk.verdicts import headroom_of, measured, newest_verdicts, room_in_words, share_left, verdicts_on
 from services.cli.app import app
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 from tests.recorded_log import messages_of, recorded_log
 
 LOG = recorded_log(2)

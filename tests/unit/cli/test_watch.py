@@ -21,7 +21,7 @@ from libs.trading.baseline import BaselineFold
 from services.cli.app import app
 from services.cli.baseline import baseline_of, declaration, read_baseline, watch_of
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, NOT_YET, OK, USAGE, Failure
-from services.cli.log_dump import line_of
+from services.cli.log_lines import line_of
 from tests.recorded_log import messages_of, recorded_log
 from tests.unit.research.test_graduation import position
 
