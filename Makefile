@@ -8,7 +8,7 @@ LOAD   := .bulkhead-load
 STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-doors load soak-feed docs lock clean
+.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-exec                 what an order costs between its approval in the log and the venue's wire, beside the floor"
 	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
 	@echo "make bench-doors                what a halt through the gateway takes, and what 500 listeners cost"
+	@echo "make bench-backup [ENTRIES=100000] [ROUNDS=3]   what a backup costs and the way back, beside JetStream's own snapshots"
 	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
 	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
 	@echo "make lint | docs | lock | clean"
@@ -102,6 +103,9 @@ bench-decide: install
 
 bench-doors: install
 	@$(BIN)/python -m benchmarks.doors
+
+bench-backup: install
+	@$(BIN)/python -m benchmarks.backup $(if $(ENTRIES),--entries $(ENTRIES)) $(if $(ROUNDS),--rounds $(ROUNDS))
 
 bench-backtest: install
 	@$(BIN)/python -m benchmarks.backtest_peers --bars $(or $(BARS),500000) --rounds $(or $(ROUNDS),3)

@@ -36,6 +36,7 @@ CHAPTERS = {
     "decisions": "Decisions",
     "models": "Models",
     "people": "People",
+    "keeping": "Backups",
     "watch": "The regression watch",
     "service": "Every service, about itself",
 }

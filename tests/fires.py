@@ -73,6 +73,7 @@ FIRES: dict[str, str] = {
     "LOG_STORE_FULL": "tests/unit/desk/test_watchman.py::test_a_store_that_fills_up_is_a_ticket_first_and_a_page_before_the_end",
     "LOG_STORE_LOW": "tests/unit/desk/test_watchman.py::test_a_store_that_fills_up_is_a_ticket_first_and_a_page_before_the_end",
     "CLOCK_OFFSET": "tests/unit/desk/test_watchman.py::test_a_clock_that_is_off_is_told_by_whose_it_is_compared_with",
+    "RESTORE_UNPROVEN": "tests/unit/desk/test_watchman.py::test_backups_that_nobody_has_seen_come_back_are_told",
     "BACKUP_OLD": "tests/unit/desk/test_watchman.py::test_a_backup_that_is_too_old_is_told",
     "ACCESS_REFUSED_OFTEN": "tests/e2e/test_gateway_access.py::test_who_guesses_is_told_about_but_does_not_fill_the_log",
     "ALERTMANAGER_*": "tests/e2e/test_gateway_routes.py::test_alerts_of_alertmanager_come_in_by_the_names_we_know",

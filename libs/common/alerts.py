@@ -194,6 +194,8 @@ _SYSTEM = _family(
     ("CLOCK_OFFSET_OVER<-CLOCK_OFFSET", "note", "Our clock is right again."),
     ("BACKUP_OLD", "ticket", "The last backup is too old."),
     ("BACKUP_OLD_OVER<-BACKUP_OLD", "note", "There is a fresh backup."),
+    ("RESTORE_UNPROVEN", "ticket", "No backup has been seen to come back for more than a month."),
+    ("RESTORE_UNPROVEN_OVER<-RESTORE_UNPROVEN", "note", "A backup was brought back, and proven."),
     ("ALERTMANAGER_*", "page ticket note", "Prometheus' Alertmanager has brought an alert."),
 )  # fmt: skip
 

@@ -12,6 +12,7 @@ import msgspec
 
 from libs.common.messages import (
     AlertRaised,
+    BackupMade,
     BaselineDeclared,
     DecisionsMade,
     EquityChanged,
@@ -30,6 +31,7 @@ from libs.common.messages import (
     PositionChanged,
     PriceTrustChanged,
     Reconciled,
+    RestoreProven,
     ServiceStarted,
     TradingState,
     TradingStateChanged,
@@ -39,6 +41,12 @@ from libs.trading.drift import digest_of
 
 NOISE = ("feed.marks", "feed.bars", "feed.history.", "exec.timer", "exec.account", "notify.timer")
 """Subjects nothing here is read from; most of a log."""
+
+SECOND_NS = 1_000_000_000
+BACKUP_S_MAX = 26 * 3600.0
+"""A backup a day, and two hours for it to be late."""
+RESTORE_PROVEN_S_MAX = 35 * 24 * 3600.0
+"""A drill a month."""
 
 DRIFT = "DRIFT_"
 """How the codes of the regression watch begin."""
@@ -137,6 +145,23 @@ class Unlocked(msgspec.Struct):
     expires_at: int
 
 
+class Backup(msgspec.Struct, frozen=True, kw_only=True):
+    """What the log says of its copies. Wall times (ns UTC) of who made them, 0 never: the last backup, and the last one that was seen to come back."""
+
+    made_at: int
+    last_seq: int
+    head: str
+    proven_at: int = 0
+
+    def age_s(self, now_s: float) -> float:
+        """How old the last backup is at `now_s` (wall time)."""
+        return max(0.0, now_s - self.made_at / SECOND_NS)
+
+    def unproven_s(self, now_s: float) -> float | None:
+        """For how long no backup has been seen to come back; None if none ever was."""
+        return max(0.0, now_s - self.proven_at / SECOND_NS) if self.proven_at else None
+
+
 class Facts(msgspec.Struct, kw_only=True):
     """Everything the fold remembers. Times are ns UTC of the clock the stack follows.
 
@@ -147,6 +172,7 @@ class Facts(msgspec.Struct, kw_only=True):
     book: str = ""
     mode: str = ""
     unlocked: Unlocked | None = None
+    backup: Backup | None = None
     as_of: int = 0
     trading_state: TradingState = "ACTIVE"
     trading_reason: str = ""
@@ -193,6 +219,13 @@ class StatusView:
                 facts.unlocked = Unlocked(
                     message.operator, message.reason, names, message.certificate, message.expires_at
                 )
+            case BackupMade():
+                proven_at = 0 if facts.backup is None else facts.backup.proven_at
+                facts.backup = Backup(
+                    made_at=message.made_at, last_seq=message.last_seq, head=message.head, proven_at=proven_at
+                )
+            case RestoreProven() if facts.backup is not None:
+                facts.backup = msgspec.structs.replace(facts.backup, proven_at=message.proven_at)
             case ServiceStarted():
                 facts.starts[message.producer] = facts.starts.get(message.producer, 0) + 1
                 facts.code_versions[message.producer] = message.code_version

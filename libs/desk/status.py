@@ -11,7 +11,9 @@ from libs.common.messages import TradingState
 from libs.desk.saying import day_and_time_of
 from libs.desk.services import ServiceLine
 from libs.desk.standing import (
+    BACKUP_S_MAX,
     NOISE,
+    Backup,
     Books,
     ModelLine,
     OrderCounts,
@@ -32,6 +34,28 @@ class LogSize(msgspec.Struct, frozen=True):
     last_seq: int
     messages: int
     bytes: int
+
+
+class BackupLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The last backup: when it was made (wall time, ns UTC), up to which event, and how old (s) it and the last proof that one comes back are now."""
+
+    made_at: int
+    last_seq: int
+    age_s: float
+    unproven_s: float | None
+
+    @classmethod
+    def of(cls, backup: Backup | None, now_s: float) -> BackupLine | None:
+        """As the log tells it, at `now_s` (wall time); None where none was ever made."""
+        if backup is None:
+            return None
+        age_s, unproven_s = backup.age_s(now_s), backup.unproven_s(now_s)
+        return cls(made_at=backup.made_at, last_seq=backup.last_seq, age_s=age_s, unproven_s=unproven_s)
+
+    @property
+    def is_old(self) -> bool:
+        """Whether the next one is overdue."""
+        return self.age_s > BACKUP_S_MAX
 
 
 class Status(msgspec.Struct, kw_only=True):
@@ -64,6 +88,7 @@ class Status(msgspec.Struct, kw_only=True):
     venue: str = ""
     venue_trouble: str = ""
     unlocked: Unlocked | None = None
+    backup: BackupLine | None = None
     dust: list[str] = []
     doubts: dict[str, str] = {}
     drifts: dict[str, str] = {}
@@ -97,6 +122,8 @@ def findings_of(status: Status) -> list[str]:
     home = status.feed.get("home")
     if home and status.feed["venue"] != home:
         found.append(f"{status.feed['venue']} stands in for {home}: positions are watched, nothing is bought")
+    if status.backup is not None and status.backup.is_old:
+        found.append(f"the last backup is {status.backup.age_s / 3600:.0f} h old")
     found += [f"the price of {name} is in doubt: {why}" for name, why in status.doubts.items()]
     found += list(status.drifts.values())
     found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]

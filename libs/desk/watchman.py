@@ -20,9 +20,11 @@ import msgspec
 from libs.common.alerts import Severity
 from libs.common.messages import EntryJudged
 from libs.desk.services import ServiceLine
+from libs.desk.standing import BACKUP_S_MAX, RESTORE_PROVEN_S_MAX
 
 GIB = 1 << 30
 HOUR_S = 3_600.0
+DAY_S = 24 * HOUR_S
 STANDBY = "standby:"
 """How the phase of an instance begins that waits for the one at work to fail: it is never ready, and nothing is wrong."""
 NOT_ASKED = ("not_configured", "budget", "late", "crowded", "no_case")
@@ -59,7 +61,8 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     store_better_share: float = 0.02
     clock_ms_max: float = 500.0
     clock_hold_s: float = 30.0
-    backup_s_max: float = 26 * HOUR_S
+    backup_s_max: float = BACKUP_S_MAX
+    restore_proven_s_max: float = RESTORE_PROVEN_S_MAX
     model_asked_min: int = 10
     model_failed_share_max: float = 0.3
     model_window_s: float = HOUR_S
@@ -83,7 +86,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
 
     `services`: what they say of themselves, with `starts` as the log counts them (0: not known). `disk_*`: of the disk with the state folder.
     `store_*`: of the log's store and its limit. `clock_offsets_ms`: by how much our clock is ahead, by whose clock that is. `backup_age_s`: of the
-    last backup; None where none is configured (where one is, but none was ever made, the age of the book). `database_*`: how far the
+    last backup; None where none was ever made. `restore_proven_s`: since when no backup was seen to come back; None where backups are not drilled. `database_*`: how far the
     projection is behind. `model`: counts since the log's first event, or since the caller began.
     """
 
@@ -95,6 +98,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     store_bytes_max: int | None = None
     clock_offsets_ms: dict[str, float] = {}
     backup_age_s: float | None = None
+    restore_proven_s: float | None = None
     database_events: int | None = None
     database_s: float | None = None
     model: ModelTally | None = None
@@ -273,10 +277,16 @@ class Watchman:
         return msgspec.structs.replace(sight, whose=whose)
 
     def _backup(self, look: Look) -> Iterator[Sight]:
-        if look.backup_age_s is None:
-            return
-        old = look.backup_age_s > self.limits.backup_s_max
-        yield _plain("BACKUP_OLD", "ticket", old, not old, f"the last backup is {look.backup_age_s / HOUR_S:.0f} h old")
+        if look.backup_age_s is not None:
+            old, text = (
+                look.backup_age_s > self.limits.backup_s_max,
+                f"the last backup is {look.backup_age_s / HOUR_S:.0f} h old",
+            )
+            yield _plain("BACKUP_OLD", "ticket", old, not old, text)
+        if look.restore_proven_s is not None:
+            days, old = look.restore_proven_s / DAY_S, look.restore_proven_s > self.limits.restore_proven_s_max
+            text = f"no backup has been seen to come back for {days:.0f} days"
+            yield _plain("RESTORE_UNPROVEN", "ticket", old, not old, text)
 
     def _model(self, look: Look) -> Iterator[Sight]:
         if look.model is None:

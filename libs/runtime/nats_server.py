@@ -14,7 +14,6 @@ from pathlib import Path
 from libs.runtime.contract import Contract
 from libs.runtime.nats_config import ServerSettings, ensure_keys, render, users_of, write_secret
 
-
 PASSING_CONFIG = "passing.conf"
 """The configuration of a server that runs for one command only."""
 

@@ -6,8 +6,8 @@ It is written down so that a service can refuse a misspelt line of any other wit
 NAMES = """
 [] profile home nats_url log_stream instance egress http_host http_port clock_url log_level otlp_endpoint instruments
 venue_url
-[up] port_base book mode certificate certificate_days_max market_url newcomer gateway restart_loop_crashes
-restart_loop_pause_s agents_extra
+[up] port_base book mode certificate certificate_days_max market_url backup_folder newcomer gateway
+restart_loop_crashes restart_loop_pause_s agents_extra
 [telegram] token_file users url chats totp_file services poll_s answer_s_max command_wait_s rate rate_dangerous
 [feed] venues venue_url reader history_bars history_weeks grace_ms mark_interval_ms mark_gap_ms mark_heartbeat_ms
 mark_jump_bps alive_window_ms staleness_ms_max ping_ms trade_silence_ms_max down_ms_max leave_ms return_ms
@@ -35,8 +35,8 @@ trail_bps foreign_orders flatten_on_stop check_interval_ms crash_starts_max loss
 [ledger] equity_interval_s projection_batch_max projection_batch_ms database_url_file
 [notify] channel urls_file urls_level repeat_window_s send_ttl_s attempts_max backoff_s backoff_s_max
 breaker_failures_max breaker_pause_s breaker_pause_s_max waiting_kinds_max heartbeat_url_file heartbeat_s
-[gateway] host port plain_http tls_cert_file tls_key_file token_file services rate_address rate_caller rate_failures
-body_bytes_max body_s_max answer_s_max command_wait_s streams_max
+[gateway] host port plain_http tls_cert_file tls_key_file token_file services bus_monitor_url rate_address rate_caller
+rate_failures body_bytes_max body_s_max answer_s_max command_wait_s streams_max
 [sim] host port mode speed seed start instruments data bars follow_url balances latency_ms slip_bps impact_bps
 participation_max weight_limit api_key_file api_secret_file api_passphrase_file key_withdrawals key_trading
 key_ip_restricted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import tempfile
 import time
 from pathlib import Path
@@ -52,7 +53,7 @@ def backup(
         ),
     ] = None,
     follow: Annotated[
-        bool, typer.Option("--follow", help="Go on for ever: a copy some seconds behind the log.")
+        bool, typer.Option("--follow", help="Go on until ended: a copy some seconds behind the log.")
     ] = False,
     home: Home = None,
     as_json: Json = False,
@@ -65,7 +66,8 @@ def backup(
         place = find_place(home or ctx.obj)
         folder = _folder(to, place.home)
         if follow:
-            asyncio.run(keep_backed_up(place, folder, lambda heard: _heard(heard, as_json)))
+            asyncio.run(_followed(place, folder, as_json))
+            return
         made = asyncio.run(back_up(place, folder))
     show(made if as_json else Text(_made_text(made)), as_json)
 
@@ -158,6 +160,14 @@ def restore(
             raise Failure(CONFIG, "where to?", "name a new state folder with --home")
         restored = asyncio.run(bring_back(_folder(folder, target), target, to_event))
     show(restored if as_json else _restored_text(restored), as_json)
+
+
+async def _followed(place: Place, folder: Path, as_json: bool) -> None:
+    """Until somebody ends it, which brings one last copy."""
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for each in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(each, stop.set)
+    await keep_backed_up(place, folder, lambda heard: _heard(heard, as_json), stop)
 
 
 def _folder(told: Path | None, home: Path) -> Path:

@@ -117,8 +117,7 @@ class StackSettings(ConfiguredSettings):
         " than the default speaks for all venues, with its sockets on the same host",
     )
     backup_folder: Path | None = Field(
-        default=None,
-        description="a folder, best on another disk or machine, into which the log is copied while the stack runs; `bulkhead backup` finds it, too",
+        default=None, description="copy the log into this folder, best on another disk, while the stack runs"
     )
     newcomer: bool = Field(
         default=True,
@@ -284,6 +283,7 @@ def service_specs(
     for door, variable in ((GATEWAY, "BULKHEAD_GATEWAY_SERVICES"), (TELEGRAM_BOT, "BULKHEAD_TELEGRAM_SERVICES")):
         pages = (f"{name}=http://127.0.0.1:{ports.service(name)}" for name in settings.services if name != door)
         special[door] = {variable: ",".join(pages)}
+    special[GATEWAY]["BULKHEAD_GATEWAY_BUS_MONITOR_URL"] = f"http://127.0.0.1:{ports.monitor}"
     taste = DEV_DEFAULTS if is_newcomers and settings.newcomer and settings.is_simulated else {}
     # on a live market they are told what a deployment would be
     taste = {**taste, GATEWAY: {"BULKHEAD_GATEWAY_PORT": str(console_port(ports))}}

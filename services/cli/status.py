@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import msgspec
 
 from libs.desk.services import ServiceLine, is_busy, probe, work_left
 from libs.desk.standing import Facts, StatusView
-from libs.desk.status import LogSize, Status, findings_of, take_entry
+from libs.desk.status import BackupLine, LogSize, Status, findings_of, take_entry
 from libs.runtime.adapter import LogEntry
 from libs.runtime.code_version import code_version
 from libs.runtime.registry import writer_of
@@ -126,6 +127,7 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
         log=size,
         dust=view.dust,
         unlocked=facts.unlocked,
+        backup=BackupLine.of(facts.backup, time.time()),
     )
 
 

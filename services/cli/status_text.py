@@ -12,7 +12,7 @@ from rich.text import Text
 from libs.common.money import ZERO
 from libs.desk.services import ServiceLine
 from libs.desk.standing import ModelLine
-from libs.desk.status import Status
+from libs.desk.status import BackupLine, Status
 
 SECOND_NS = 1_000_000_000
 LAST_KNOWN = " (last known)"
@@ -54,8 +54,24 @@ def _head(status: Status) -> Text:
         {True: "yes", False: "NO", None: "not yet"}[status.reconciled] + books_age,
         ("\nmodel      ", "cyan"),
         model_coverage(status.model),
+        *_backup(status.backup),
         *_others(status),
     )
+
+
+def _backup(line: BackupLine | None) -> list[str | tuple[str, str]]:
+    if line is None:
+        return []
+    proven = "never drilled" if line.unproven_s is None else f"drilled {_long(line.unproven_s)} ago"
+    return [("\nbackup     ", "cyan"), f"{_long(line.age_s)} old, up to event {line.last_seq:,}; {proven}"]
+
+
+def _long(seconds: float) -> str:
+    """A time span in the unit that people would use."""
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.0f} {unit}"
+    return f"{seconds:.0f} s"
 
 
 def model_coverage(line: ModelLine | None) -> str:

@@ -2,7 +2,7 @@
 
     lock home ─▶ keys ─▶ settings ─▶ ports free? ─▶ nats-server ─▶ provision ─▶ exchange_sim ─▶ genesis ─▶ services ─▶ follow the log
     live mode: certificate before all, no exchange_sim, and after genesis what unlocked it
-    stop (any signal, at any moment): services ─▶ exchange_sim ─▶ nats-server, within fifteen seconds
+    stop (any signal, at any moment): services ─▶ backup ─▶ exchange_sim ─▶ nats-server, within fifteen seconds
 
 A child that ends unasked, or hangs (health_watch), is started again (restart_policy); one that refuses its settings (exit code 78) ends the whole stack with
 its own words, because trying again would not help. A second signal changes nothing: the first one is being obeyed.
@@ -44,6 +44,7 @@ from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contracts
 from libs.runtime.streams import TRADING
 from services.cli import console
+from services.cli.backup.child import backup_specs
 from services.cli.baseline import BaselineError
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
@@ -70,7 +71,7 @@ from services.cli.unlock import certificate_in_force, declare_unlocked, strategy
 EX_OK, EX_UNAVAILABLE = 0, 69
 UP_S_MAX = 20.0
 CLOCK_S_MAX = 10.0
-STOP_S_MAX = {"services": 10.5, "venue": 1.5, "bus": 2.0}
+STOP_S_MAX = {"services": 10.5, "backup": 1.0, "venue": 1.5, "bus": 2.0}
 """How long each kind of child gets to end by itself; a service without its bus needs ten seconds, with it much less than one."""
 
 
@@ -170,6 +171,7 @@ class Supervisor:
         self._venue: Child | None = None
         self._certificate: Certificate | None = None
         self._services: list[Child] = []
+        self._copiers: list[Child] = []
         self._log_begins = 1
 
     async def run(self, *, show_log: bool) -> int:
@@ -202,6 +204,7 @@ class Supervisor:
         await self._open_book(plan.clock_url)
         self._services = [self._start(spec) for spec in plan.services]
         self._write_map(plan)
+        self._copiers = [self._start(spec) for spec in backup_specs(self._settings, os.environ)]
         self._greet(plan)
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
         others += [self._show_log()] if show_log else []
@@ -337,9 +340,8 @@ class Supervisor:
     def _greet(self, plan: Plan) -> None:
         if (gateway := gateway_of(plan.services)) is not None:
             self._say(console_line(self._settings, gateway), style="bold")
-        self._say(
-            f"starting {len(self._services)} services …  their words are in {self._settings.home}/logs", style="bold"
-        )
+        services, logs = len(self._services), self._settings.home / "logs"
+        self._say(f"starting {services} services …  their words are in {logs}", style="bold")
         self._say(f"look into the log:  {observer_command(self._settings)} sub 'risk.>'", style="dim")
 
     def _say(self, text: str, style: str = "yellow") -> None:
@@ -356,9 +358,9 @@ class Supervisor:
         if not self._tasks:
             return
         self._say("stopping", style="dim")
-        await self._stop_all(self._services, STOP_S_MAX["services"])
-        await self._stop_all([self._venue] if self._venue else [], STOP_S_MAX["venue"])
-        await self._stop_all([self._bus] if self._bus else [], STOP_S_MAX["bus"])
+        kinds = {"services": self._services, "backup": self._copiers, "venue": [self._venue], "bus": [self._bus]}
+        for kind, children in kinds.items():
+            await self._stop_all([child for child in children if child is not None], STOP_S_MAX[kind])
         await asyncio.wait(self._tasks.values(), timeout=0.5)  # the last words are still being written down
         await _end(self._tasks.values())
         (self._settings.home / "stack.json").unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """The gateway as the watchman's eyes and voice: measures once a second, and what he wants told goes into the log, where the notifier finds it.
 
 What he remembers is kept in the state folder, so that a restart tells nothing twice. What cannot be appended waits: the bus may be what is wrong, and then the
-dead man's switch outside tells it. Where the log's store ends only its server knows, and a backup is nobody's yet: both are not looked at.
+dead man's switch outside tells it. Where the log's store ends only its server's monitoring page says; how old the last backup is, the log itself.
 """
 
 from __future__ import annotations
@@ -65,12 +65,17 @@ class Guard:
 
     def _seen(self, now_s: float) -> Look:
         disk, database, tally = shutil.disk_usage(self._home), self._watch.database, self._desk.view.model_tally
-        starts = self._desk.view.standing.facts.starts
+        facts, store = self._desk.view.standing.facts, self._watch.store
+        starts, backup = facts.starts, facts.backup
         return Look(
             now_s=now_s,
             services=tuple(_with_starts(line, starts) for _, line in sorted(self._desk.services.items())),
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
+            store_bytes=None if store is None else store.bytes,
+            store_bytes_max=None if store is None else store.bytes_max,
+            backup_age_s=None if backup is None else backup.age_s(time.time()),
+            restore_proven_s=None if backup is None else backup.unproven_s(time.time()),
             clock_offsets_ms={} if self._offset_ms is None else {"the log server": self._offset_ms},
             database_events=None if database is None else database.lag_events,
             database_s=None if database is None else database.lag_s,

@@ -79,7 +79,7 @@ async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
     try:
         if not await _unless(stopping, clock.connect()):
             return
-        desk = Desk(CONTRACT, settings, clock, settings.health_pages)
+        desk = Desk(CONTRACT, settings, clock, settings.health_pages, settings.gateway_bus_monitor_url)
         starting.desk = desk
         try:
             await _while_open(settings, desk, metrics, stopping)

@@ -41,6 +41,11 @@ class Settings(ServiceSettings):
         pattern=rf"^(|{_PAIR}(,{_PAIR})*)$",
         description="the health pages of the services, name=url, separated by commas",
     )
+    gateway_bus_monitor_url: str = Field(
+        default="",
+        pattern=r"^(|https?://[^@/\s]+)$",
+        description="the monitoring page of nats-server, http://nats:8222: how full the store of the log is; none: nobody watches that",
+    )
     gateway_rate_address: int = Field(
         default=1200,
         ge=10,

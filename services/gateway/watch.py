@@ -12,13 +12,14 @@ import msgspec
 
 from libs.desk.desk import Desk
 from libs.desk.services import PROBE_S_MAX, ServiceLine, work_left
-from libs.desk.status import LogSize, Status, findings_of
+from libs.desk.status import BackupLine, LogSize, Status, findings_of
 from libs.research.result import metrics_of, targets_of
 from libs.trading.track_record import Trials, book_record
 from services.gateway.answers import Coverage, DayLine, FeedLine, Health, Performance, Projection, Target
 
 LOOK_EVERY_S = 1.0
 PERFORMANCE_EVERY_S = 60.0
+STORE_EVERY_S = 30.0
 LAG_S_MAX = 60.0
 """A database further behind than this is a reason to look."""
 VITAL = ("market-feed", "risk-gate", "order-executor", "ledger")
@@ -28,16 +29,35 @@ _GAUGE = re.compile(
 )
 
 
+class Store(msgspec.Struct, frozen=True):
+    """The bytes that the bus has stored, and how many it may."""
+
+    bytes: int
+    bytes_max: int
+
+
+class _JszConfig(msgspec.Struct):
+    max_storage: int
+
+
+class _Jsz(msgspec.Struct):
+    storage: int
+    config: _JszConfig
+
+
 class Watch:
     """One gateway's watch. `run` looks once a second."""
 
-    def __init__(self, desk: Desk, stream: str, health_pages: dict[str, str]):
+    def __init__(self, desk: Desk, stream: str, health_pages: dict[str, str], bus_monitor_url: str = ""):
         self._desk = desk
         self._stream = stream
         self._pages = health_pages
         self._before: dict[str, ServiceLine] = {}
         self._now: dict[str, ServiceLine] = {}
         self._database: Projection | None = None
+        self._bus_monitor_url = bus_monitor_url.rstrip("/")
+        self._store: Store | None = None
+        self._store_asked_at = -STORE_EVERY_S
         self._performance: tuple[float, Performance] | None = None
         self._working = asyncio.Lock()
 
@@ -49,12 +69,19 @@ class Watch:
                 if self._desk.services is not self._now:
                     self._before, self._now = self._now, self._desk.services
                 self._database = await self._ask_ledger(session)
+                if time.monotonic() - self._store_asked_at >= STORE_EVERY_S:
+                    self._store_asked_at, self._store = time.monotonic(), await self._ask_bus(session)
                 await asyncio.sleep(LOOK_EVERY_S)
 
     @property
     def database(self) -> Projection | None:
         """How far the database is behind; None where nobody says."""
         return self._database
+
+    @property
+    def store(self) -> Store | None:
+        """How full the bus's store is; None where nobody says."""
+        return self._store
 
     def health(self) -> Health:
         """How the system is."""
@@ -133,6 +160,7 @@ class Watch:
             log=LogSize(self._stream, 1, seq, seq, 0),
             model=facts.model,
             unlocked=facts.unlocked,
+            backup=BackupLine.of(facts.backup, time.time()),
             stuck=stuck,
         )
 
@@ -159,6 +187,17 @@ class Watch:
         if len(found) < 3:
             return None
         return Projection(follows=found["up"] == 1, lag_events=int(found["lag_events"]), lag_s=found["lag_seconds"])
+
+    async def _ask_bus(self, session: aiohttp.ClientSession) -> Store | None:
+        """What nats-server's monitoring page says of JetStream's store."""
+        if not self._bus_monitor_url:
+            return None
+        try:
+            async with session.get(f"{self._bus_monitor_url}/jsz") as answer:
+                page = msgspec.json.decode(await answer.read(), type=_Jsz)
+        except (aiohttp.ClientError, TimeoutError, OSError, msgspec.MsgspecError):
+            return None
+        return Store(page.storage, page.config.max_storage)
 
     async def _worked_out(self) -> Performance:
         as_of = self._desk.view.standing.facts.as_of

@@ -13,7 +13,7 @@ import asyncio
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import aclosing, closing
+from contextlib import aclosing, closing, suppress
 from pathlib import Path
 
 import msgspec
@@ -60,7 +60,7 @@ async def back_up(place: Place, folder: Path) -> Made:
     Raises:
         Failure, KeysError, BusError, NatsServerError
     """
-    with holding(folder):
+    async with holding(folder):
         if await somebody_listens(place.nats_url) and place.is_known:
             return await _told(place, await _copied(place, folder))
         if not (place.home / "nats" / "store").is_dir():
@@ -70,8 +70,11 @@ async def back_up(place: Place, folder: Path) -> Made:
         return msgspec.structs.replace(made, untold="the stack is not up; the next backup of a running one is told")
 
 
-async def keep_backed_up(place: Place, folder: Path, said: Callable[[Made | Failure], None]) -> None:
-    """For ever: what is new in the log is in the archive some seconds later; `said` hears of each copy that brought something.
+async def keep_backed_up(
+    place: Place, folder: Path, said: Callable[[Made | Failure], None], stop: asyncio.Event
+) -> None:
+    """Until `stop`: what is new in the log is in the archive some seconds later, what was new when it was set at the end; `said` hears of each copy that
+    brought something.
 
     The log is told once an hour. A bus that is away, and a folder that cannot be written, are waited for: `said` hears of that once.
 
@@ -80,9 +83,11 @@ async def keep_backed_up(place: Place, folder: Path, said: Callable[[Made | Fail
     """
     told_at, complaint = -TELL_EVERY_S, ""
     while True:
+        is_last = stop.is_set()
         try:
-            with failing_clearly(), holding(folder):
-                made = await _copied(place, folder)
+            with failing_clearly():
+                async with holding(folder):
+                    made = await _copied(place, folder)
                 if made.added and time.monotonic() - told_at >= TELL_EVERY_S:
                     made = await _told(place, made)
                     told_at = time.monotonic() if made.event else told_at
@@ -95,7 +100,11 @@ async def keep_backed_up(place: Place, folder: Path, said: Callable[[Made | Fail
             if failure.text != complaint:
                 said(failure)
             complaint = failure.text
-        await asyncio.sleep(LOOK_EVERY_S)
+        if is_last:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LOOK_EVERY_S):
+                await stop.wait()
 
 
 async def _copied(place: Place, folder: Path) -> Made:
@@ -142,7 +151,7 @@ async def _must_be_its_log(observer: Observer, writer: ArchiveWriter, place: Pla
         raise Failure(BAD_DUMP, text, "name another folder with --to: one for each book")
     if size.last_seq < last.seq:
         text = f"events are lost: the backup holds the log up to {last.seq}, and it ends at {size.last_seq} now"
-        raise Failure(FINDING, text, f"stop the stack, and restore: docs/runbooks/lost-events.md; {_KEEP}")
+        raise Failure(FINDING, text, f"stop the stack, and restore: docs/backup.md; {_KEEP}")
     if await observer.entry_at(last.seq) != last:
         text = f"entry {last.seq} is not what it was when it was backed up: the log was restored or written anew since"
         raise Failure(BAD_DUMP, text, f"back it up into an empty folder; {_KEEP}")

@@ -12,8 +12,8 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from libs.runtime import nats_server
@@ -26,29 +26,43 @@ from services.cli.stack import home_lock
 from services.cli.stack_keys import StackError
 
 STOP_S_MAX = 30.0
+TRY_EVERY_S = 0.05
+TRIES_MAX = 100
 
 
-@contextmanager
-def holding(folder: Path) -> Iterator[None]:
-    """The archive in `folder`, which is made if it is not there, for us alone.
+@asynccontextmanager
+async def holding(folder: Path) -> AsyncIterator[None]:
+    """The archive in `folder`, which is made if it is not there, for us alone; whoever is about to let go of it is waited for.
 
     Raises:
         Failure: somebody else adds to it, or it cannot be written.
     """
+    descriptor = await asyncio.to_thread(_lock_file, folder)
+    try:
+        await _lock(descriptor, folder)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock_file(folder: Path) -> int:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        return os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
         cure = "name a folder that can be written, with --to or BULKHEAD_BACKUP_FOLDER"
         raise Failure(CANNOT_WRITE, f"cannot write into {folder}: {error.strerror}", cure) from error
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        text = f"another backup is being written into {folder}"
-        raise Failure(NOT_YET, text, "wait for it, or end it; two books want two folders") from None
-    finally:
-        os.close(descriptor)
+
+
+async def _lock(descriptor: int, folder: Path) -> None:
+    for _ in range(TRIES_MAX):
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        except BlockingIOError:
+            await asyncio.sleep(TRY_EVERY_S)
+    text = f"another backup is being written into {folder}"
+    raise Failure(NOT_YET, text, "wait for it, or end it; two books want two folders")
 
 
 @asynccontextmanager
@@ -73,6 +87,7 @@ async def own_bus(home: Path, *, is_bulk: bool = False) -> AsyncIterator[Place]:
                 yield Place(home=home, nats_url=f"nats://127.0.0.1:{port}", stream=TRADING)
             finally:
                 await _end(process)
+                (home / "nats" / nats_server.PASSING_CONFIG).unlink(missing_ok=True)
                 if is_bulk:
                     await asyncio.to_thread(_to_disk, home / "nats" / "store")
     except StackError as error:

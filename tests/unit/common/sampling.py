@@ -40,6 +40,10 @@ _BY_NAME: dict[str, Any] = {
     "number": 7,
     "paper_days": 15,
     "count": 212,
+    "last_seq": 1095,
+    "took_ms": 2200,
+    "origin": "c55623d60d2374d198677bcf484f42c6312bab9d1c4d99f5e0df10aa5cac873e",
+    "head": "cbeff42d44f334a612c09ef54c3770f786dae6f688aa2adeedb0c2e96f5900d6",
     "text": 'Grüße "✓" \\ 1 < 2 & 3\n',
 }
 

@@ -181,6 +181,16 @@ def test_a_backup_that_is_too_old_is_told() -> None:
     assert of(watch.sees(backup_age_s=60.0, for_s=60)) == [("BACKUP_OLD_OVER", "note")]
 
 
+def test_backups_that_nobody_has_seen_come_back_are_told() -> None:
+    """After a month and some days; where none was ever drilled nothing is said."""
+    watch = Watch()
+    assert watch.sees(for_s=10) == watch.sees(restore_proven_s=34 * 24 * HOUR_S) == []
+    (ticket,) = watch.sees(restore_proven_s=36 * 24 * HOUR_S, for_s=60)
+    assert (ticket.code, ticket.severity) == ("RESTORE_UNPROVEN", "ticket")
+    assert ticket.text == "no backup has been seen to come back for 36 days"
+    assert of(watch.sees(restore_proven_s=60.0, for_s=60)) == [("RESTORE_UNPROVEN_OVER", "note")]
+
+
 def asked(watch: Watch, tally: ModelTally, *failures: str) -> list[Notice]:
     """A question each minute, answered or failed."""
     told = []
@@ -235,12 +245,12 @@ def test_all_that_he_tells_is_in_the_catalogue() -> None:
     """Every code, and that it is over, with a severity the catalogue knows."""
     watch = Watch()
     bad: dict[str, Any] = {"disk_free_bytes": 1, "disk_total_bytes": GB, "store_bytes": GB, "store_bytes_max": GB}
-    bad |= {"database_s": 1e6, "clock_offsets_ms": {"the venue": 1e6}, "backup_age_s": 1e9}
+    bad |= {"database_s": 1e6, "clock_offsets_ms": {"the venue": 1e6}, "backup_age_s": 1e9, "restore_proven_s": 1e9}
     good: dict[str, Any] = {"disk_free_bytes": GB, "disk_total_bytes": GB, "store_bytes": 0, "store_bytes_max": GB}
-    good |= {"database_s": 0.0, "clock_offsets_ms": {"the venue": 0.0}, "backup_age_s": 0.0}
+    good |= {"database_s": 0.0, "clock_offsets_ms": {"the venue": 0.0}, "backup_age_s": 0.0, "restore_proven_s": 0.0}
     told = watch.sees(silent(), line("ledger", lag=10_000), for_s=130, **bad)
     told += watch.sees(line(), line("ledger"), for_s=130, **good)
-    assert len(told) == len({each.code for each in told}) == 18
+    assert len(told) == len({each.code for each in told}) == 20
     for each in told:
         known = alert_of(each.code)
         assert known is not None
