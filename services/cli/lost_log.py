@@ -16,14 +16,21 @@ from libs.runtime.streams import TRADING
 from services.cli.stack_keys import StackError
 
 ANSWER_S_MAX = 10.0
+UNFINISHED = "RESTORE_UNFINISHED"
+"""The file that says of a state folder that a restore into it has begun and not ended."""
 
 
 async def refuse_lost_log(client: Client, home: Path) -> None:
-    """Return when the bus holds all that any service has seen of the log.
+    """Return when the bus holds all that any service has seen of the log, and no restore was ended half-way.
 
     Raises:
         StackError: it does not, or does not answer.
     """
+    if (home / UNFINISHED).exists():
+        raise StackError(
+            f"{home} holds half a book: a restore into it was ended before it was whole ({UNFINISHED} says so). Remove the folder, and restore"
+            " again into an empty one"
+        )
     seq, path = max(((_watermark(path), path) for path in (home / "snapshots").glob("*.watermark")), default=(0, home))
     if not seq:
         return

@@ -25,8 +25,10 @@ from services.cli.backup.copying import Made, back_up, keep_backed_up
 from services.cli.backup.holding import holding, own_bus
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, CONFIG, FINDING, NOT_YET, OK, UNAVAILABLE, Failure
 from services.cli.log_lines import Stored
+from services.cli.lost_log import UNFINISHED
 from services.cli.observer import observing
 from services.cli.place import find_place
+from tests.e2e.stack_stand import Stack
 from tests.e2e.test_cli import SEED, answer_of, bulkhead, write, write_map
 from tests.nats_stack import NatsStack
 from tests.recorded_log import message_of, recorded_log
@@ -254,7 +256,29 @@ async def test_a_restore_that_is_ended_leaves_no_half_book(
     assert (home / "nats" / "store").exists()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert not (home / "nats").exists()
+    assert not home.exists()
+
+
+async def test_half_a_book_is_never_started(folder: Path, tmp_path: Path) -> None:
+    """A restore that was killed leaves a mark; `bulkhead up` refuses, and nothing is restored over it."""
+    archived(folder)
+    home = tmp_path / "new"
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.cli", "restore", str(folder), "--home", str(home)),
+        stdout=asyncio.subprocess.DEVNULL,
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    async with asyncio.timeout(30):
+        while not await asyncio.to_thread((home / UNFINISHED).exists):  # noqa: ASYNC110  (another process makes it)
+            await asyncio.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+    assert (home / UNFINISHED).exists()
+    stack = Stack(home, ())
+    assert await stack.ended() == UNAVAILABLE
+    assert stack.shows("holds half a book")
+    answer = await answer_of(home, "restore", str(folder), code=CANNOT_WRITE)
+    assert "is not empty" in answer["error"]
 
 
 async def test_a_drill_proves_the_way_back_and_tells_the_log(stack: NatsStack, folder: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+from collections import deque
 from contextlib import suppress
 from pathlib import Path
 from typing import IO
@@ -69,17 +70,14 @@ class ArchiveWriter:
         Raises:
             BadArchive
         """
-        manifest, found = self.manifest, None
-        tail = manifest.tail
+        manifest, tail = self.manifest, self.manifest.tail
         if tail is not None and tail.bytes:
-            with (self._folder / tail.file).open("rb") as file:
-                for line in file:
-                    found = line
-        elif manifest.segments:
+            return stored_of(_last_line(self._folder / tail.file, tail.bytes)).entry
+        if manifest.segments:
             with gzip.open(self._folder / manifest.segments[-1].file, "rb") as file:
-                for line in file:
-                    found = line
-        return None if found is None else stored_of(found).entry
+                (line,) = deque(file, maxlen=1)
+            return stored_of(line).entry
+        return None
 
     def add(self, stored: Stored) -> None:
         """Append one entry; it counts once `commit` has returned.
@@ -176,12 +174,25 @@ class ArchiveWriter:
                     path.unlink()
 
 
+def _last_line(path: Path, size: int) -> bytes:
+    """The last line of the first `size` bytes, which end with a newline: found from there backwards."""
+    with path.open("rb") as file:
+        begin, found = size, b""
+        while begin > 0 and found.count(b"\n") < 2:
+            step = min(begin, 64 * 1024)
+            begin -= step
+            file.seek(begin)
+            found = file.read(step) + found
+    return found.splitlines(keepends=True)[-1]
+
+
 def keep_file(folder: Path, content: bytes, path: str) -> KeptFile:
     """Put a copy of what stands at `path` of the state folder into the archive; it counts with the next `commit`."""
     digest = hashlib.sha256(content).hexdigest()
     name = f"{path.replace('/', '.')}.{digest[:8]}"
     (folder / FILES).mkdir(exist_ok=True, mode=0o700)
-    _replace(folder / FILES / name, content)
+    if not (folder / FILES / name).exists():
+        _replace(folder / FILES / name, content)
     return KeptFile(path=path, file=name, bytes=len(content), sha256=digest)
 
 

@@ -87,7 +87,7 @@ async def keep_backed_up(
         try:
             with failing_clearly():
                 async with holding(folder):
-                    made = await _copied(place, folder)
+                    made = await _copied(place, folder, only_news=True)
                 if made.added and time.monotonic() - told_at >= TELL_EVERY_S:
                     made = await _told(place, made)
                     told_at = time.monotonic() if made.event else told_at
@@ -107,7 +107,7 @@ async def keep_backed_up(
                 await stop.wait()
 
 
-async def _copied(place: Place, folder: Path) -> Made:
+async def _copied(place: Place, folder: Path, *, only_news: bool = False) -> Made:
     began = time.monotonic()
     try:
         writer = await asyncio.to_thread(ArchiveWriter, folder, place.stream)
@@ -116,8 +116,10 @@ async def _copied(place: Place, folder: Path) -> Made:
             async with observing(place) as observer:
                 await _must_be_its_log(observer, writer, place)
                 await _copy(observer, writer)
-            files = await asyncio.to_thread(lambda: list(_kept_files(place.home, folder)))
-            manifest = await asyncio.to_thread(writer.commit, time.time_ns(), files)
+            manifest = writer.manifest
+            if writer.last_seq != before or not only_news:
+                files = await asyncio.to_thread(lambda: list(_kept_files(place.home, folder)))
+                manifest = await asyncio.to_thread(writer.commit, time.time_ns(), files)
     except OSError as error:
         cure = "make room there, or name another folder with --to"
         raise Failure(CANNOT_WRITE, f"cannot write into {folder}: {error.strerror}", cure) from error

@@ -89,7 +89,7 @@ async def own_bus(home: Path, *, is_bulk: bool = False) -> AsyncIterator[Place]:
                 await _end(process)
                 (home / "nats" / nats_server.PASSING_CONFIG).unlink(missing_ok=True)
                 if is_bulk:
-                    await asyncio.to_thread(_to_disk, home / "nats" / "store")
+                    await asyncio.to_thread(_to_disk, home)
     except StackError as error:
         raise Failure(UNAVAILABLE, str(error), "stop that one, or name another state folder with --home") from error
 

@@ -45,6 +45,7 @@ from services.cli.backup.archive import (
 from services.cli.backup.copying import DATABASES, STATES
 from services.cli.backup.holding import own_bus
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, Failure
+from services.cli.lost_log import UNFINISHED
 from services.cli.observer import connected, observing
 from services.cli.place import Place
 
@@ -118,8 +119,9 @@ async def refilled(
     manifest, last_seq, head = await asyncio.to_thread(proven, folder, to_seq)
     _must_be_empty(home)
     proved = time.monotonic()
-    is_whole = False
+    unfinished, is_whole = home / UNFINISHED, False
     try:
+        await asyncio.to_thread(_begin, unfinished)
         async with own_bus(home, is_bulk=True) as place:
             await _fill(place, (stored.entry for stored in entries_of(folder, manifest, to_seq)))
             filled = time.monotonic()
@@ -141,9 +143,10 @@ async def refilled(
             )
             yield place, restored, manifest
         is_whole = True
-    finally:
-        if not is_whole:  # half a book must not be taken for one: what was made is put away
-            await asyncio.to_thread(shutil.rmtree, home / "nats", ignore_errors=True)
+    finally:  # a process that is killed here leaves the mark, and `bulkhead up` refuses half a book
+        if not is_whole:
+            await asyncio.to_thread(shutil.rmtree, home, ignore_errors=True)  # it was empty: all that is in it is ours
+        unfinished.unlink(missing_ok=True)
 
 
 def _must_be_empty(home: Path) -> None:
@@ -153,6 +156,11 @@ def _must_be_empty(home: Path) -> None:
         raise Failure(CANNOT_WRITE, f"{home} cannot be used: {error.strerror}", CURE_FOLDER) from error
     if found:
         raise Failure(CANNOT_WRITE, f"{home} is not empty: {', '.join(found[:5])} stand in it", CURE_FOLDER)
+
+
+def _begin(unfinished: Path) -> None:
+    unfinished.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    unfinished.write_text("a restore into this folder has begun and not ended\n")
 
 
 # --- filling --------------------------------------------------------------------------------------------------------

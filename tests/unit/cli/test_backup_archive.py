@@ -102,6 +102,17 @@ def test_what_was_not_committed_does_not_count(tmp_path: Path, more: int) -> Non
     }
 
 
+@pytest.mark.usefixtures("short_segments")
+@pytest.mark.parametrize("count", [1, 9, 10, 20, 23])
+def test_the_last_entry_is_found_from_the_end(tmp_path: Path, count: int) -> None:
+    """In the tail, in the newest segment where there is no tail, and where one entry is longer than what is read at once."""
+    add(tmp_path, range(1, count), "x" * 70_000)
+    add(tmp_path, range(count, count + 1), "y" * 200_000)
+    writer = ArchiveWriter(tmp_path, STREAM)
+    assert writer.last_entry() == entry(count, "y" * 200_000)
+    writer.close()
+
+
 def test_the_head_tells_two_logs_apart_and_nothing_else_does() -> None:
     """Another payload, subject, trace or place gives another head; where the border between two parts is matters, too."""
     plain = LogEntry(7, "ab", b"cd", "e")
