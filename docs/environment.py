@@ -1,10 +1,14 @@
-"""Writes .env.example from the settings classes, so that it names every variable and no other."""
+"""Writes .env.example and docs/ENVIRONMENT_VARIABLES.md from the settings classes, so that they name every variable and no other."""
 
 from __future__ import annotations
 
 import importlib
 import textwrap
+import types
+import typing
 from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from pydantic import SecretStr
@@ -33,18 +37,73 @@ SIMULATORS = {
 def env_example() -> str:
     """The text of .env.example."""
     lines = [HEAD]
-    shared = set(ServiceSettings.model_fields)
     lines.append(
         "# --- Everybody ---\n\n# a file of settings (docs/configuration.md); empty: bulkhead.toml, if it is there\n#BULKHEAD_CONFIG=\n"
     )
-    lines += _section("Every service", ServiceSettings, set())
-    lines += _section("`bulkhead up`", StackSettings, shared)
-    for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
-        if service == "cli":
-            continue
-        kind = importlib.import_module(f"{module}.settings").Settings
-        lines += _section(service, kind, shared)
+    for title, kind, known in _sections():
+        lines += _section(title, kind, known)
     return "\n".join(lines)
+
+
+def environment_page(written_by: str) -> str:
+    """The text of docs/ENVIRONMENT_VARIABLES.md."""
+    blocks = [
+        "# Environment variables",
+        written_by,
+        "Every variable that Bulkhead reads. `make dev` needs none of them; where a setting may stand besides the environment, and what"
+        " wins, says [configuration.md](configuration.md), which values are refused or asked about [limits.md](limits.md). A variable that ends in `_FILE`"
+        " names a file with a secret (mode 0600); no variable holds one. `BULKHEAD_CONFIG` names a file of settings (empty: `bulkhead.toml`, if it is there).",
+    ]
+    for title, kind, known in _sections():
+        rows = [_row(kind, name, field) for name, field in kind.model_fields.items() if name not in known]
+        if rows:
+            blocks += [
+                f"## {title}",
+                "\n".join(["| variable | default | values | meaning |", "|---|---|---|---|", *rows]),
+            ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def _sections() -> Iterator[tuple[str, type[BaseSettings], set[str]]]:
+    """Who reads settings: a title, their class, and the fields that were told before."""
+    shared = set(ServiceSettings.model_fields)
+    yield "Every service", ServiceSettings, set()
+    yield "`bulkhead up`", StackSettings, shared
+    for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
+        if service != "cli":
+            yield service, importlib.import_module(f"{module}.settings").Settings, shared
+
+
+def _row(kind: type[BaseSettings], name: str, field: FieldInfo) -> str:
+    default = _default(field).replace("|", "\\|")
+    cells = (
+        f"`{_variable(kind, name, field)}`",
+        f"`{default}`" if default else "",
+        _values(field),
+        field.description or "",
+    )
+    return "| " + " | ".join([*cells[:3], cells[3].replace("|", "\\|")]) + " |"
+
+
+def _values(field: FieldInfo) -> str:
+    """What it may be, as far as its type and bounds say."""
+    kind = field.annotation
+    if typing.get_origin(kind) in (typing.Union, types.UnionType):
+        kind = next(each for each in typing.get_args(kind) if each is not type(None))
+    if typing.get_origin(kind) is typing.Literal:
+        return ", ".join(f"`{each}`" for each in typing.get_args(kind))
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = [
+        f"{sign} {getattr(each, bound)}"
+        for each in field.metadata
+        for bound, sign in signs.items()
+        if getattr(each, bound, None) is not None
+    ]
+    word = _WORDS.get(kind, "list" if typing.get_origin(kind) is tuple else "") if kind is not None else ""
+    return " ".join([word, ", ".join(bounds)]).strip()
+
+
+_WORDS = {bool: "true, false", int: "whole number", float: "number", Decimal: "number", Path: "path"}
 
 
 def _section(title: str, kind: type[BaseSettings], known: set[str]) -> Iterator[str]:

@@ -1,5 +1,5 @@
 """Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's
-life; `.env.example`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks.
+life; `.env.example`, `docs/ENVIRONMENT_VARIABLES.md`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks.
 
 Run by `make docs`. The pages are committed, and a test fails when they are not what the code says.
 """
@@ -351,17 +351,12 @@ def _order_table() -> list[str]:
     return ["\n".join(lines), "\n".join(notes)]
 
 
-def _environment() -> str:
-    """The text of .env.example; `environment.py` stands beside this file, which is also run by path."""
-    text: str = runpy.run_path(str(HERE / "environment.py"))["env_example"]()
-    return text
-
-
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
-    config = runpy.run_path(str(HERE / "config_file.py"))
+    config, environment = (runpy.run_path(str(HERE / name)) for name in ("config_file.py", "environment.py"))
     return {
-        HERE.parent / ".env.example": _environment(),
+        HERE.parent / ".env.example": environment["env_example"](),
+        HERE / "ENVIRONMENT_VARIABLES.md": environment["environment_page"](WRITTEN_BY),
         HERE.parent / "deploy" / "bulkhead.example.toml": config["example"](),
         HERE.parent / "libs" / "runtime" / "setting_names.py": config["names_module"](),
         HERE / "limits.md": config["limits_page"](WRITTEN_BY),
