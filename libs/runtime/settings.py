@@ -99,7 +99,11 @@ class ServiceSettings(ConfiguredSettings):
     http_host: str = Field(default="127.0.0.1", description="where /livez, /readyz and /metrics listen")
     http_port: int = Field(default=0, ge=0, le=65535, description="0 picks a free port")
     clock_url: str = Field(default="", pattern=r"^(|ws://.+)$", description="follow this venue clock; empty: wall time")
-    log_level: str = Field(default="info", pattern=r"^(debug|info|warning|error)$")
+    log_level: str = Field(
+        default="info",
+        pattern=r"^(debug|info|warning|error)$",
+        description="debug, info, warning or error: the least severe lines that are written",
+    )
     otlp_endpoint: str = Field(
         default="", pattern=r"^(|https?://.+)$", description="send traces here (OTLP over HTTP); empty: none"
     )
