@@ -1,7 +1,7 @@
 """The log as an operator's door has it: followed as it grows, folded, searchable, and open to orders. Gateway and bot are this and a protocol.
 
-    bus ──▶ lease (a standby waits) ──▶ index (where it was read to) ──▶ catch up ──▶ LIVE
-                                                                             │ the bus goes away: what is known is still shown
+    bus ──▶ lease (a standby waits) ──▶ `started` ──▶ index (where it was read to) ──▶ catch up ──▶ LIVE
+                                                                                          │ the bus goes away: what is known is still shown
     entries ──▶ view (fold) ──▶ sections, a few times a second, what has changed ──▶ listeners
 
 What is shown is the log's; what the services say of themselves is asked of their health pages. Everything here can be thrown away and made
@@ -32,6 +32,7 @@ from libs.common.messages import (
     Message,
     MuteCommanded,
     OperatorCommanded,
+    ServiceStarted,
 )
 from libs.desk import commands
 from libs.desk.broadcast import Broadcast
@@ -87,6 +88,7 @@ class Desk:
         settings: ServiceSettings,
         clock: SystemClock | VenueClock,
         services: Mapping[str, str] | None = None,
+        code_version: str = "",
     ):
         self.contract = contract
         self.view = DeskView()
@@ -94,6 +96,7 @@ class Desk:
         self.services: dict[str, ServiceLine] = {}
         self._settings = settings
         self._clock = clock
+        self._code_version = code_version
         self._urls = dict(services or {})
         self._index = LogIndex(Path(settings.home) / contract.service.replace("-", "_") / "index.db")
         self._state: State = "STARTING"
@@ -123,6 +126,7 @@ class Desk:
                 lease = Lease(bus, self.contract.writer, self._settings.instance, LEASE_TTL_S)
                 await lease.wait(lambda reason: self._become("STANDBY", reason))
                 group.create_task(lease.keep(lambda error: _log.warning("lease_not_renewed", reason=str(error))))
+                await self._begin(bus)
                 self._bus = bus
                 begins_at = await self._recall(bus)
                 self._pull = OrderedPull(bus, self.contract.readers[0].durable, begins_at, may_read=lease.is_held)
@@ -133,6 +137,16 @@ class Desk:
     def close(self) -> None:
         """Let go of the index."""
         self._index.close()
+
+    async def _begin(self, bus: Bus) -> None:
+        """Say that a life begins, before anything can end it: lives that end early are what has to be seen."""
+        started = ServiceStarted(
+            instance=self._settings.instance, code_version=self._code_version, settings={}, state_digest=""
+        )
+        try:
+            await self._say(bus, started)
+        except NotSaid as error:
+            raise BusError(f"our start could not be said: {error}") from error
 
     async def _recall(self, bus: Bus) -> int:
         """Fold what is on record, if it is of this log; returns the first event that is not."""
@@ -313,7 +327,10 @@ class Desk:
         Raises:
             NotSaid: it is not known to be in the log.
         """
-        bus, now, writer = self._ready(), self._clock.now(), self.contract.writer
+        return await self._say(self._ready(), message)
+
+    async def _say(self, bus: Bus, message: AccessRefused | AlertRaised | MuteCommanded | ServiceStarted) -> int:
+        now, writer = self._clock.now(), self.contract.writer
 
         def saying(tail: int) -> Message:
             said_id = derive_id(type(message).__name__, writer, tail, encode(message).decode())
