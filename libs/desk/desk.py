@@ -37,8 +37,10 @@ from libs.common.messages import (
 from libs.desk import commands
 from libs.desk.broadcast import Broadcast
 from libs.desk.commands import NotSaid, Order, Outcome
+from libs.desk.findings import Finding, findings_on_screen
 from libs.desk.index import LogIndex, Row, Wanted, digest_of
 from libs.desk.services import ServiceLine, probe
+from libs.desk.status import LogSize, Status, status_of
 from libs.desk.story import Story
 from libs.desk.story_search import find_story
 from libs.desk.view import DeskView
@@ -107,6 +109,8 @@ class Desk:
         self._bus: Bus | None = None
         self._speaking = asyncio.Lock()
         self._said: dict[str, tuple[int, Message]] = {}
+        self.remarks: tuple[Finding, ...] = ()
+        """What whoever runs this door has found beside the log and the services' own words."""
 
     # --- following the log --------------------------------------------------------------------------------------
 
@@ -226,11 +230,18 @@ class Desk:
 
     # --- telling ------------------------------------------------------------------------------------------------
 
+    def status(self) -> Status:
+        """How things stand, as `bulkhead status` has it; how much stands in the log is not known here."""
+        log = LogSize(self._settings.log_stream, 0, self._seq, 0, 0)
+        return status_of(self.view.standing, self.services, log)
+
     def moment(self) -> dict[str, Any]:
         """The whole screen."""
+        now = self._clock.now()
         return {
             "desk": self.phase,
-            "now": self._clock.now(),
+            "now": now,
+            "findings": [*findings_on_screen(self.status(), self.view.alerts, now), *self.remarks],
             "services": [self.services[name] for name in sorted(self.services)],
             **self.view.sections(),
         }

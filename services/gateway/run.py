@@ -49,7 +49,7 @@ class Gateway(Door):
     def beside(self, desk: Desk) -> Sequence[Coroutine[Any, Any, object]]:
         """Tell refusals, measure, keep watch, serve; the server ends first, so that what it refuses last is told."""
         settings = self.settings
-        watch = Watch(desk, settings.log_stream, settings.health_pages)
+        watch = Watch(desk, settings.health_pages)
         refusals = Refusals(
             self._metrics, lambda refused: desk.record(_event_of(refused)), lambda often: desk.record(_alert_of(often))
         )

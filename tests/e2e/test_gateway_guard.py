@@ -18,7 +18,7 @@ DEAD = "http://127.0.0.1:9"
 
 
 def guard_of(desk: Desk, home: Path) -> Guard:
-    return Guard(desk, Watch(desk, "TRADING_0001", {}), home, clock_is_ours=True)
+    return Guard(desk, Watch(desk, {}), home, clock_is_ours=True)
 
 
 async def told(desk: Desk, guard: Guard, count: int) -> list[Row]:
