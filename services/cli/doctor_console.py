@@ -13,7 +13,7 @@ from services.cli.console_link import console_url
 from services.cli.doctor import Finding
 from services.cli.doctor_edges import ask
 from services.cli.place import Place
-from services.cli.stack import Ports
+from services.cli.stack import GATEWAY, Ports
 
 CHECK = "console"
 PORT_CURE = "end who listens there, or set BULKHEAD_GATEWAY_PORT"
@@ -23,6 +23,8 @@ async def check_console(gateway: Any, place: Place, ports: Ports) -> Finding:
     """The console's address, as `gateway` (its settings, or None: not wanted) and the stack in `place` have it."""
     if gateway is None:
         return Finding(CHECK, "OK", "not wanted (BULKHEAD_GATEWAY=false)")
+    if place.is_supervised and GATEWAY not in place.services:
+        return Finding(CHECK, "OK", "the stack that runs has none")
     if place.is_supervised:
         return await _answers(gateway, place)
     url, port = console_url(gateway), gateway.gateway_port

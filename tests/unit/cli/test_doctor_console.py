@@ -33,13 +33,20 @@ def gateway(**fields: Any) -> Any:
     return settings_of("gateway")(**fields)
 
 
-def place(home: Path, *, runs: bool = False) -> Place:
-    return Place(home=home, nats_url="", stream="", supervisor_pid=os.getpid() if runs else 0)
+def place(home: Path, services: tuple[str, ...] = ()) -> Place:
+    """A state folder, whose stack runs these services."""
+    pid = os.getpid() if services else 0
+    return Place(home=home, nats_url="", stream="", supervisor_pid=pid, services=dict.fromkeys(services, ""))
 
 
-async def found(home: Path, settings: Any, *, runs: bool = False, ports: Ports = Ports(24_000)) -> Finding:  # noqa: B008  frozen
+async def found(
+    home: Path,
+    settings: Any,
+    *runs: str,
+    ports: Ports = Ports(24_000),  # noqa: B008  frozen
+) -> Finding:
     """What the check finds; a cure stands there exactly if something is to be cured."""
-    finding = await check_console(settings, place(home, runs=runs), ports)
+    finding = await check_console(settings, place(home, runs), ports)
     assert (finding.level == "OK") == (not finding.cure)
     return finding
 
@@ -89,16 +96,17 @@ async def answering(body: dict[str, Any]) -> AsyncIterator[int]:
 async def test_of_a_running_stack_it_must_answer(tmp_path: Path) -> None:
     """Where its own gateway has written down that it listens, whatever the settings of a new start would be."""
     settings, file = gateway(gateway_port=free_ports(1)[0]), tmp_path / "gateway" / "port"
-    silent = await found(tmp_path, settings, runs=True)
+    assert (await found(tmp_path, settings, "ledger")).text == "the stack that runs has none"
+    silent = await found(tmp_path, settings, "gateway")
     assert (silent.level, silent.text) == ("FAIL", "has not said where it listens")
     file.parent.mkdir()
     async with answering({"alive": True}) as port:
         file.write_text(f"{port}\n")
-        well = await found(tmp_path, settings, runs=True)
+        well = await found(tmp_path, settings, "gateway")
         assert (well.level, well.text) == ("OK", f"answers at http://127.0.0.1:{port}")
-    gone = await found(tmp_path, settings, runs=True)
+    gone = await found(tmp_path, settings, "gateway")
     assert (gone.level, "does not answer" in gone.text) == ("FAIL", True)
     async with answering({"hello": "world"}) as port:
         file.write_text(f"{port}\n")
-        other = await found(tmp_path, settings, runs=True)
+        other = await found(tmp_path, settings, "gateway")
         assert (other.level, "somebody else answers" in other.text) == ("FAIL", True)
