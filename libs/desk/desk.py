@@ -21,7 +21,7 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.common.codec import BadEvent, decode, decode_from, encode
+from libs.common.codec import decode, encode
 from libs.common.ids import derive_id
 from libs.common.messages import (
     AccessRefused,
@@ -32,7 +32,6 @@ from libs.common.messages import (
     Message,
     MuteCommanded,
     OperatorCommanded,
-    ServiceStarted,
 )
 from libs.desk import commands
 from libs.desk.broadcast import Broadcast
@@ -43,6 +42,7 @@ from libs.desk.services import ServiceLine, probe
 from libs.desk.status import LogSize, Status, status_of
 from libs.desk.story import Story
 from libs.desk.story_search import find_story
+from libs.desk.story_target import decoded
 from libs.desk.view import DeskView
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
@@ -98,7 +98,7 @@ class Desk:
         self.services: dict[str, ServiceLine] = {}
         self._settings = settings
         self._clock = clock
-        self._code_version = code_version
+        self._start = settings.instance, code_version
         self._urls = dict(services or {})
         self._index = LogIndex(Path(settings.home) / contract.service.replace("-", "_") / "index.db")
         self._state: State = "STARTING"
@@ -130,7 +130,7 @@ class Desk:
                 lease = Lease(bus, self.contract.writer, self._settings.instance, LEASE_TTL_S)
                 await lease.wait(lambda reason: self._become("STANDBY", reason))
                 group.create_task(lease.keep(lambda error: _log.warning("lease_not_renewed", reason=str(error))))
-                await self._begin(bus)
+                await commands.say_start(bus, self.contract.writer, *self._start, self._clock.now())
                 self._bus = bus
                 begins_at = await self._recall(bus)
                 self._pull = OrderedPull(bus, self.contract.readers[0].durable, begins_at, may_read=lease.is_held)
@@ -141,16 +141,6 @@ class Desk:
     def close(self) -> None:
         """Let go of the index."""
         self._index.close()
-
-    async def _begin(self, bus: Bus) -> None:
-        """Say that a life begins, before anything can end it: lives that end early are what has to be seen."""
-        started = ServiceStarted(
-            instance=self._settings.instance, code_version=self._code_version, settings={}, state_digest=""
-        )
-        try:
-            await self._say(bus, started)
-        except NotSaid as error:
-            raise BusError(f"our start could not be said: {error}") from error
 
     async def _recall(self, bus: Bus) -> int:
         """Fold what is on record, if it is of this log; returns the first event that is not."""
@@ -179,7 +169,7 @@ class Desk:
         while True:
             pulled = await pull.next()
             if pulled is not None:
-                said = _event_in(pulled.entry)
+                said = decoded(pulled.entry)
                 if said is not None:
                     self._learn(pulled.entry, said)
                 self._seq = pulled.entry.seq
@@ -232,16 +222,14 @@ class Desk:
 
     def status(self) -> Status:
         """How things stand, as `bulkhead status` has it; how much stands in the log is not known here."""
-        log = LogSize(self._settings.log_stream, 0, self._seq, 0, 0)
-        return status_of(self.view.standing, self.services, log)
+        return status_of(self.view.standing, self.services, LogSize(self._settings.log_stream, 0, self._seq, 0, 0))
 
     def moment(self) -> dict[str, Any]:
         """The whole screen."""
-        now = self._clock.now()
         return {
             "desk": self.phase,
-            "now": now,
-            "findings": [*findings_on_screen(self.status(), self.view.alerts, now), *self.remarks],
+            "now": self._clock.now(),
+            "findings": [*findings_on_screen(self.status(), self.view.alerts, self.now), *self.remarks],
             "services": [self.services[name] for name in sorted(self.services)],
             **self.view.sections(),
         }
@@ -338,10 +326,7 @@ class Desk:
         Raises:
             NotSaid: it is not known to be in the log.
         """
-        return await self._say(self._ready(), message)
-
-    async def _say(self, bus: Bus, message: AccessRefused | AlertRaised | MuteCommanded | ServiceStarted) -> int:
-        now, writer = self._clock.now(), self.contract.writer
+        bus, now, writer = self._ready(), self._clock.now(), self.contract.writer
 
         def saying(tail: int) -> Message:
             said_id = derive_id(type(message).__name__, writer, tail, encode(message).decode())
@@ -361,14 +346,6 @@ class Desk:
                 "use the command line on the machine of the stack, or try again",
             )
         return self._bus
-
-
-def _event_in(entry: LogEntry) -> Message | None:
-    """None for what no machine would act on; whoever it was meant for tells of it."""
-    try:
-        return decode_from(entry.subject, entry.payload)
-    except BadEvent:
-        return None
 
 
 def _some_of(rows: Any) -> list[Row]:
