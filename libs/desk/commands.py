@@ -136,6 +136,25 @@ async def order(bus: Bus, writer: str, wanted: Order, now: int, *, said_as: str 
     return await outcome_of(bus, wanted.word, seq, said.id, wait_s)
 
 
+async def say_start(bus: Bus, writer: str, instance: str, code_version: str, now: int) -> int:
+    """Say that a life of a door begins, before anything can end it: lives that end early are what has to be seen.
+
+    Raises:
+        BusError: it is not known to be in the log; begin again.
+    """
+
+    def saying(tail: int) -> Message:
+        said_id = derive_id("started", writer, tail, instance, now)
+        common = {"id": said_id, "correlation_id": said_id, "ts_event": now, "ts_init": now, "producer": writer}
+        return ServiceStarted(instance=instance, code_version=code_version, settings={}, state_digest="", **common)
+
+    try:
+        seq, _ = await append(bus, writer, "our start", saying)
+    except NotSaid as error:
+        raise BusError(str(error)) from error
+    return seq
+
+
 async def outcome_of(bus: Bus, word: Word, seq: int, command_id: str, wait_s: float) -> Outcome:
     """What has come of the order at `seq`, waited for up to `wait_s`."""
     seen = await answer_to(bus, command_id, seq, wait_s, "exec.>" if word == "CANCEL" else "risk.>")
@@ -164,25 +183,6 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
                 "look at how things stand; saying it again does no harm",
             ) from None
     raise NotSaid(f"{what} is not in the log: others keep speaking at the same time", "say it again")
-
-
-async def say_start(bus: Bus, writer: str, instance: str, code_version: str, now: int) -> int:
-    """Say that a life of a door begins, before anything can end it: lives that end early are what has to be seen.
-
-    Raises:
-        BusError: it is not known to be in the log; begin again.
-    """
-
-    def saying(tail: int) -> Message:
-        said_id = derive_id("started", writer, tail, instance, now)
-        common = {"id": said_id, "correlation_id": said_id, "ts_event": now, "ts_init": now, "producer": writer}
-        return ServiceStarted(instance=instance, code_version=code_version, settings={}, state_digest="", **common)
-
-    try:
-        seq, _ = await append(bus, writer, "our start", saying)
-    except NotSaid as error:
-        raise BusError(str(error)) from error
-    return seq
 
 
 async def answer_to(
