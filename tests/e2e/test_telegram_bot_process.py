@@ -162,7 +162,7 @@ async def test_the_token_stands_in_nothing_and_may_change(
     write_secret(file, telegram.token)
     await until(lambda: bot.readiness().ready)
     telegram.chats.say(ADA, "/help")
-    await telegram.chats.until(lambda: "you may look" in telegram.chats.sent[-1].text)
+    await telegram.chats.until(lambda: any("you may look" in each.text for each in telegram.chats.sent))
     async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{bot.port}/metrics") as answer:
         metrics = await answer.text()
     os.kill(os.getpid(), signal.SIGTERM)
