@@ -90,6 +90,7 @@ class Desk:
         settings: ServiceSettings,
         clock: SystemClock | VenueClock,
         services: Mapping[str, str] | None = None,
+        *,
         code_version: str = "",
     ):
         self.contract = contract

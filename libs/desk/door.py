@@ -109,7 +109,9 @@ class Door(ABC):
             await unless(self._stopping, self._clock.connect())
         except Stopped:
             return
-        desk = self._desk = Desk(self._contract, self.settings, self._clock, self._pages, self._code_version)
+        desk = self._desk = Desk(
+            self._contract, self.settings, self._clock, self._pages, code_version=self._code_version
+        )
         try:
             await self._while_open(desk)
         finally:

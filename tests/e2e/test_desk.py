@@ -46,7 +46,7 @@ async def until(is_so: Callable[[], bool], s_max: float = 20.0) -> None:
 async def open_desk(nats: NatsStack, services: dict[str, str] | None = None) -> AsyncIterator[Desk]:
     """A desk that has read the log to its end."""
     settings = ServiceSettings(home=nats.home, nats_url=nats.url)
-    desk = Desk(contract_of("gateway"), settings, SystemClock(), services, "c0de")
+    desk = Desk(contract_of("gateway"), settings, SystemClock(), services, code_version="c0de")
     running = asyncio.create_task(desk.run())
     try:
         await until(lambda: running.done() or desk.phase.state == "LIVE")
