@@ -24,6 +24,7 @@ from libs.common.messages import (
     MacroOverrideCommanded,
     Message,
     OperatorCommanded,
+    ServiceStarted,
     Side,
     TradingState,
     TradingStateChanged,
@@ -32,7 +33,7 @@ from libs.common.subjects import TOKEN, subject_of, writer_filter
 from libs.common.timeframe import HOUR
 from libs.desk.saying import day_and_time_of
 from libs.desk.story_target import decoded
-from libs.runtime.bus import AppendUnknown, Bus, Fenced
+from libs.runtime.bus import AppendUnknown, Bus, BusError, Fenced
 from libs.runtime.engine import Append
 from libs.runtime.tracing import traceparent
 
@@ -133,6 +134,25 @@ async def order(bus: Bus, writer: str, wanted: Order, now: int, *, said_as: str 
 
     seq, said = await append(bus, writer, wanted.word, saying)
     return await outcome_of(bus, wanted.word, seq, said.id, wait_s)
+
+
+async def say_start(bus: Bus, writer: str, instance: str, code_version: str, now: int) -> int:
+    """Say that a life of a door begins, before anything can end it: lives that end early are what has to be seen.
+
+    Raises:
+        BusError: it is not known to be in the log; begin again.
+    """
+
+    def saying(tail: int) -> Message:
+        said_id = derive_id("started", writer, tail, instance, now)
+        common = {"id": said_id, "correlation_id": said_id, "ts_event": now, "ts_init": now, "producer": writer}
+        return ServiceStarted(instance=instance, code_version=code_version, settings={}, state_digest="", **common)
+
+    try:
+        seq, _ = await append(bus, writer, "our start", saying)
+    except NotSaid as error:
+        raise BusError(str(error)) from error
+    return seq
 
 
 async def outcome_of(bus: Bus, word: Word, seq: int, command_id: str, wait_s: float) -> Outcome:

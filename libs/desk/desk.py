@@ -1,7 +1,7 @@
 """The log as an operator's door has it: followed as it grows, folded, searchable, and open to orders. Gateway and bot are this and a protocol.
 
-    bus ──▶ lease (a standby waits) ──▶ index (where it was read to) ──▶ catch up ──▶ LIVE
-                                                                             │ the bus goes away: what is known is still shown
+    bus ──▶ lease (a standby waits) ──▶ `started` ──▶ index (where it was read to) ──▶ catch up ──▶ LIVE
+                                                                                          │ the bus goes away: what is known is still shown
     entries ──▶ view (fold) ──▶ sections, a few times a second, what has changed ──▶ listeners
 
 What is shown is the log's; what the services say of themselves is asked of their health pages. Everything here can be thrown away and made
@@ -21,7 +21,7 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.common.codec import BadEvent, decode, decode_from, encode
+from libs.common.codec import decode, encode
 from libs.common.ids import derive_id
 from libs.common.messages import (
     AccessRefused,
@@ -36,10 +36,13 @@ from libs.common.messages import (
 from libs.desk import commands
 from libs.desk.broadcast import Broadcast
 from libs.desk.commands import NotSaid, Order, Outcome
+from libs.desk.findings import Finding, findings_on_screen
 from libs.desk.index import LogIndex, Row, Wanted, digest_of
 from libs.desk.services import ServiceLine, probe
+from libs.desk.status import LogSize, Status, status_of
 from libs.desk.story import Story
 from libs.desk.story_search import find_story
+from libs.desk.story_target import decoded
 from libs.desk.view import DeskView
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
@@ -87,6 +90,8 @@ class Desk:
         settings: ServiceSettings,
         clock: SystemClock | VenueClock,
         services: Mapping[str, str] | None = None,
+        *,
+        code_version: str = "",
     ):
         self.contract = contract
         self.view = DeskView()
@@ -94,6 +99,7 @@ class Desk:
         self.services: dict[str, ServiceLine] = {}
         self._settings = settings
         self._clock = clock
+        self._start = settings.instance, code_version
         self._urls = dict(services or {})
         self._index = LogIndex(Path(settings.home) / contract.service.replace("-", "_") / "index.db")
         self._state: State = "STARTING"
@@ -104,6 +110,8 @@ class Desk:
         self._bus: Bus | None = None
         self._speaking = asyncio.Lock()
         self._said: dict[str, tuple[int, Message]] = {}
+        self.remarks: tuple[Finding, ...] = ()
+        """What whoever runs this door has found beside the log and the services' own words."""
 
     # --- following the log --------------------------------------------------------------------------------------
 
@@ -123,6 +131,7 @@ class Desk:
                 lease = Lease(bus, self.contract.writer, self._settings.instance, LEASE_TTL_S)
                 await lease.wait(lambda reason: self._become("STANDBY", reason))
                 group.create_task(lease.keep(lambda error: _log.warning("lease_not_renewed", reason=str(error))))
+                await commands.say_start(bus, self.contract.writer, *self._start, self._clock.now())
                 self._bus = bus
                 begins_at = await self._recall(bus)
                 self._pull = OrderedPull(bus, self.contract.readers[0].durable, begins_at, may_read=lease.is_held)
@@ -161,7 +170,7 @@ class Desk:
         while True:
             pulled = await pull.next()
             if pulled is not None:
-                said = _event_in(pulled.entry)
+                said = decoded(pulled.entry)
                 if said is not None:
                     self._learn(pulled.entry, said)
                 self._seq = pulled.entry.seq
@@ -212,11 +221,16 @@ class Desk:
 
     # --- telling ------------------------------------------------------------------------------------------------
 
+    def status(self) -> Status:
+        """How things stand, as `bulkhead status` has it; how much stands in the log is not known here."""
+        return status_of(self.view.standing, self.services, LogSize(self._settings.log_stream, 0, self._seq, 0, 0))
+
     def moment(self) -> dict[str, Any]:
         """The whole screen."""
         return {
             "desk": self.phase,
             "now": self._clock.now(),
+            "findings": [*findings_on_screen(self.status(), self.view.alerts, self.now), *self.remarks],
             "services": [self.services[name] for name in sorted(self.services)],
             **self.view.sections(),
         }
@@ -333,14 +347,6 @@ class Desk:
                 "use the command line on the machine of the stack, or try again",
             )
         return self._bus
-
-
-def _event_in(entry: LogEntry) -> Message | None:
-    """None for what no machine would act on; whoever it was meant for tells of it."""
-    try:
-        return decode_from(entry.subject, entry.payload)
-    except BadEvent:
-        return None
 
 
 def _some_of(rows: Any) -> list[Row]:

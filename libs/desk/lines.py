@@ -1,4 +1,5 @@
-"""The lines of an operator's screen: one struct for each kind. Money is exact, market data are floats, times are ns UTC; `trace` is what to ask the story of."""
+"""The lines of an operator's screen: one struct for each kind, and how it is made of an event. Money is exact, market data are floats, times are ns UTC; `trace` is
+what to ask the story of."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from libs.common.messages import AlertRaised, ExecutionReport, OrderSubmitting
 from libs.common.money import ZERO
 
 
@@ -134,3 +136,50 @@ class LogLine(msgspec.Struct, frozen=True):
     producer: str
     text: str
     trace: str
+
+
+def order_line(sent: OrderSubmitting) -> OrderLine:
+    """An order as it was sent, before anybody has said anything of it."""
+    return OrderLine(
+        cl_ord_id=sent.cl_ord_id,
+        instrument=sent.instrument,
+        side=sent.side,
+        role=sent.role,
+        status="PENDING_NEW",
+        order_qty=sent.order_qty,
+        px=sent.stop_px if sent.stop_px is not None else sent.limit_px,
+        ts=sent.ts_init,
+        trace=f"order:{sent.cl_ord_id}",
+    )
+
+
+def fill_line(report: ExecutionReport) -> FillLine:
+    """An execution; where the report does not say what this one was, what the order has had of it so far."""
+    qty, px = report.last_qty, report.last_px
+    if px is None:
+        px = report.cum_qty if report.avg_px is None else report.avg_px
+    return FillLine(
+        instrument=report.instrument,
+        side=report.side,
+        role=report.role,
+        qty=report.cum_qty if qty is None else qty,
+        px=px,
+        commission=report.commission,
+        commission_asset=report.commission_asset,
+        ts=report.ts_init,
+        trace=f"exec:{report.instrument}:{report.exec_id}",
+    )
+
+
+def alert_line(seq: int, raised: AlertRaised) -> AlertLine:
+    """An alert, which stands at `seq`."""
+    return AlertLine(
+        seq=seq,
+        producer=raised.producer,
+        code=raised.code,
+        severity=raised.severity,
+        text=raised.text,
+        instrument=raised.instrument,
+        ts=raised.ts_init,
+        trace=f"message:{raised.id}",
+    )

@@ -319,6 +319,12 @@ class StatusView:
     # --- what follows -------------------------------------------------------------------------------------------
 
     @property
+    def feed(self) -> dict[str, str]:
+        """Where prices come from: `state`, `venue`, `via` (how), and `home`, the venue that should tell them."""
+        facts = self.facts
+        return {"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via, "home": facts.home_venue}
+
+    @property
     def orders(self) -> OrderCounts:
         """Orders by where they stand."""
         facts = self.facts

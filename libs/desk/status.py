@@ -1,14 +1,15 @@
-"""How things stand, whole: the fold over the log (standing.py), the services' own words, and what of it a person should look at."""
+"""How things stand, whole: the fold over the log (standing.py) and the services' own words. What of it a person should look at is found in findings.py."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
 from contextlib import suppress
 
 import msgspec
 
 from libs.common.codec import BadEvent, decode_from
 from libs.common.messages import TradingState
-from libs.desk.saying import day_and_time_of
 from libs.desk.services import ServiceLine
 from libs.desk.standing import (
     BACKUP_S_MAX,
@@ -103,45 +104,42 @@ class Status(msgspec.Struct, kw_only=True):
         return line is not None and not line.up
 
 
-def findings_of(status: Status) -> list[str]:
-    """What a person should look at, in words; empty when all is well."""
-    found = [f"{line.name} is not ready: {line.phase}" for line in status.services.values() if not line.ready]
-    found += [f"the venue: {status.venue_trouble}"] if status.venue_trouble else []
-    found += _of_the_lock(status.unlocked, status.as_of) if status.unlocked is not None else []
-    if status.known_seq > status.log.last_seq:
-        found.append(f"the log ends at {status.log.last_seq}, but has reached {status.known_seq}: events are lost")
-    found += status.stuck
-    if status.trading_state != "ACTIVE":
-        found.append(f"trading is {status.trading_state}: {status.trading_reason}")
-    if status.reconciled is False:
-        found.append(f"the books do not agree with the venue: {'; '.join(status.mismatches)}")
-    if status.feed["state"] not in ("", "LIVE"):
-        found.append(f"the feed of {status.feed['venue']} is {status.feed['state']}")
-    if status.feed.get("via") == "POLLING":
-        found.append(f"no sockets: the prices of {status.feed['venue']} are polled")
-    home = status.feed.get("home")
-    if home and status.feed["venue"] != home:
-        found.append(f"{status.feed['venue']} stands in for {home}: positions are watched, nothing is bought")
-    if status.backup is not None and status.backup.is_old:
-        found.append(f"the last backup is {status.backup.age_s / 3600:.0f} h old")
-    found += [f"the price of {name} is in doubt: {why}" for name, why in status.doubts.items()]
-    found += list(status.drifts.values())
-    found += [f"{each.instrument} is quarantined, order {each.cl_ord_id}: {each.reason}" for each in status.quarantined]
-    found += [
-        f"{each.instrument}: of {each.signed_qty} only {each.stopped_qty} has a stop" for each in status.uncovered
-    ]
-    return found
-
-
-def _of_the_lock(unlocked: Unlocked, as_of: int) -> list[str]:
-    """An override as long as its certificate is in force; and a certificate that no longer is."""
-    until = day_and_time_of(unlocked.expires_at)
-    if as_of >= unlocked.expires_at:
-        return [f"the certificate of live trading ran out on {until}: the next start is refused"]
-    if not unlocked.operator:
-        return []
-    missing = ", ".join(unlocked.unmet)
-    return [f"live by the override of {unlocked.operator} until {until}: {unlocked.reason}; not shown: {missing}"]
+def status_of(
+    view: StatusView,
+    services: Mapping[str, ServiceLine],
+    log: LogSize,
+    *,
+    home: str = "",
+    processes: Mapping[str, int] | None = None,
+) -> Status:
+    """What the fold and the services' own words come to; findings are found afterwards, when all that is known stands there."""
+    facts = view.facts
+    return Status(
+        home=home,
+        book=facts.book,
+        mode=facts.mode,
+        as_of=facts.as_of,
+        services=dict(services),
+        processes=dict(processes or {}),
+        orders=view.orders,
+        positions=dict(sorted(facts.positions.items())),
+        equity=None if facts.books is None else str(facts.books.equity),
+        books=facts.books,
+        trading_state=facts.trading_state,
+        trading_reason=facts.trading_reason,
+        reconciled=facts.reconciled,
+        mismatches=facts.mismatches,
+        feed=view.feed,
+        doubts=dict(sorted(facts.doubts.items())),
+        drifts=dict(sorted(facts.drifts.items())),
+        quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
+        uncovered=view.uncovered,
+        model=facts.model,
+        log=log,
+        dust=view.dust,
+        unlocked=facts.unlocked,
+        backup=BackupLine.of(facts.backup, time.time()),
+    )
 
 
 def take_entry(view: StatusView, entry: LogEntry) -> None:

@@ -44,6 +44,9 @@ from libs.desk.lines import (
     Price,
     SignalLine,
     Zone,
+    alert_line,
+    fill_line,
+    order_line,
 )
 from libs.desk.narrator import Narrator
 from libs.desk.standing import StatusView
@@ -103,18 +106,7 @@ class DeskView:
         self._take_opinions(said)
         self._take_orders(said)
         if isinstance(said, AlertRaised):
-            self.alerts.appendleft(
-                AlertLine(
-                    seq=entry.seq,
-                    producer=said.producer,
-                    code=said.code,
-                    severity=said.severity,
-                    text=said.text,
-                    instrument=said.instrument,
-                    ts=said.ts_init,
-                    trace=f"message:{said.id}",
-                )
-            )
+            self.alerts.appendleft(alert_line(entry.seq, said))
         if not isinstance(said, FeedMarks | FeedBars) and (text := self._narrator.words_of(said)):
             self.lines.appendleft(LogLine(entry.seq, said.ts_init, said.producer, text, f"message:{said.id}"))
 
@@ -193,17 +185,7 @@ class DeskView:
                     )
                 )
             case OrderSubmitting():
-                self.orders[said.cl_ord_id] = OrderLine(
-                    cl_ord_id=said.cl_ord_id,
-                    instrument=said.instrument,
-                    side=said.side,
-                    role=said.role,
-                    status="PENDING_NEW",
-                    order_qty=said.order_qty,
-                    px=said.stop_px if said.stop_px is not None else said.limit_px,
-                    ts=said.ts_init,
-                    trace=f"order:{said.cl_ord_id}",
-                )
+                self.orders[said.cl_ord_id] = order_line(said)
             case ExecutionReport():
                 self._take_report(said)
             case PositionChanged():
@@ -217,19 +199,7 @@ class DeskView:
             if order.status not in OPEN:
                 del self.orders[report.cl_ord_id]
         if report.exec_type == "TRADE" and report.last_qty is not None and report.last_px is not None:
-            self.fills.appendleft(
-                FillLine(
-                    instrument=report.instrument,
-                    side=report.side,
-                    role=report.role,
-                    qty=report.last_qty,
-                    px=report.last_px,
-                    commission=report.commission,
-                    commission_asset=report.commission_asset,
-                    ts=report.ts_init,
-                    trace=f"exec:{report.instrument}:{report.exec_id}",
-                )
-            )
+            self.fills.appendleft(fill_line(report))
 
     # --- what follows -------------------------------------------------------------------------------------------
 
@@ -314,12 +284,7 @@ class DeskView:
             "trading_reason": facts.trading_reason,
             "reconciled": facts.reconciled,
             "mismatches": facts.mismatches,
-            "feed": {
-                "state": facts.feed_state,
-                "venue": facts.feed_venue,
-                "via": facts.feed_via,
-                "home": facts.home_venue,
-            },
+            "feed": self.standing.feed,
             "doubts": facts.doubts,
             "uncovered": self.standing.uncovered,
             "dust": self.standing.dust,

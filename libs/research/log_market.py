@@ -53,12 +53,17 @@ class Recorded:
             service = writers.get(message.producer)
             if isinstance(message, ServiceStarted) and service is not None and service not in self.settings:
                 self.settings[service] = settings_of(machine_of(service), message)
-            elif type(message).is_source and (message.producer == "feed" or message.producer.startswith("ops.")):
+            elif type(message).is_source and (message.producer == "feed" or _is_of_a_person(message)):
                 self.told.append(message)
                 if isinstance(message, FeedStatus) and not self.specs:
                     self.specs = message.specs
             elif isinstance(message, Reconciled) and not self.cash:
                 self.cash = {each.asset: each.free + each.locked for each in message.balances}
+
+
+def _is_of_a_person(message: Message) -> bool:
+    """Whether somebody has said it; that a door was opened moves nobody."""
+    return message.producer.startswith("ops.") and not isinstance(message, ServiceStarted)
 
 
 def play_again(

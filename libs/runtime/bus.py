@@ -26,6 +26,7 @@ from libs.runtime.adapter import LogEntry
 from libs.runtime.core import shortened
 from libs.runtime.engine import Append
 from libs.runtime.nats_config import KeysError
+from libs.runtime.stopping import cancelled
 
 APPEND_TIMEOUT_S = 5.0
 API_TIMEOUT_S = 2.0
@@ -47,15 +48,6 @@ class Fenced(BusError):
 
 class AppendUnknown(BusError):
     """No answer to an append: it may or may not be in the log. This process must end and recover."""
-
-
-async def cancelled(*tasks: asyncio.Future[Any]) -> None:
-    """Return once all have ended. One cancellation is not always enough: a library may lose it (`asyncio.wait_for` does)."""
-    while left := [task for task in tasks if not task.done()]:
-        for task in left:
-            task.cancel()
-        await asyncio.wait(left, timeout=0.1)
-    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class _Client(Client):

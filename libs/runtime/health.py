@@ -13,10 +13,13 @@ import structlog
 from aiohttp import web
 
 from libs.runtime.metrics import ServiceMetrics
+from libs.runtime.ports import cannot_listen
 from libs.runtime.readiness import Readiness
 from libs.runtime.redaction import redact
 
 __all__ = ["HealthServer", "Readiness"]
+
+VARIABLES = "BULKHEAD_HTTP_HOST, BULKHEAD_HTTP_PORT"
 
 Probe = Callable[[], Readiness]
 
@@ -44,7 +47,7 @@ class HealthServer:
         """Listen; returns the port.
 
         Raises:
-            OSError: the address is taken or not ours.
+            PortTaken, SettingsError: the address is taken, or not ours.
         """
         app = web.Application(middlewares=[_as_json], client_max_size=1024)
         app.router.add_get("/livez", self._livez)
@@ -52,7 +55,10 @@ class HealthServer:
         app.router.add_get("/metrics", self._show_metrics)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5, keepalive_timeout=15)
         await self._runner.setup()
-        await web.TCPSite(self._runner, self._host, self._port).start()
+        try:
+            await web.TCPSite(self._runner, self._host, self._port).start()
+        except OSError as error:
+            raise cannot_listen(error, VARIABLES, self._host, self._port) from None
         return int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:

@@ -11,7 +11,6 @@ another instance wrote under our prefix (fenced), an append without an answer, a
 from __future__ import annotations
 
 import asyncio
-import errno
 import time
 from collections.abc import Callable
 from functools import partial
@@ -20,7 +19,7 @@ from typing import Any
 from libs.common.messages import Message, ServiceStopping
 from libs.runtime import logs
 from libs.runtime.adapter import Adapter, AdapterContext, LogEntry
-from libs.runtime.bus import Bus, BusError, cancelled
+from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import open_clock
 from libs.runtime.code_version import code_version
 from libs.runtime.contract import Contract
@@ -36,8 +35,9 @@ from libs.runtime.metrics import ServiceMetrics, kind_of
 from libs.runtime.nats_config import api_prefix, connect_options
 from libs.runtime.ordered_pull import OrderedPull, follow
 from libs.runtime.recovery import restart
-from libs.runtime.settings import ServiceSettings, SettingsError
+from libs.runtime.settings import ServiceSettings
 from libs.runtime.snapshots import SnapshotFolder, SnapshotKeeper
+from libs.runtime.stopping import Stopped, cancelled, unless
 from libs.runtime.streams import LEASE_TTL_S
 from libs.runtime.tracing import Tracer
 from libs.runtime.venue_budget import open_budget
@@ -52,10 +52,6 @@ YIELD_EVERY = 64
 
 AdapterFactory = Callable[[Any], Adapter]
 Seal = Callable[[Message], Message]
-
-
-class PortTaken(Exception):
-    """Somebody else listens where this service's health pages should be."""
 
 
 class LiveShell:
@@ -101,20 +97,20 @@ class LiveShell:
         """Live until `stop`; raises what ended it otherwise."""
         health = HealthServer(self.settings.http_host, self.settings.http_port, self._readiness, self._metrics)
         try:
-            await self._listen(health)
-            await self._until_stopped(self._clock.connect())
+            self._logger.info("listening", port=await health.start())
+            await unless(self._stop, self._clock.connect())
             options = connect_options(self.settings.home, self.contract.service, self.settings.nats_url)
             self._phase = "waiting for the bus"
             told = {"on_closed": self._closed, "on_error": lambda text: self._logger.warning("bus_error", text=text)}
             stream, api = self.settings.log_stream, api_prefix(self.contract)
-            self._bus = await self._until_stopped(Bus.connect(options, stream, api=api, **told))
+            self._bus = await unless(self._stop, Bus.connect(options, stream, api=api, **told))
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
             self._budget = open_budget(self.contract, self.settings, self._bus, self._metrics.registry, self._clock.now)
             self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
-            await self._until_stopped(self._lease.wait(self._stand_by))
-            await self._until_stopped(self._recover())
+            await unless(self._stop, self._lease.wait(self._stand_by))
+            await unless(self._stop, self._recover())
             await self._serve()
-        except _Stopped:
+        except Stopped:
             if self._trouble is not None:
                 raise self._trouble from None
         finally:
@@ -123,16 +119,6 @@ class LiveShell:
             if hasattr(self, "_bus"):
                 await self._bus.close()
             await health.stop()
-
-    async def _listen(self, health: HealthServer) -> None:
-        host, port = self.settings.http_host, self.settings.http_port
-        try:
-            self._logger.info("listening", port=await health.start())
-        except OSError as error:
-            text = (
-                f"BULKHEAD_HTTP_HOST, BULKHEAD_HTTP_PORT: got {host!r}, {port}; cannot listen there: {error.strerror}"
-            )
-            raise (PortTaken if error.errno == errno.EADDRINUSE else SettingsError)(text) from None
 
     def _closed(self) -> None:
         """nats-py has given up: there is no way back for this connection."""
@@ -146,17 +132,6 @@ class LiveShell:
         self._stop.set()
 
     # --- start --------------------------------------------------------------------------------------------------
-
-    async def _until_stopped(self, work: Any) -> Any:
-        """`work`'s result, unless the process is told to stop first."""
-        task, stop = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
-        try:
-            await asyncio.wait({task, stop}, return_when=asyncio.FIRST_COMPLETED)
-            if not task.done():
-                raise _Stopped
-            return task.result()
-        finally:
-            await cancelled(task, stop)
 
     def _stand_by(self, reason: str) -> None:
         self._phase = reason
@@ -344,7 +319,3 @@ class LiveShell:
             quiescent=engine.is_quiescent and self._pull.is_idle and not self._requests.out,
             code_version=self._code_version,
         )
-
-
-class _Stopped(Exception):
-    """Told to stop before there was anything to finish."""

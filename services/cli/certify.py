@@ -21,7 +21,7 @@ from libs.research.certificate import DECIDING, Certificate, JudgedLog, Override
 from libs.research.graduation import Criterion, Requirements, graduation
 from libs.research.paper_days import PaperDay
 from libs.runtime.adapter import LogEntry
-from libs.runtime.registry import parts, version_at_hand
+from libs.runtime.registry import contracts, has_machine, parts, version_at_hand
 from libs.trading.track_record import TrackRecord
 from services.cli import ledger_books
 from services.cli.baseline import baseline_of
@@ -62,7 +62,8 @@ def judge(log: Sequence[LogEntry], asked: Requirements = Requirements()) -> Judg
         for each in readiness(counted, asked.days_min)
     )
     days = {each.day for each in found.days if each.counts}
-    ran = {writer: in_force(each, days) for writer, each in starts.items()}
+    doors = {each.writer for each in contracts() if not has_machine(each.service)}
+    ran = {writer: in_force(each, days) for writer, each in starts.items() if writer not in doors}
     return Judgement(
         criteria=(*found.criteria, same_code(ran), same_settings(ran)),
         readiness=tuple(ready),

@@ -28,6 +28,7 @@ from services.cli.admission import CURE
 from services.cli.child import ChildSpec
 from services.cli.child_settings import VENUE, judged_together, load_child, nobody_there
 from services.cli.doctor import Finding, Level
+from services.cli.doctor_console import check_console
 from services.cli.doctor_database import check_database
 from services.cli.doctor_edges import check_model, check_people
 from services.cli.doctor_health import examine_health
@@ -38,7 +39,7 @@ from services.cli.environment import unknown_settings
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place, stack_settings
-from services.cli.stack import Ports, StackSettings, check_ports, running, service_specs, venue_specs
+from services.cli.stack import GATEWAY, Ports, StackSettings, check_ports, running, service_specs, venue_specs
 from services.cli.stack_keys import GATE_KEY, VENUE_KEY, VENUE_SECRET, StackError
 
 MODEL_AGENT = "agent-llm"
@@ -71,6 +72,8 @@ async def _examine_world(settings: StackSettings, place: Place, loaded: Mapping[
     bus = await check_bus(place)
     found = [bus, *(each for each in await examine_health(place) if each.text != bus.text)]
     found += await check_bus_clock(place) if bus.level == "OK" else []
+    if GATEWAY in loaded or not settings.gateway:  # else its settings are refused, and that is told
+        found += [await check_console(loaded.get(GATEWAY), place, Ports(settings.port_base))]
     found += [check_database(loaded["ledger"], settings.home, live=live)] if "ledger" in loaded else []
     found += await examine_venue(loaded["order-executor"], live=live) if "order-executor" in loaded else []
     found += [await check_warm_up(loaded)] if "market-feed" in loaded else []

@@ -22,11 +22,12 @@ import msgspec
 from nats.errors import Error as NatsError
 
 from libs.runtime.adapter import LogEntry
-from libs.runtime.bus import Bus, BusError, cancelled
+from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER
 from libs.runtime.ordered_pull import OrderedPull
 from libs.runtime.recording_manifest import Gap, Manifest, RecordingError
 from libs.runtime.recording_writer import RecordingWriter
+from libs.runtime.stopping import cancelled
 from libs.runtime.streams import MARKET, RECORDER_DURABLE
 from services.cli.exit_codes import CANNOT_WRITE, NOT_YET, Failure
 from services.cli.observer import connected

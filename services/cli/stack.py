@@ -203,6 +203,11 @@ class Ports(msgspec.Struct, frozen=True):
         """The API and the console, unless BULKHEAD_GATEWAY_PORT says otherwise."""
         return CONSOLE_PORT if self.base == PORT_BASE else self.base + _GATEWAY
 
+    @property
+    def beside_gateway(self) -> int:
+        """The same, where somebody else is there already."""
+        return self.base + _GATEWAY
+
     def service(self, name: str) -> int:
         """Health and metrics of one service."""
         if name == TELEGRAM_BOT:
@@ -307,7 +312,7 @@ def service_specs(
 
 def console_port(ports: Ports) -> int:
     """Where the console of a stack that is about to start goes: where people look for one, or beside its other ports if somebody is there already."""
-    return ports.gateway if _is_free(ports.gateway) else ports.base + _GATEWAY
+    return ports.gateway if _is_free(ports.gateway) else ports.beside_gateway
 
 
 def _special(settings: StackSettings, gate: GateKey) -> dict[str, dict[str, str]]:

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from libs.desk.findings import findings_of
 from libs.desk.services import ServiceLine, is_busy, probe, work_left
 from libs.desk.standing import Facts, StatusView
-from libs.desk.status import BackupLine, LogSize, Status, findings_of, take_entry
+from libs.desk.status import LogSize, Status, status_of, take_entry
 from libs.runtime.adapter import LogEntry
 from libs.runtime.code_version import code_version
 from libs.runtime.registry import writer_of
@@ -76,7 +76,7 @@ async def gather(place: Place) -> Status:
     if place.is_supervised:
         status.venue, status.venue_trouble = await venue_line(place.mode, place.venue_url, place.market_url)
     status.catching_up, status.stuck = work_left(before, lines)
-    status.findings = findings_of(status)
+    status.findings = [each.text for each in findings_of(status)]
     return status
 
 
@@ -103,32 +103,8 @@ def _status(place: Place, size: LogSize, view: StatusView, lines: dict[str, Serv
     for name, line in lines.items():
         line.starts = facts.starts.get(writer_of(name), 0)
         line.pid = pids.get(name, 0)
-    return Status(
-        home=str(place.home),
-        book=facts.book,
-        mode=facts.mode,
-        as_of=facts.as_of,
-        services=lines,
-        processes={"supervisor": place.supervisor_pid, **pids} if place.is_supervised else {},
-        orders=view.orders,
-        positions=dict(sorted(facts.positions.items())),
-        equity=None if facts.books is None else str(facts.books.equity),
-        books=facts.books,
-        trading_state=facts.trading_state,
-        trading_reason=facts.trading_reason,
-        reconciled=facts.reconciled,
-        mismatches=facts.mismatches,
-        feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via, "home": facts.home_venue},
-        doubts=dict(sorted(facts.doubts.items())),
-        drifts=dict(sorted(facts.drifts.items())),
-        quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
-        uncovered=view.uncovered,
-        model=facts.model,
-        log=size,
-        dust=view.dust,
-        unlocked=facts.unlocked,
-        backup=BackupLine.of(facts.backup, time.time()),
-    )
+    processes = {"supervisor": place.supervisor_pid, **pids} if place.is_supervised else {}
+    return status_of(view, lines, size, home=str(place.home), processes=processes)
 
 
 # --- the log ------------------------------------------------------------------------------------------------------

@@ -1,16 +1,15 @@
-"""The venue as a process: settings, logs, signals."""
+"""The venue as a process; while the market that it follows cannot be had, it waits, and says so."""
 
 from __future__ import annotations
 
 import asyncio
-import signal
-import sys
+from contextlib import suppress
+from functools import partial
 
-import uvloop
-
-from libs.runtime.logs import configure
 from libs.runtime.redaction import register_secret
-from libs.runtime.settings import EX_CONFIG, settings_or_exit
+from libs.runtime.settings import settings_or_exit
+from libs.runtime.simulator import simulate
+from libs.runtime.stopping import Stopped, unless
 from services.exchange_sim.account_store import StoreError
 from services.exchange_sim.follower import MarketUnreachable
 from services.exchange_sim.market import Market
@@ -25,44 +24,21 @@ RETRY_S = 5.0
 def main() -> None:
     """Run until SIGTERM or SIGINT; exit code 78 with a clear line when it cannot start."""
     settings = settings_or_exit(Settings)
-    configure("exchange-sim", settings.log_level)
-    try:
-        secret = settings.credentials()[1]
-        if secret:
-            register_secret(secret)
-        uvloop.run(_serve(settings))
-    except (StoreError, RecordingError, OSError, ValueError) as error:
-        raise SystemExit(_refusal(error)) from None
+    simulate("exchange_sim", settings, partial(_serve, settings), (StoreError, RecordingError, OSError, ValueError))
 
 
-def _refusal(error: Exception) -> int:
-    print(f"exchange_sim refuses to start: {error}", file=sys.stderr)
-    return EX_CONFIG
-
-
-async def _serve(settings: Settings) -> None:
-    stopping = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    stopped = asyncio.create_task(stopping.wait())
-    opening = asyncio.create_task(_market_when_it_answers(settings))
-    await asyncio.wait((stopped, opening), return_when=asyncio.FIRST_COMPLETED)
-    if not opening.done():
-        opening.cancel()
-        await asyncio.gather(opening, return_exceptions=True)
-        return
-    market, port = opening.result()
-    server = ExchangeServer(settings.model_copy(update={"sim_port": port}), market)
-    await server.start()
-    failed = asyncio.create_task(server.failed())
-    try:
-        await asyncio.wait((stopped, failed), return_when=asyncio.FIRST_COMPLETED)
-        if failed.done():
-            failed.result()
-    finally:
-        stopped.cancel()
-        failed.cancel()
-        await server.stop()
+async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
+    secret = settings.credentials()[1]
+    if secret:
+        register_secret(secret)
+    with suppress(Stopped):
+        market, port = await unless(stopping, _market_when_it_answers(settings))
+        server = ExchangeServer(settings.model_copy(update={"sim_port": port}), market)
+        await server.start()
+        try:
+            await unless(stopping, server.failed())
+        finally:
+            await server.stop()
 
 
 async def _market_when_it_answers(settings: Settings) -> tuple[Market, int]:

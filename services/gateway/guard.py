@@ -1,6 +1,6 @@
 """The gateway as the watchman's eyes and voice: measures once a second, and what he wants told goes into the log, where the notifier finds it.
 
-What he remembers is kept in the state folder, so that a restart tells nothing twice. What cannot be appended waits: the bus may be what is wrong, and then the
+What he remembers is kept in the state folder, so that a restart tells nothing twice, and so that a gateway which keeps crashing finds it out. What cannot be appended waits: the bus may be what is wrong, and then the
 dead man's switch outside tells it. Where the log's store ends only its server's monitoring page says; how old the last backup is, the log itself.
 """
 
@@ -42,6 +42,7 @@ class Guard:
         self._home = home
         self._clock_is_ours = clock_is_ours
         self._file = home / "gateway" / MEMORY
+        self._own = desk.contract.service
         self._watchman = Watchman(memory=self._remembered())
         self._waiting: deque[Notice] = deque(maxlen=WAITING_MAX)
         self._offset_ms: float | None = None
@@ -58,18 +59,21 @@ class Guard:
 
     def look(self, now_s: float) -> None:
         """Look once at `now_s`; what is to be told waits for `run`."""
+        began = self._watchman.memory.starts.get(self._own)
         notices = self._watchman.look(self._seen(now_s))
-        if notices:
-            self._waiting.extend(notices)
+        self._waiting.extend(notices)
+        if notices or self._watchman.memory.starts.get(self._own) != began:
             self._keep()
 
     def _seen(self, now_s: float) -> Look:
         disk, database, tally = shutil.disk_usage(self._home), self._watch.database, self._desk.view.model_tally
         facts, store = self._desk.view.standing.facts, self._watch.store
         starts, backup = facts.starts, facts.backup
+        own = ServiceLine(name=self._own, url="", up=True, ready=True, phase="live")
+        seen = {**self._desk.services, self._own: own}
         return Look(
             now_s=now_s,
-            services=tuple(_with_starts(line, starts) for _, line in sorted(self._desk.services.items())),
+            services=tuple(_with_starts(line, starts) for _, line in sorted(seen.items())),
             disk_free_bytes=disk.free,
             disk_total_bytes=disk.total,
             store_bytes=None if store is None else store.bytes,
@@ -109,9 +113,11 @@ class Guard:
 
     def _remembered(self) -> WatchMemory:
         try:
-            return msgspec.json.decode(self._file.read_bytes(), type=WatchMemory)
+            memory = msgspec.json.decode(self._file.read_bytes(), type=WatchMemory)
         except (OSError, msgspec.MsgspecError):  # none yet, or of other code: at worst something is told twice
             return WatchMemory()
+        memory.starts = {name: count for name, count in memory.starts.items() if name == self._own}
+        return memory  # when others began while nobody looked, nobody knows
 
     def _keep(self) -> None:
         draft = self._file.with_name(f"{MEMORY}.draft")

@@ -6,12 +6,13 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Depends, Path, Query
+from msgspec.structs import asdict
 from starlette.responses import Response
 
 from libs.common.messages import AgentSignals, AlertRaised, DecisionsMade, ExecutionReport, Message, OrderSubmitting
 from libs.desk.desk import Desk
 from libs.desk.index import Row, Wanted
-from libs.desk.lines import AlertLine
+from libs.desk.lines import alert_line, fill_line, order_line
 from libs.desk.story_search import Ambiguous, NothingCalled
 from libs.desk.story_target import decoded
 from libs.desk.story_text import story_document
@@ -56,7 +57,10 @@ async def orders(
     ]
     is_open = [line for line in desk.view.open_orders if instrument in ("", line.instrument)]
     counts = desk.view.standing.orders
-    items = [_order(desk, seq, message) for seq, message in sent]
+    items = [
+        OrderItem(seq=seq, **asdict(desk.view.orders.get(message.cl_ord_id) or order_line(message)))
+        for seq, message in sent
+    ]
     return told(Orders(open=is_open, counts=counts, items=items, next=page.next, previous=page.previous))
 
 
@@ -67,7 +71,9 @@ async def fills(
     """Executions."""
     page = await page_of(desk, Wanted(roles=("fill",), instrument=instrument), before, after, limit)
     items = [
-        _fill(row.seq, said) for row, said in await _messages(desk, page.rows) if isinstance(said, ExecutionReport)
+        FillItem(seq=row.seq, **asdict(fill_line(said)))
+        for row, said in await _messages(desk, page.rows)
+        if isinstance(said, ExecutionReport)
     ]
     return told(Fills(items=items, next=page.next, previous=page.previous))
 
@@ -119,7 +125,9 @@ async def alerts(
 ) -> Response:
     """What a person should know, or should have known."""
     page = await page_of(desk, Wanted(roles=("alert",), instrument=instrument), before, after, limit)
-    items = [_alert(row.seq, said) for row, said in await _messages(desk, page.rows) if isinstance(said, AlertRaised)]
+    items = [
+        alert_line(row.seq, said) for row, said in await _messages(desk, page.rows) if isinstance(said, AlertRaised)
+    ]
     return told(Alerts(items=items, next=page.next, previous=page.previous))
 
 
@@ -183,52 +191,6 @@ async def _messages(desk: Desk, rows: Any) -> list[tuple[Row, Message]]:
         if message is not None:
             found.append((row, message))
     return found
-
-
-def _order(desk: Desk, seq: int, sent: OrderSubmitting) -> OrderItem:
-    known = desk.view.orders.get(sent.cl_ord_id)
-    if known is not None:
-        return OrderItem(seq=seq, **msgspec.structs.asdict(known))
-    return OrderItem(
-        seq=seq,
-        cl_ord_id=sent.cl_ord_id,
-        instrument=sent.instrument,
-        side=sent.side,
-        role=sent.role,
-        status="PENDING_NEW",
-        order_qty=sent.order_qty,
-        px=sent.stop_px if sent.stop_px is not None else sent.limit_px,
-        ts=sent.ts_init,
-        trace=f"order:{sent.cl_ord_id}",
-    )
-
-
-def _fill(seq: int, report: ExecutionReport) -> FillItem:
-    return FillItem(
-        seq=seq,
-        instrument=report.instrument,
-        side=report.side,
-        role=report.role,
-        qty=report.last_qty or report.cum_qty,
-        px=report.last_px or report.avg_px or report.cum_qty,
-        commission=report.commission,
-        commission_asset=report.commission_asset,
-        ts=report.ts_init,
-        trace=f"exec:{report.instrument}:{report.exec_id}",
-    )
-
-
-def _alert(seq: int, raised: AlertRaised) -> AlertLine:
-    return AlertLine(
-        seq=seq,
-        producer=raised.producer,
-        code=raised.code,
-        severity=raised.severity,
-        text=raised.text,
-        instrument=raised.instrument,
-        ts=raised.ts_init,
-        trace=f"message:{raised.id}",
-    )
 
 
 def _event(row: Row, text: bytes | None) -> EventItem:

@@ -114,10 +114,10 @@ async def risk(desk: ADesk) -> Response:
 @router.get("/feeds", response_class=Response, responses=shows(Feeds))
 async def feeds(desk: ADesk) -> Response:
     """Prices as they were told last, and whether they are believed."""
-    view, facts = desk.view, desk.view.standing.facts
+    view = desk.view
     answer = Feeds(
-        feed=FeedLine(state=facts.feed_state, venue=facts.feed_venue, via=facts.feed_via, home=facts.home_venue),
-        doubts=facts.doubts,
+        feed=FeedLine(**view.standing.feed),
+        doubts=view.standing.facts.doubts,
         prices=[view.prices[name] for name in sorted(view.prices)],
         levels=dict(sorted(view.zones.items())),
     )

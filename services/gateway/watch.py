@@ -11,8 +11,8 @@ import aiohttp
 import msgspec
 
 from libs.desk.desk import Desk
+from libs.desk.findings import Finding, findings_of
 from libs.desk.services import PROBE_S_MAX, ServiceLine, work_left
-from libs.desk.status import BackupLine, LogSize, Status, findings_of
 from libs.research.result import metrics_of, targets_of
 from libs.trading.track_record import Trials, book_record
 from services.gateway.answers import Coverage, DayLine, FeedLine, Health, Performance, Projection, Target
@@ -48,9 +48,8 @@ class _Jsz(msgspec.Struct):
 class Watch:
     """One gateway's watch. `run` looks once a second."""
 
-    def __init__(self, desk: Desk, stream: str, health_pages: dict[str, str], bus_monitor_url: str = ""):
+    def __init__(self, desk: Desk, health_pages: dict[str, str], bus_monitor_url: str = ""):
         self._desk = desk
-        self._stream = stream
         self._pages = health_pages
         self._before: dict[str, ServiceLine] = {}
         self._now: dict[str, ServiceLine] = {}
@@ -71,6 +70,7 @@ class Watch:
                 self._database = await self._ask_ledger(session)
                 if time.monotonic() - self._store_asked_at >= STORE_EVERY_S:
                     self._store_asked_at, self._store = time.monotonic(), await self._ask_bus(session)
+                self._desk.remarks = tuple(self._remarks(self._work_left()[1]))
                 await asyncio.sleep(LOOK_EVERY_S)
 
     @property
@@ -87,12 +87,9 @@ class Watch:
         """How the system is."""
         desk, facts, standing = self._desk, self._desk.view.standing.facts, self._desk.view.standing
         phase, services = desk.phase, [desk.services[name] for name in sorted(desk.services)]
-        known = {name: line for name, line in self._now.items() if name in self._before}
-        catching_up, stuck = work_left(self._before, known)
+        catching_up, stuck = self._work_left()
         reasons = [f"gateway is {phase.state}: {phase.reason}"] if phase.state != "LIVE" else []
-        reasons += [] if self._pages else ["no service's health page is known here (BULKHEAD_GATEWAY_SERVICES)"]
-        reasons += findings_of(self._status(stuck))
-        reasons += self._of_the_database()
+        reasons += [each.text for each in (*findings_of(desk.status()), *self._remarks(stuck))]
         return Health(
             status=self._word(reasons),
             reasons=reasons,
@@ -102,7 +99,7 @@ class Watch:
             desk=phase,
             services=services,
             catching_up=catching_up,
-            feed=FeedLine(state=facts.feed_state, venue=facts.feed_venue, via=facts.feed_via, home=facts.home_venue),
+            feed=FeedLine(**standing.feed),
             doubts=facts.doubts,
             reconciled=facts.reconciled,
             mismatches=facts.mismatches,
@@ -122,47 +119,20 @@ class Watch:
 
     # --- inside ---------------------------------------------------------------------------------------------------
 
+    def _work_left(self) -> tuple[list[str], list[str]]:
+        """Whose work has stayed: who catches up, and who does not get on."""
+        return work_left(self._before, {name: line for name, line in self._now.items() if name in self._before})
+
     def _word(self, reasons: list[str]) -> Literal["up", "degraded", "down"]:
         silent = [name for name in VITAL if (line := self._desk.services.get(name)) is not None and not line.up]
         if silent or self._desk.phase.state != "LIVE":
             return "down"
         return "degraded" if reasons else "up"
 
-    def _status(self, stuck: list[str]) -> Status:
-        """As `bulkhead status` has it, so that both find the same."""
-        desk, facts, standing = self._desk, self._desk.view.standing.facts, self._desk.view.standing
-        seq = desk.phase.processed_seq
-        return Status(
-            home="",
-            book=facts.book,
-            mode=facts.mode,
-            as_of=facts.as_of,
-            services=desk.services,
-            processes={},
-            orders=standing.orders,
-            positions=facts.positions,
-            equity=None,
-            books=facts.books,
-            trading_state=facts.trading_state,
-            trading_reason=facts.trading_reason,
-            reconciled=facts.reconciled,
-            mismatches=facts.mismatches,
-            feed={
-                "state": facts.feed_state,
-                "venue": facts.feed_venue,
-                "via": facts.feed_via,
-                "home": facts.home_venue,
-            },
-            doubts=facts.doubts,
-            drifts=facts.drifts,
-            quarantined=list(facts.quarantined.values()),
-            uncovered=standing.uncovered,
-            log=LogSize(self._stream, 1, seq, seq, 0),
-            model=facts.model,
-            unlocked=facts.unlocked,
-            backup=BackupLine.of(facts.backup, time.time()),
-            stuck=stuck,
-        )
+    def _remarks(self, stuck: list[str]) -> list[Finding]:
+        """What is found here beside what every door finds."""
+        found = [] if self._pages else ["no service's health page is known here (BULKHEAD_GATEWAY_SERVICES)"]
+        return [Finding("warn", text) for text in (*found, *stuck, *self._of_the_database())]
 
     def _of_the_database(self) -> list[str]:
         lag = self._database

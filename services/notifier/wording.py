@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from libs.common.alerts import alert_of
 from libs.common.messages import (
     AlertRaised,
     ExecutionReport,
@@ -18,9 +19,14 @@ UNLOCK_LEVELS: dict[str, Level] = {"OVERRIDE": "page", "MET": "note"}
 
 
 def alert_text(alert: AlertRaised) -> str:
-    """An alert, with who raised it."""
+    """An alert, with who raised it; where somebody should act, with the page that says what to do, however long the rest is."""
     about = f" {alert.instrument}" if alert.instrument else ""
-    return one_line(f"{alert.code}{about} ({alert.producer}): {alert.text}")
+    line = f"{alert.code}{about} ({alert.producer}): {alert.text}"
+    known = alert_of(alert.code)
+    if known is None or alert.severity == "note" or known.anchor in line:
+        return one_line(line)
+    runbook = f"; see {known.anchor}"
+    return one_line(line, TEXT_CHARS_MAX - len(runbook)) + runbook
 
 
 def fill_text(report: ExecutionReport) -> str:
@@ -63,8 +69,8 @@ def unlock_text(unlocked: LiveUnlocked) -> str:
     )
 
 
-def one_line(text: str) -> str:
-    """`text` on one line, without control characters, at most `TEXT_CHARS_MAX` characters."""
-    words = "".join(each if each.isprintable() else " " for each in text[: 2 * TEXT_CHARS_MAX]).split()
+def one_line(text: str, chars_max: int = TEXT_CHARS_MAX) -> str:
+    """`text` on one line, without control characters, at most `chars_max` characters."""
+    words = "".join(each if each.isprintable() else " " for each in text[: 2 * chars_max]).split()
     line = " ".join(words)
-    return line if len(line) <= TEXT_CHARS_MAX else line[: TEXT_CHARS_MAX - 3] + "..."
+    return line if len(line) <= chars_max else line[: chars_max - 3] + "..."

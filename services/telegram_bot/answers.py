@@ -29,16 +29,15 @@ _BACK = ((Button("Status", f"{VIEW}status"), Button("Positions", f"{VIEW}positio
 
 
 class Answers:
-    """Asks one desk; `stream` is the log it follows."""
+    """Asks one desk."""
 
-    def __init__(self, desk: Desk, stream: str):
+    def __init__(self, desk: Desk):
         self._desk = desk
-        self._stream = stream
 
     @property
     def status(self) -> Status:
         """How things stand now."""
-        return words.status_of(self._desk.view, self._desk.phase, self._stream, self._desk.services)
+        return self._desk.status()
 
     async def to(self, question: str, argument: str, role: Role) -> Reply:
         """The answer to one of QUESTIONS."""

@@ -55,7 +55,7 @@ class Front:
         self._memory.of_bot(self._wire.bot_id)
         self._admission = Admission(settings.users, self._memory.seen, settings.telegram_rate)
         self._desk = desk
-        self._answers = Answers(desk, settings.log_stream)
+        self._answers = Answers(desk)
         self._dialogue = Dialogue(
             desk,
             Codes(settings.seeds, self._memory.marks),

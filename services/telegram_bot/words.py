@@ -11,11 +11,11 @@ from decimal import Decimal
 
 from libs.common.money import ZERO
 from libs.desk.desk import Phase
+from libs.desk.findings import findings_of
 from libs.desk.lines import OrderLine
 from libs.desk.saying import day_and_time_of, time_of
-from libs.desk.services import ServiceLine
 from libs.desk.standing import ModelLine
-from libs.desk.status import LogSize, Status, findings_of
+from libs.desk.status import Status
 from libs.desk.story import Story
 from libs.desk.story_text import story_text
 from libs.desk.verdicts import EXEMPT, Verdict, headroom_of, room_in_words, share_left
@@ -59,36 +59,6 @@ def _rest(left: int, whole: int, more: str) -> str:
 # --- how it stands --------------------------------------------------------------------------------------------------
 
 
-def status_of(view: DeskView, phase: Phase, stream: str, services: Mapping[str, ServiceLine]) -> Status:
-    """What `bulkhead status` finds, from the desk's folds; sizes of the log are not known here."""
-    facts, last = view.standing.facts, phase.processed_seq
-    return Status(
-        home="",
-        book=facts.book,
-        mode=facts.mode,
-        as_of=facts.as_of,
-        services=dict(services),
-        processes={},
-        orders=view.standing.orders,
-        positions=dict(sorted(facts.positions.items())),
-        equity=None if facts.books is None else str(facts.books.equity),
-        books=facts.books,
-        trading_state=facts.trading_state,
-        trading_reason=facts.trading_reason,
-        reconciled=facts.reconciled,
-        mismatches=facts.mismatches,
-        feed={"state": facts.feed_state, "venue": facts.feed_venue, "via": facts.feed_via, "home": facts.home_venue},
-        doubts=dict(sorted(facts.doubts.items())),
-        drifts=dict(sorted(facts.drifts.items())),
-        quarantined=sorted(facts.quarantined.values(), key=lambda each: (each.instrument, each.cl_ord_id)),
-        uncovered=view.standing.uncovered,
-        model=facts.model,
-        log=LogSize(stream, 0, last, 0, 0),
-        dust=view.standing.dust,
-        unlocked=facts.unlocked,
-    )
-
-
 def status_text(status: Status, phase: Phase) -> str:
     """/status: five seconds' worth."""
     orders = status.orders
@@ -111,8 +81,7 @@ def status_text(status: Status, phase: Phase) -> str:
 
 def findings(status: Status) -> list[str]:
     """What a person should look at."""
-    found = findings_of(status)
-    return [f"! {each}" for each in found] or ["all is well"]
+    return [f"! {each.text}" for each in findings_of(status)] or ["all is well"]
 
 
 def stale(phase: Phase) -> list[str]:

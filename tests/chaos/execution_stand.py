@@ -41,7 +41,7 @@ from libs.common.messages import (
 )
 from libs.common.money import floor_to_step
 from libs.common.subjects import subject_of
-from libs.runtime.bus import cancelled
+from libs.runtime.stopping import cancelled
 from services.cli.stack_keys import ensure_secrets
 from services.exchange_sim.faults import RestFault, SocketFault
 from tests.chaos.execution_books import Wish, faults_of

@@ -20,9 +20,10 @@ from libs.common.messages import (
     VenueReported,
 )
 from libs.runtime.adapter import LogEntry
-from libs.runtime.bus import Bus, BusError, cancelled
+from libs.runtime.bus import Bus, BusError
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options
 from libs.runtime.ordered_pull import OrderedPull
+from libs.runtime.stopping import cancelled
 from libs.runtime.streams import TRADING
 from tests.nats_stack import NatsStack
 

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 import pytest_asyncio
-from playwright.async_api import Page, expect
+from playwright.async_api import Locator, Page, expect
 
 from libs.common.messages import (
     AlertRaised,
@@ -198,7 +198,7 @@ async def test_what_happens_is_on_the_screen_within_a_second(stand: ConsoleStand
             )
             took.append(time.monotonic() - began)
         await expect(page.locator("#announcer")).to_contain_text("the drill number 2")
-        kept = [row[3] for row in await cells(page, "log-body")][3:]
+        kept = [row[3] for row in await cells(page, "log-body")][4:]  # three drills, and that the gateway has started
         assert kept == [" ".join(each["text"].split()) for each in shown(stand)["log"]]
         paints = (
             "performance.getEntriesByType('paint').find((each) => each.name === 'first-contentful-paint').startTime"
@@ -392,6 +392,24 @@ def contrast(one: str, other: str) -> float:
 
     low, high = sorted((light(one), light(other)))
     return (high + 0.05) / (low + 0.05)
+
+
+async def test_findings_are_drawn_as_the_gateway_tells_them(stand: ConsoleStand) -> None:
+    """All that /health says and what woke somebody, the worst first, and the first of them in the bar: the page knows no rule of its own."""
+    await stand.writers.say(alert("something was found", code="A_FINDING"))
+    async with stand.page() as page:
+        items = page.locator("#findings li")
+        await expect(items.filter(has_text="A_FINDING: something was found")).to_have_attribute("data-tone", "bad")
+        reasons = set((await stand.gateway.ask("/api/v1/health", status=None))["reasons"])
+        assert reasons
+        await until(lambda: _all_stand_in(items, reasons))
+        tones = await items.evaluate_all("(nodes) => nodes.map((each) => each.dataset.tone)")
+        assert tones == sorted(tones)
+        await expect(page.locator('[data-tile="worst"] dd').first).to_have_text(await items.first.inner_text())
+
+
+async def _all_stand_in(items: Locator, texts: set[str]) -> bool:
+    return texts <= set(await items.all_inner_texts())
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -45,7 +46,7 @@ async def until(is_so: Callable[[], bool], s_max: float = 20.0) -> None:
 async def open_desk(nats: NatsStack, services: dict[str, str] | None = None) -> AsyncIterator[Desk]:
     """A desk that has read the log to its end."""
     settings = ServiceSettings(home=nats.home, nats_url=nats.url)
-    desk = Desk(contract_of("gateway"), settings, SystemClock(), services)
+    desk = Desk(contract_of("gateway"), settings, SystemClock(), services, code_version="c0de")
     running = asyncio.create_task(desk.run())
     try:
         await until(lambda: running.done() or desk.phase.state == "LIVE")
@@ -65,7 +66,7 @@ def halt(reason: str = "a drill") -> Order:
 async def test_it_reads_the_whole_log_and_tells_the_story_of_the_newest_fill(nats_log: NatsStack) -> None:
     """What stands at the end of the log is what it shows; a story is the one that reading everything tells."""
     async with open_desk(nats_log) as desk:
-        assert desk.phase.processed_seq == LOG[-1].seq
+        assert desk.phase.processed_seq == LOG[-1].seq + 1  # that it has begun stands behind
         target = newest(LOG)[0]
         assert await desk.story("latest") == tell(LOG, target)
         assert (await desk.page(Wanted(roles=("fill",)), 1))[0].seq == max(
@@ -79,16 +80,34 @@ async def test_a_restart_reads_on_where_it_was(nats_log: NatsStack) -> None:
         before = msgspec.json.encode(desk.view.sections()["fills"])
         count = await asyncio.to_thread(desk._index.count)
     async with open_desk(nats_log) as desk:
-        assert desk.phase.processed_seq == LOG[-1].seq
+        assert desk.phase.processed_seq == LOG[-1].seq + 2
         assert msgspec.json.encode(desk.view.sections()["fills"]) == before
-        assert await asyncio.to_thread(desk._index.count) == count
+        assert await asyncio.to_thread(desk._index.count) == count + 1
+
+
+async def test_every_life_is_in_the_log_and_a_standby_has_none(nats_log: NatsStack) -> None:
+    """A door that keeps crashing can be seen: each of its starts counts. Who waits for the lease has not begun."""
+    async with open_desk(nats_log):
+        pass
+    async with open_desk(nats_log) as desk:
+        second = ServiceSettings(home=nats_log.home / "elsewhere", nats_url=nats_log.url, instance="second")
+        shutil.copytree(nats_log.home / "keys", second.home / "keys")
+        standby = Desk(contract_of("gateway"), second, SystemClock())
+        running = asyncio.create_task(standby.run())
+        await until(lambda: standby.phase.state == "STANDBY")
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        standby.close()
+        facts = desk.view.standing.facts
+        assert (facts.starts["ops.gateway"], facts.code_versions["ops.gateway"]) == (2, "c0de")
+        assert await nats_log.last_seq() == LOG[-1].seq + 2
 
 
 async def test_an_order_is_said_once_under_its_name(nats_log: NatsStack) -> None:
     """Repeated it changes nothing, in this life or the next; with another content its name is refused."""
     async with open_desk(nats_log) as desk:
         first, second = await asyncio.gather(*(desk.order(halt(), "click-1", 0.0) for _ in range(2)))
-        assert first.seq == second.seq == LOG[-1].seq + 1
+        assert first.seq == second.seq == LOG[-1].seq + 2
         assert sorted((first.repeated, second.repeated)) == [False, True]
         assert not first.answered
         assert "has not answered yet" in first.text
@@ -97,11 +116,11 @@ async def test_an_order_is_said_once_under_its_name(nats_log: NatsStack) -> None
     async with open_desk(nats_log) as desk:
         assert (await desk.order(halt(), "click-1", 0.0)).repeated
         flat = await desk.order(Order(word="FLATTEN", reason="r", author="a"), "click-2", 0.0)
-        assert flat.seq == first.seq + 1
+        assert flat.seq == first.seq + 2
         rows = []
         async with asyncio.timeout(5):
             while len(rows) < 2:
-                rows = await desk.page(Wanted(producers=("ops.gateway",)), 10)
+                rows = await desk.page(Wanted(producers=("ops.gateway",), roles=("command",)), 10)
         assert [row.seq for row in rows] == [flat.seq, first.seq]
 
 
@@ -121,7 +140,7 @@ async def test_refusals_are_put_on_record(nats_log: NatsStack) -> None:
 async def test_listeners_hear_at_once_how_it_stands_and_then_what_changes(nats_log: NatsStack) -> None:
     """The first moments are the whole screen; an order of ours is in the log's section within a second."""
     async with open_desk(nats_log) as desk:
-        await until(lambda: "log" in (told := desk.broadcast._told) and told["log"].seq == LOG[-1].seq)
+        await until(lambda: "log" in (told := desk.broadcast._told) and told["log"].seq == LOG[-1].seq + 1)
         with desk.broadcast.listening() as listener:
             moments = listener.moments()
             first = [await anext(moments) for _ in range(len(desk.broadcast._told))]
@@ -172,14 +191,14 @@ async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:
         before = desk.phase.processed_seq
     index = nats.home / "gateway" / "index.db"
     kept = index.read_bytes()
-    assert before == 200
+    assert before == 201
     assert kept[:6] == b"SQLite"
     engine = create_engine(f"sqlite:///{index}")
     with engine.begin() as connection:
         connection.execute(text("update place set value = 'of another log' where key = 'digest'"))
     engine.dispose()
     async with open_desk(nats) as desk:
-        assert desk.phase.processed_seq == 200
+        assert desk.phase.processed_seq == 202
         assert await asyncio.to_thread(desk._index.last_digest) != "of another log"
 
 

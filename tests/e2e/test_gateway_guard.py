@@ -18,7 +18,7 @@ DEAD = "http://127.0.0.1:9"
 
 
 def guard_of(desk: Desk, home: Path) -> Guard:
-    return Guard(desk, Watch(desk, "TRADING_0001", {}), home, clock_is_ours=True)
+    return Guard(desk, Watch(desk, {}), home, clock_is_ours=True)
 
 
 async def told(desk: Desk, guard: Guard, count: int) -> list[Row]:
@@ -68,6 +68,21 @@ async def test_what_cannot_be_told_waits_for_the_bus(nats: NatsStack) -> None:
         await until(lambda: desk.phase.state == "LIVE")
         (row,) = await told(desk, guard, 1)
         assert b'"code":"SERVICE_DOWN"' in (row.payload or b"")
+
+
+async def test_a_gateway_that_keeps_crashing_finds_it_out(nats: NatsStack) -> None:
+    """Each of its lives is short, but it counts them in the log: the sixth start after the first within ten minutes is told."""
+    for life in range(6):
+        async with open_desk(nats) as desk:
+            guard = guard_of(desk, nats.home)
+            guard.look(20.0 * life)
+            assert not guard._waiting
+    async with open_desk(nats) as desk:
+        guard = guard_of(desk, nats.home)
+        guard.look(120.0)
+        (row,) = await told(desk, guard, 1)
+        assert b'"code":"SERVICE_CRASH_LOOP","severity":"ticket"' in (row.payload or b"")
+        assert b"gateway has started more than 5 times" in (row.payload or b"")
 
 
 async def test_the_clock_of_the_logs_server_is_asked(nats: NatsStack) -> None:

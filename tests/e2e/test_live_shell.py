@@ -18,14 +18,15 @@ import nkeys
 import pytest
 
 from libs.common.messages import AlertRaised, Answer, TradePrinted
-from libs.runtime import live, live_appends, market_outlet, process, snapshots
-from libs.runtime.bus import AppendUnknown, BusError, Fenced, cancelled
+from libs.runtime import lifetime, live, live_appends, market_outlet, snapshots
+from libs.runtime.bus import AppendUnknown, BusError, Fenced
 from libs.runtime.core import Asked
 from libs.runtime.lease import LeaseLost
-from libs.runtime.live import PortTaken
 from libs.runtime.nats_config import ensure_keys, key_file
+from libs.runtime.ports import PortTaken
 from libs.runtime.settings import EX_CONFIG, SettingsError
 from libs.runtime.snapshots import Snapshot, SnapshotFolder
+from libs.runtime.stopping import cancelled
 from libs.runtime.streams import MARKET, TRADING, StreamLimits
 from tests.e2e.live_services import Kind, Life, Log, Pen, until
 from tests.e2e.toy_services import ASKER, COUNTER, FEED, TOYS, Counter, World, mark
@@ -74,7 +75,11 @@ def events(printed: str, name: str) -> list[dict[str, Any]]:
 def in_process(kind: Kind, nats: NatsStack, **settings: Any) -> asyncio.Task[int]:
     """A service as a process would run it: the result is its exit code."""
     given = kind.settings_class(**{"home": nats.home, "nats_url": nats.url, **settings})
-    return asyncio.create_task(process._run(kind.contract, kind.machine_class, given, kind.adapter, None))
+
+    def born() -> live.LiveShell:
+        return live.LiveShell(kind.contract, kind.machine_class, given, adapter=kind.adapter)
+
+    return asyncio.create_task(lifetime.lived(kind.contract.service, given, born))
 
 
 # --- starts and stops -----------------------------------------------------------------------------------------------
@@ -230,7 +235,7 @@ async def test_of_two_instances_of_one_name_one_is_fenced(bus: NatsStack) -> Non
     second = await Life(bus, COUNTER).live()
     await log.until("risk.started", 2)
     await second.done(await feed.say(mark(1)))
-    assert await asyncio.wait_for(first, 20) == process.EX_TEMPFAIL
+    assert await asyncio.wait_for(first, 20) == lifetime.EX_TEMPFAIL
     await second.done(await feed.say(mark(2)))
     assert await second.stop() is None
     assert await told(log) == sums(1, 2)
@@ -263,7 +268,7 @@ async def test_an_exception_in_a_machine_ends_the_process_and_nothing_is_lost(
     await feed.say(mark(1))
     await feed.say(mark(13))
     for _ in range(2):
-        assert await asyncio.wait_for(in_process(COUNTER, bus), 20) == process.EX_SOFTWARE
+        assert await asyncio.wait_for(in_process(COUNTER, bus), 20) == lifetime.EX_SOFTWARE
         (crash,) = events(capsys.readouterr().out, "crashed")
         assert "ZeroDivisionError: mark 13 is cursed" in crash["exception"]
     Counter.cursed.clear()
@@ -461,7 +466,7 @@ async def test_told_to_stop_before_the_bus_is_up(tmp_path: Path, capsys: pytest.
         running = in_process(COUNTER, nats, **settings)
         await until(lambda: events(capsys.readouterr().out, "listening"))
         os.kill(os.getpid(), signal.SIGTERM)
-        assert await asyncio.wait_for(running, 5) == process.EX_OK
+        assert await asyncio.wait_for(running, 5) == lifetime.EX_OK
 
 
 def test_a_process_told_to_stop_before_the_bus_is_up(tmp_path: Path) -> None:
@@ -504,7 +509,7 @@ async def test_a_port_that_is_taken_or_no_place_at_all(bus: NatsStack, capsys: p
     error = await second.ended()
     assert isinstance(error, PortTaken)
     assert f"BULKHEAD_HTTP_PORT: got '127.0.0.1', {port}" in str(error)
-    assert await in_process(COUNTER, bus, http_port=port) == process.EX_TEMPFAIL
+    assert await in_process(COUNTER, bus, http_port=port) == lifetime.EX_TEMPFAIL
     assert await in_process(COUNTER, bus, http_host="256.1.2.3") == EX_CONFIG
     assert "BULKHEAD_HTTP_HOST" in capsys.readouterr().err
     assert await life.stop() is None

@@ -17,6 +17,7 @@ from libs.common.messages import (
     MuteCommanded,
     OperatorCommanded,
     PositionChanged,
+    ServiceStarted,
     TradingStateChanged,
 )
 from libs.desk.story import tell
@@ -59,7 +60,7 @@ async def test_a_halt_is_one_word_and_one_press(stand: Stand) -> None:
     assert "the market has gone mad" in asked.text
     assert await commands_in(stand) == []
     stand.presses(ADA, YES)
-    answer = await stand.reads(f"(event {SHORT + 1})")
+    answer = await stand.reads(f"(event {SHORT + 2})")
     assert (answer.message_id, answer.buttons) == (asked.message_id, [])
     (said,) = await stand.said(OperatorCommanded)
     assert (said.command, said.reason, said.author) == ("HALT", "the market has gone mad", f"telegram:{ADA}")
@@ -67,7 +68,7 @@ async def test_a_halt_is_one_word_and_one_press(stand: Stand) -> None:
     stand.presses(ADA, "Halt…")
     await stand.reads("by button over Telegram")
     stand.presses(ADA, YES)
-    await stand.reads(f"(event {SHORT + 2})")
+    await stand.reads(f"(event {SHORT + 3})")
 
 
 async def test_a_running_gate_halts_and_the_answer_says_so(nats: NatsStack, tmp_path: Path) -> None:
@@ -119,7 +120,7 @@ async def test_what_is_not_said_here_and_now_is_not_obeyed(stand: Stand) -> None
     asked = stand.says(ADA, "/halt a drill")
     await stand.reads("HALT?")
     pressed = stand.presses(ADA, YES)
-    await stand.reads(f"(event {SHORT + 4})")
+    await stand.reads(f"(event {SHORT + 5})")
     sent = len(stand.telegram.chats.sent)
     for update_id in (asked, pressed, pressed):
         stand.telegram.chats.repeat(update_id)
@@ -377,6 +378,7 @@ async def test_a_crash_between_hearing_and_confirming_says_nothing_twice(stand: 
     await stand.start()
     await stand.reads("asked before a restart")
     assert await commands_in(stand) == []
+    assert len(await stand.said(ServiceStarted)) == 2
     await stand.asks(ADA, "/halt two", "two")
     await stand.until(lambda: stand.telegram.is_polled)
     stand.presses(ADA, YES)

@@ -16,8 +16,8 @@ from typing import Any, get_args
 import aiohttp
 import pytest
 
-from libs.runtime.process import EX_OK
-from services.telegram_bot.run import TelegramBot, serve
+from libs.runtime.lifetime import EX_OK, lived
+from services.telegram_bot.run import TelegramBot
 from services.telegram_bot.settings import Settings
 from services.telegram_sim.behaviour import Behaviour, Deed
 from services.telegram_sim.server import TelegramServer, write_secret
@@ -147,7 +147,7 @@ async def test_the_token_stands_in_nothing_and_may_change(
             telegram_rate=1_000,
         )
     )
-    running = asyncio.create_task(serve(bot))
+    running = asyncio.create_task(lived("telegram-bot", bot.settings, lambda: bot))
     tokens = [telegram.token]
     await until(lambda: bot.readiness().ready)
     for method, quiet in (("getUpdates", ["ok"]), ("sendMessage", [])):
@@ -162,8 +162,9 @@ async def test_the_token_stands_in_nothing_and_may_change(
     write_secret(file, telegram.token)
     await until(lambda: bot.readiness().ready)
     telegram.chats.say(ADA, "/help")
-    await telegram.chats.until(lambda: "you may look" in telegram.chats.sent[-1].text)
-    metrics = bot.exposition()
+    await telegram.chats.until(lambda: any("you may look" in each.text for each in telegram.chats.sent))
+    async with aiohttp.ClientSession() as http, http.get(f"http://127.0.0.1:{bot.port}/metrics") as answer:
+        metrics = await answer.text()
     os.kill(os.getpid(), signal.SIGTERM)
     assert await asyncio.wait_for(running, PATIENCE_S) == EX_OK
     written = "".join(capfd.readouterr())

@@ -11,7 +11,8 @@ class ServiceStarted(Message, frozen=True, kw_only=True, tag="service_started.v1
     """A writer began (or began again) to work, with this code and these decision-changing settings.
 
     `state_digest` is the digest of its machine's state at its position; `code_version` the digest of the code reachable from
-    the machine. Where `code_version` differs from the previous start, a new verification span begins here.
+    the machine. Where `code_version` differs from the previous start, a new verification span begins here. An operator's door
+    has no machine: `settings` and `state_digest` are empty.
     """
 
     suffix: ClassVar[str] = "started"

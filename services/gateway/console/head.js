@@ -1,14 +1,14 @@
 // The bar at the top: what a tired person must know within five seconds.
 import { byId, el, exact, fill } from "./dom.js";
 import { clock, count, duration, local, percent, signed } from "./format.js";
-import { worstOf } from "./findings.js";
 
 const OLD_MS = 10_000;
 const DAY_NS = 86_400e9;
 
 /** Show the bar whenever something in it has changed. */
 export function showHead(screen) {
-  screen.on(["head", "positions", "curve", "services", "alerts", "quarantined", "health", "now"], paint);
+  screen.on(["head", "positions", "curve", "now"], paint);
+  screen.on(["findings"], paintWorst);
 }
 
 function paint(screen) {
@@ -23,9 +23,13 @@ function paint(screen) {
   paintReconciled(head);
   paintModel(head);
   paintAge(screen, head);
-  const worst = worstOf(screen);
-  const link = worst.trace ? { trace: worst.trace } : {};
-  tile("worst", { text: worst.text, tone: worst.tone, ...link }, worst.more);
+}
+
+/** The first of the findings, which the gateway tells worst first, and how many there are beside it. */
+function paintWorst(screen) {
+  const found = screen.get("findings");
+  const others = found.length - 1;
+  tile("worst", found[0] ?? { text: "nothing", tone: "good" }, others > 0 ? `and ${count(others, "other")}` : "");
 }
 
 function paintState(head) {

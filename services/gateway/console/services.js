@@ -2,7 +2,6 @@
 import { get } from "./api.js";
 import { byId, el, fill, fillRows } from "./dom.js";
 import { count, duration, none } from "./format.js";
-import { findingsOf } from "./findings.js";
 import { fillCounts } from "./head.js";
 
 const LOOK_MS = 5000;
@@ -11,9 +10,7 @@ const LOOK_MS = 5000;
 export function showServices(screen) {
   screen.on(["head", "quarantined"], () => paintVenue(screen));
   screen.on(["services", "desk", "health"], () => paintServices(screen));
-  screen.on(["head", "services", "alerts", "quarantined", "health"], () => {
-    fillList(byId("findings"), findingsOf(screen).map((each) => ({ text: each.text, tone: each.tone, trace: each.trace })), "nothing to look at");
-  });
+  screen.on(["findings"], () => fillList(byId("findings"), screen.get("findings"), "nothing to look at"));
 }
 
 /** Ask the gateway every few seconds what it finds, while `isOn()`. */

@@ -169,7 +169,7 @@ def test_a_fresh_folder_passes_and_stays_fresh(tmp_path: Path) -> None:
     home = tmp_path / "home"
     findings = doctor_stack.examine_stack(settings_in(home), place_in(home), None)
     assert {finding.check: finding.level for finding in findings} == dict.fromkeys(
-        ("ports", "settings", "bus", "database", "venue", "warm-up", "people", "silence", "model"), "OK"
+        ("ports", "settings", "bus", "console", "database", "venue", "warm-up", "people", "silence", "model"), "OK"
     )
     assert not home.exists()
     assert str(home / "ledger.db") in next(finding.text for finding in findings if finding.check == "database")

@@ -18,7 +18,7 @@ from libs.research.certificate import read, settings_digest
 from libs.runtime.adapter import LogEntry
 from libs.runtime.registry import parts, version_at_hand
 from services.cli.app import app
-from services.cli.certify import in_force, same_code, same_settings
+from services.cli.certify import in_force, judge, same_code, same_settings
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, NOT_YET, OK, USAGE
 from services.cli.log_lines import line_of
 
@@ -165,6 +165,14 @@ def test_paper_trading_by_other_code_is_told_as_a_criterion_that_is_not_met() ->
     )
     del here["feed"]
     assert "feed ran never" in same_code(here).seen
+
+
+def test_the_operators_doors_are_no_part_of_what_is_judged() -> None:
+    """Another console changes nothing of what was traded: its starts are neither other code nor a machine that is not at hand."""
+    log = [*begun(), started("ops.gateway", "0ld"), started("ops.telegram", "0ld")]
+    found = judge([LogEntry(seq, subject_of(each), encode(each)) for seq, each in enumerate(log, 1)])
+    (code,) = [each for each in found.criteria if each.name == "code"]
+    assert code.met, code.seen
 
 
 def test_a_restart_at_the_end_does_not_make_the_days_before_it_other_code() -> None:

@@ -39,9 +39,10 @@ from libs.common.messages import (
     UserStreamChanged,
     VenueReported,
 )
+from libs.desk.findings import findings_of
 from libs.desk.services import ServiceLine, work_left
 from libs.desk.standing import Books, OrderCounts, PositionLine, Quarantine, StatusView, Uncovered
-from libs.desk.status import LogSize, Status, findings_of
+from libs.desk.status import LogSize, Status
 from libs.desk.story import tell, timed
 from libs.desk.story_target import Target, newest
 from libs.desk.story_text import story_text
@@ -263,7 +264,7 @@ def status(**fields: Any) -> Status:
         "log": LogSize("TRADING_0001", 1, 7, 7, 1000),
     }
     found = Status(**(usual | fields))
-    found.findings = findings_of(found)
+    found.findings = [each.text for each in findings_of(found)]
     return found
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.runtime import simulator
 from services.exchange_sim import run
 
 
@@ -18,7 +19,9 @@ def home(tmp_path, monkeypatch) -> Path:
     for name in [name for name in os.environ if name.startswith("BULKHEAD_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BULKHEAD_HOME", str(tmp_path))
-    monkeypatch.setattr(run, "configure", lambda *_: None)  # the logging of a process is not the logging of a test
+    monkeypatch.setattr(
+        simulator, "configure", lambda *_: None
+    )  # the logging of a process is not the logging of a test
     return tmp_path
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from libs.runtime import simulator
 from services.model_sim import run
 from services.model_sim.server import ModelServer
 from services.model_sim.settings import Settings
@@ -107,7 +108,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("BULKHEAD_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BULKHEAD_HOME", str(tmp_path))
-    monkeypatch.setattr(run, "configure", lambda *_: None)  # the logging of a process is not the logging of a test
+    monkeypatch.setattr(
+        simulator, "configure", lambda *_: None
+    )  # the logging of a process is not the logging of a test
     return tmp_path
 
 

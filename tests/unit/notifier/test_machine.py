@@ -32,6 +32,7 @@ from services.notifier.contract import CONTRACT
 from services.notifier.machine import NotifierMachine
 from services.notifier.manner import Manner
 from services.notifier.requests import SendMessage
+from services.notifier.wording import TEXT_CHARS_MAX
 from tests.playbook import START, Playbook, like
 
 D = Decimal
@@ -103,6 +104,24 @@ def test_an_alert_is_noted_and_sent() -> None:
     )
     told.tell(sent(asked(told))).expect()
     assert told.machine.state.mail.letters == {}
+
+
+def test_who_is_woken_is_told_which_page_says_what_to_do() -> None:
+    """A page or a ticket of the catalogue names its runbook, once, at the end of however long a text; a note and a code that nobody knows do not."""
+    page = "docs/runbooks/orders.md#order-unknown"
+
+    def text_of(severity: str = "page", code: str = "ORDER_UNKNOWN", text: str = "no answer") -> str:
+        told: str = book().tell(alert(text, severity=severity, code=code)).only(PersonNotified).text
+        return told
+
+    assert text_of() == f"ORDER_UNKNOWN BTC-USDT (exec): no answer; see {page}"
+    assert text_of("ticket").endswith(f"; see {page}")
+    assert text_of("note") == "ORDER_UNKNOWN BTC-USDT (exec): no answer"
+    assert text_of(code="MINE") == "MINE BTC-USDT (exec): no answer"
+    assert text_of(text=f"look at {page}").count(page) == 1
+    long = text_of(text="x" * 5_000)
+    assert long.endswith(f"...; see {page}")
+    assert len(long) == TEXT_CHARS_MAX
 
 
 def test_a_fill_is_told_with_its_numbers() -> None:

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from libs.runtime import logs
 from libs.runtime.health import HealthServer, Readiness
 from libs.runtime.metrics import LABEL_VALUES_MAX, ServiceMetrics
+from libs.runtime.ports import PortTaken
 from libs.runtime.redaction import forget_secrets
 
 SECRET = "s3cr3t-value-9000"
@@ -168,6 +169,6 @@ async def test_a_taken_port_is_an_error(service: Service) -> None:
     """Two services cannot share a port; the second says so."""
     port: Callable | int = service.port  # type: ignore[attr-defined]
     second = HealthServer("127.0.0.1", port, service.probe, ServiceMetrics("ledger"))
-    with pytest.raises(OSError, match="in use"):
+    with pytest.raises(PortTaken, match="in use"):
         await second.start()
     await second.stop()

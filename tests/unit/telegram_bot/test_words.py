@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from libs.desk.desk import Phase
-from libs.desk.status import Status
+from libs.desk.status import LogSize, Status, status_of
 from libs.desk.verdicts import newest_verdicts
 from libs.desk.view import DeskView
 from services.telegram_bot import words
@@ -17,6 +17,7 @@ from services.telegram_bot.wishes import REASON_CHARS_MAX, Wish, code_in, is_hal
 from tests.recorded_log import message_of, recorded_log
 
 LIVE = Phase("LIVE", "", 7, 0, 0)
+LOG = LogSize("TRADING_0001", 0, 7, 0, 0)
 
 
 @cache
@@ -29,7 +30,7 @@ def view() -> DeskView:
 
 
 def status() -> Status:
-    return words.status_of(view(), LIVE, "TRADING_0001", {})
+    return status_of(view().standing, {}, LOG)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +121,7 @@ def test_the_figures_are_those_of_the_folds() -> None:
 def test_an_empty_log_is_said_in_words() -> None:
     """Before anything has happened every question has an answer."""
     empty = DeskView()
-    nothing = words.status_of(empty, LIVE, "TRADING_0001", {})
+    nothing = status_of(empty.standing, {}, LOG)
     assert "equity not yet known" in words.status_text(nothing, LIVE)
     assert words.positions_text(empty, LIVE) == "nothing is held"
     assert words.orders_text(empty, LIVE).startswith("no order is open")

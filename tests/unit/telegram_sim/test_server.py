@@ -31,6 +31,7 @@ from aiogram.exceptions import (
 from aiogram.methods import SendDice
 from aiogram.types import BotCommand, BufferedInputFile, InlineKeyboardButton, InlineKeyboardMarkup
 
+from libs.runtime import simulator
 from services.telegram_sim import run
 from services.telegram_sim.behaviour import Behaviour
 from services.telegram_sim.server import BOT_ID, TelegramServer
@@ -304,7 +305,9 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in [name for name in os.environ if name.startswith("BULKHEAD_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("BULKHEAD_HOME", str(tmp_path))
-    monkeypatch.setattr(run, "configure", lambda *_: None)  # the logging of a process is not the logging of a test
+    monkeypatch.setattr(
+        simulator, "configure", lambda *_: None
+    )  # the logging of a process is not the logging of a test
     return tmp_path
 
 
