@@ -1,7 +1,7 @@
 """Everything that every request goes through, in this order, whatever it asks for (pure ASGI: no route can be forgotten):
 
-    name ─▶ rate of the address ─▶ token, rate of the token, origin ─▶ body ─▶ deadline ─▶ the application
-                                   (what is open needs none)                              headers ◀─ on the way back
+    name ─▶ rate of the address ─▶ shape ─▶ token, rate of the token, origin ─▶ body ─▶ deadline ─▶ the application
+                                            (what is open needs none)                              headers ◀─ on the way back
 
 What is refused leaves as a problem document, and into `Refusals`. Files of the console and `/livez` are open to all; everything below
 `/api/` needs a token, whether there is such a path or not.
@@ -20,7 +20,7 @@ from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from libs.runtime.metrics import ServiceMetrics
-from services.gateway.bodies import Gone, read_body, refuse_ambiguous, replayed
+from services.gateway.bodies import Gone, read_body, refuse_ambiguous, refuse_unshapely, replayed
 from services.gateway.gatekeeper import HARMLESS, Gatekeeper
 from services.gateway.problems import Problem
 from services.gateway.settings import Settings
@@ -43,7 +43,10 @@ ARMOUR = {
 HSTS = {b"strict-transport-security": b"max-age=31536000"}
 READ_S_MAX = 30.0
 """Whoever does not read an answer for so long has gone."""
-_REFUSED = {413: "OVERSIZED", 408: "SLOW_BODY"}
+HEADER_BYTES_MAX = 16 * 1024
+CREDENTIALS = (b"authorization", b"cookie")
+"""Headers that no route is shown: who asks is known before."""
+_REFUSED = {413: "OVERSIZED", 431: "OVERSIZED", 408: "SLOW_BODY"}
 
 _log = structlog.get_logger(__name__)
 
@@ -106,6 +109,7 @@ class Doors:
     async def _through(self, scope: Scope, receive: Receive, send: _Answer, what: str) -> None:
         keeper, path, method = self._keeper, scope["path"], scope["method"]
         keeper.spend_address(scope, what)
+        refuse_unshapely(scope, HEADER_BYTES_MAX)
         if not is_open(method, path):
             scope["state"]["caller"] = keeper.admit(scope, what)
         elif path == SESSION:
@@ -114,7 +118,8 @@ class Doors:
         body = await read_body(scope, receive, settings.gateway_body_bytes_max, settings.gateway_body_s_max)
         if method not in HARMLESS and path.startswith("/api/"):
             refuse_ambiguous(scope, body)
-        await self._in_time(scope, replayed(body, receive), send)
+        shown = [(name, value) for name, value in scope["headers"] if name not in CREDENTIALS]
+        await self._in_time({**scope, "headers": shown}, replayed(body, receive), send)
         if why := scope["state"].get("refused"):
             keeper.note(scope["state"].get("caller"), scope, what, why)
 

@@ -14,9 +14,9 @@ from starlette.types import ASGIApp
 from uvicorn import Config, Server
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from services.gateway.doors import HEADER_BYTES_MAX
 from services.gateway.settings import Settings
 
-HEADER_BYTES_MAX = 16 * 1024
 HEADERS_S_MAX = 5.0
 KEEP_ALIVE_S = 15
 STOP_S_MAX = 2
