@@ -32,7 +32,7 @@ from libs.common.subjects import TOKEN, subject_of, writer_filter
 from libs.common.timeframe import HOUR
 from libs.desk.saying import day_and_time_of
 from libs.desk.story_target import decoded
-from libs.runtime.bus import AppendUnknown, Bus, Fenced
+from libs.runtime.bus import AppendUnknown, Bus, BusError, Fenced
 from libs.runtime.engine import Append
 from libs.runtime.tracing import traceparent
 
@@ -149,8 +149,7 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
     """
     prefix = writer_filter(writer)
     for _ in range(TRIES_MAX):
-        last = await bus.last_under(prefix)
-        tail = 0 if last is None else last.seq
+        tail = await _tail(bus, prefix, what)
         said = saying(tail)
         entry = Append(subject_of(said), encode(said), said, tail)
         try:
@@ -162,7 +161,24 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
                 f"no answer from the bus: nobody knows whether {what} is in the log",
                 "look at how things stand; saying it again does no harm",
             ) from None
+        except BusError as error:
+            text = f"the log does not take it, {what} is not in the log: {error}"
+            raise NotSaid(text, "look at `bulkhead doctor`, then say it again") from None
     raise NotSaid(f"{what} is not in the log: others keep speaking at the same time", "say it again")
+
+
+async def _tail(bus: Bus, prefix: str, what: str) -> int:
+    """Where the writer's prefix ends; 0: nothing was said under it.
+
+    Raises:
+        NotSaid: the bus does not say, and so nothing can be said.
+    """
+    try:
+        last = await bus.last_under(prefix)
+    except BusError as error:
+        text = f"the bus does not answer, {what} is not in the log: {error}"
+        raise NotSaid(text, "look at `bulkhead doctor`, then say it again") from None
+    return 0 if last is None else last.seq
 
 
 async def answer_to(

@@ -60,8 +60,14 @@ SILENCE_S_MAX = 2.5
 BATCH_MAX = 500
 BATCH_S_MAX = 0.2
 YIELD_EVERY = 64
+READ_S_MAX = 2.0
+"""So long an order waits for what was said here before it to be read."""
 _log = structlog.get_logger(__name__)
 _COMMANDS = (OperatorCommanded, FlattenCommanded, CancelCommanded, MacroOverrideCommanded)
+
+
+class _Unread(Exception):
+    """Something was said under our prefix that we had not read when we looked."""
 
 
 class AlreadySaid(Exception):
@@ -103,6 +109,7 @@ class Desk:
         self._pull: OrderedPull | None = None
         self._bus: Bus | None = None
         self._speaking = asyncio.Lock()
+        self._spoken = 0
         self._said: dict[str, tuple[int, Message]] = {}
 
     # --- following the log --------------------------------------------------------------------------------------
@@ -296,16 +303,39 @@ class Desk:
         command_id = derive_id("command", writer, said_as)
         message = commands.message_of(order, writer, command_id, self._clock.now())
         async with self._speaking:
-            known = self._said.get(command_id)
-            if known is None:
-                seq, said = await commands.append(bus, writer, order.word, lambda _tail: message)
-                self._said[command_id] = seq, said
-        if known is not None:
-            seq, said = known
-            if not _is_same(said, message):
-                raise AlreadySaid(f"{said_as} was the name of another order (event {seq})")
+            self._ready()  # whoever had to wait for a bus that does not answer need not find that out once more
+            seq, said, is_repeated = await self._said_once(bus, order.word, message)
+        if not _is_same(said, message):
+            raise AlreadySaid(f"{said_as} was the name of another order (event {seq})")
         outcome = await commands.outcome_of(bus, order.word, seq, command_id, wait_s)
-        return msgspec.structs.replace(outcome, repeated=known is not None)
+        return msgspec.structs.replace(outcome, repeated=is_repeated)
+
+    async def _said_once(self, bus: Bus, what: str, message: Message) -> tuple[int, Message, bool]:
+        """The order's place, the order as it stands there, and whether it stood there already.
+
+        Another life of this door, or an append whose answer was lost, may have said it: nothing is appended behind what is not read yet.
+        """
+
+        def saying(tail: int) -> Message:
+            if tail > self._known_to or message.id in self._said:
+                raise _Unread
+            return message
+
+        until = time.monotonic() + READ_S_MAX
+        while True:
+            known = self._said.get(message.id)
+            if known is not None:
+                return *known, True
+            try:
+                seq, said = await commands.append(bus, self.contract.writer, what, saying)
+            except _Unread:
+                if time.monotonic() >= until:
+                    text = f"this door has not read yet what was said here last: {what} is not in the log"
+                    raise NotSaid(text, "say it again, or use the command line on the machine of the stack") from None
+                await asyncio.sleep(commands.LOOK_EVERY_S)
+            else:
+                self._spoken, self._said[message.id] = seq, (seq, said)
+                return seq, said, False
 
     async def record(self, message: AccessRefused | AlertRaised | MuteCommanded) -> int:
         """Append a fact of our own; returns its seq.
@@ -315,15 +345,26 @@ class Desk:
         """
         bus, now, writer = self._ready(), self._clock.now(), self.contract.writer
 
+        is_known = False
+
         def saying(tail: int) -> Message:
+            nonlocal is_known
+            is_known = tail <= self._known_to
             said_id = derive_id(type(message).__name__, writer, tail, encode(message).decode())
             return msgspec.structs.replace(
                 message, id=said_id, ts_event=now, ts_init=now, correlation_id=said_id, producer=writer
             )
 
         async with self._speaking:
+            self._ready()
             seq, _ = await commands.append(bus, writer, type(message).__name__, saying)
+            self._spoken = seq if is_known else self._spoken
         return seq
+
+    @property
+    def _known_to(self) -> int:
+        """Up to here all that was said under our prefix is known: it was read, or said by us behind what was known."""
+        return max(self._seq, self._spoken)
 
     def _ready(self) -> Bus:
         phase = self.phase

@@ -11,15 +11,20 @@ import msgspec
 import pytest
 from sqlalchemy import create_engine, text
 
+from libs.common.ids import derive_id
 from libs.common.messages import AccessRefused, FlattenCommanded, OperatorCommanded
+from libs.desk import commands
 from libs.desk.commands import NotSaid, Order
 from libs.desk.desk import AlreadySaid, Desk, _is_same
 from libs.desk.index import Wanted
 from libs.desk.story import tell
 from libs.desk.story_target import newest
+from libs.runtime.bus import Bus
 from libs.runtime.clock import SystemClock
+from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.streams import TRADING
 from tests.e2e.test_cli import write
 from tests.nats_stack import NatsStack
 from tests.recorded_log import recorded_log
@@ -155,14 +160,45 @@ async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) ->
 
 
 async def test_a_bus_that_is_frozen_is_not_taken_for_one_that_works(nats_log: NatsStack) -> None:
-    """A stopped server keeps its connections open: the screen says all the same that it shows what was known."""
+    """A stopped server keeps its connections open: the screen says all the same that it shows what was known, and no order is claimed to be said."""
     async with open_desk(nats_log) as desk:
         nats_log.process.send_signal(signal.SIGSTOP)
         try:
+            orders = [asyncio.create_task(desk.order(halt(), f"click-{number}", 0.0)) for number in range(5)]
+            async with asyncio.timeout(7):  # not one patience after the other
+                told = await asyncio.gather(*orders, return_exceptions=True)
+            assert all(isinstance(each, NotSaid) for each in told)
+            assert "HALT is not in the log" in str(told[0])
             await until(lambda: desk.phase.state == "DISCONNECTED")
         finally:
             nats_log.process.send_signal(signal.SIGCONT)
         await until(lambda: desk.phase.state == "LIVE")
+
+
+async def test_a_log_that_takes_nothing_is_not_said_to_have_the_order(nats_log: NatsStack) -> None:
+    """A full store refuses the append: whoever has halted must not believe that the halt is in the log."""
+    admin = await nats_log.connect("admin")
+    config = (await admin.ask(f"$JS.API.STREAM.INFO.{TRADING}"))["config"]
+    async with open_desk(nats_log) as desk:
+        await admin.ask(f"$JS.API.STREAM.UPDATE.{TRADING}", {**config, "max_msg_size": 10})
+        with pytest.raises(NotSaid, match="HALT is not in the log"):
+            await desk.order(halt(), "click-1", 0.0)
+        await admin.ask(f"$JS.API.STREAM.UPDATE.{TRADING}", config)
+        assert not (await desk.order(halt(), "click-1", 0.0)).repeated
+
+
+async def test_what_another_gateway_has_just_said_is_not_said_again(nats_log: NatsStack) -> None:
+    """At a takeover, and after an answer that was lost, an order may be in the log before this door has read it: it is still one order."""
+    writer = contract_of("gateway").writer
+    user = await nats_log.connect("gateway")
+    other = Bus(user.client, TRADING, api_prefix(contract_of("gateway")))
+    async with open_desk(nats_log) as desk:
+        for number in range(10):
+            name = f"click-{number}"
+            said = commands.message_of(halt(), writer, derive_id("command", writer, name), 1)
+            seq, _ = await commands.append(other, writer, "HALT", lambda _tail, said=said: said)  # type: ignore[misc]
+            outcome = await desk.order(halt(), name, 0.0)
+            assert (outcome.seq, outcome.repeated) == (seq, True)
 
 
 async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:
