@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from libs.desk.tokens import TokenBook, TokenStore
 from libs.runtime.metrics import ServiceMetrics
-from services.gateway.doors import Doors
+from services.gateway.doors import ARMOUR, CROWDED, Doors
 from services.gateway.gatekeeper import Gatekeeper
 from services.gateway.refusals import Refusals
 from services.gateway.settings import Settings
@@ -57,6 +57,7 @@ class Visit:
             "path": path,
             "scheme": "http",
             "client": ("10.0.0.1", 5),
+            "state": {CROWDED: True} if named.pop("crowded", None) else {},
             "headers": [
                 (name.replace("_", "-").encode(), value.encode()) for name, value in named.items() if value is not None
             ],
@@ -202,3 +203,22 @@ async def test_a_body_is_utf_8(tmp_path: Path, encoding: str) -> None:
     visit = Visit(tmp_path, answers)
     body = {"type": "http.request", "body": '{"a": 1}'.encode(encoding)}
     assert await visit.come(body, method="POST", content_type="application/json") == 400
+
+
+async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
+    """503 before anything is looked at, on record, with when to come again."""
+    visit = Visit(tmp_path, answers)
+    assert await visit.come(crowded="yes") == 503
+    assert visit.problem["type"] == "urn:bulkhead:problem:too-many-connections"
+    assert 'why="CROWDED"' in visit.metrics.exposition()[0].decode()
+
+
+async def test_what_is_no_request_counts_like_one(tmp_path: Path) -> None:
+    """Its answer wears what all wear; when its address has come too often there is none."""
+    visit = Visit(tmp_path, answers, gateway_rate_address=10)
+    found = [visit.doors.no_request("10.0.0.1", 400) for _ in range(11)]
+    assert found.pop() is None
+    assert all(each is not None and each.status_code == 400 for each in found)
+    assert found[0] is not None
+    assert set(ARMOUR) <= {name for name, _ in found[0].raw_headers}
+    assert await visit.come() == 429
