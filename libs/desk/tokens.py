@@ -213,10 +213,10 @@ class TokenBook:
         return token
 
     def holds(self, token: Token, now: int, clock_ns: int) -> bool:
-        """Whether somebody who was let in with `token` may stay."""
+        """Whether somebody who was let in with `token` may stay: it is valid, and still for the same."""
         self.look(clock_ns)
         found = self._tokens.get(token.id)
-        return found is not None and found.sha256 == token.sha256 and found.standing(now) == "valid"
+        return found == token and token.standing(now) == "valid"
 
     def look(self, clock_ns: int) -> None:
         """Read the file if it is another than before; `trouble` says why nobody is let in, "" if there is no such reason."""

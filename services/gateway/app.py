@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,7 @@ def make_app(
     state = app.state
     state.settings, state.desk, state.watch, state.keeper, state.stopping = settings, desk, watch, keeper, stopping
     state.brought = webhook_routes.Brought()
+    state.listening = Counter()
     app.add_exception_handler(Problem, problem_answer)
     app.add_exception_handler(RequestValidationError, invalid_answer)
     app.add_exception_handler(HTTPException, http_answer)

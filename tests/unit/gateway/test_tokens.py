@@ -72,6 +72,16 @@ def test_a_token_ends(store: TokenStore) -> None:
     assert not book.holds(token, NOW + 6, 2 * LATER)
 
 
+def test_who_may_do_less_now_does_not_stay_as_before(store: TokenStore) -> None:
+    """A line that was open when the token's scopes were taken away ends like one of a revoked token."""
+    token, _ = store.create("ada", ("admin",), 2, NOW)
+    book = book_of(store)
+    assert not book.holds(token, NOW + 2 * DAY, 0)
+    assert book.holds(token, NOW, LATER)
+    store.path.write_text(store.path.read_text().replace('"admin"', '"alerts"'))
+    assert not book.holds(token, NOW, 2 * LATER)
+
+
 def test_a_change_of_the_file_is_known_within_half_a_second(store: TokenStore) -> None:
     """A new token works and a revoked one ends without a restart."""
     book = book_of(store)
