@@ -59,6 +59,7 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     store_better_share: float = 0.02
     clock_ms_max: float = 500.0
     clock_hold_s: float = 30.0
+    tokens_hold_s: float = 5.0
     backup_s_max: float = 26 * HOUR_S
     model_asked_min: int = 10
     model_failed_share_max: float = 0.3
@@ -84,7 +85,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     `services`: what they say of themselves, with `starts` as the log counts them (0: not known). `disk_*`: of the disk with the state folder.
     `store_*`: of the log's store and its limit. `clock_offsets_ms`: by how much our clock is ahead, by whose clock that is. `backup_age_s`: of the
     last backup; None where none is configured (where one is, but none was ever made, the age of the book). `database_*`: how far the
-    projection is behind. `model`: counts since the log's first event, or since the caller began.
+    projection is behind. `are_tokens_believed`: whether the API's door knows whom to let in. `model`: counts since the log's first event, or since the caller began.
     """
 
     now_s: float
@@ -97,6 +98,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     backup_age_s: float | None = None
     database_events: int | None = None
     database_s: float | None = None
+    are_tokens_believed: bool | None = None
     model: ModelTally | None = None
 
 
@@ -178,7 +180,7 @@ class Watchman:
                 yield self._behind(line)
             if line.starts:
                 yield self._starts(line, look.now_s)
-        for each in (self._disk, self._store, self._database, self._backup, self._model):
+        for each in (self._disk, self._store, self._database, self._backup, self._tokens, self._model):
             yield from each(look)
         for whose, offset_ms in look.clock_offsets_ms.items():
             yield self._clock(whose, offset_ms)
@@ -277,6 +279,20 @@ class Watchman:
             return
         old = look.backup_age_s > self.limits.backup_s_max
         yield _plain("BACKUP_OLD", "ticket", old, not old, f"the last backup is {look.backup_age_s / HOUR_S:.0f} h old")
+
+    def _tokens(self, look: Look) -> Iterator[Sight]:
+        if look.are_tokens_believed is None:
+            return
+        yield Sight(
+            code="TOKENS_UNREADABLE",
+            severity="ticket",
+            whose="",
+            bad=not look.are_tokens_believed,
+            good=look.are_tokens_believed,
+            text="nobody is let into console and API: the file of their tokens cannot be believed",
+            better="the file of tokens can be believed again",
+            hold_s=self.limits.tokens_hold_s,
+        )
 
     def _model(self, look: Look) -> Iterator[Sight]:
         if look.model is None:

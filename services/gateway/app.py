@@ -91,6 +91,7 @@ def make_app(
     settings: Settings,
     desk: Desk,
     watch: Watch,
+    tokens: TokenBook,
     refusals: Refusals,
     metrics: ServiceMetrics,
     stopping: asyncio.Event,
@@ -98,7 +99,7 @@ def make_app(
 ) -> Doors:
     """The whole application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    keeper = Gatekeeper(settings, TokenBook(settings.tokens), refusals)
+    keeper = Gatekeeper(settings, tokens, refusals)
     pages = Pages(console)
     state = app.state
     state.settings, state.desk, state.watch, state.keeper, state.stopping = settings, desk, watch, keeper, stopping

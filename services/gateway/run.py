@@ -19,6 +19,7 @@ import uvloop
 from libs.common.messages import AccessRefused, AlertRaised
 from libs.desk.desk import Desk
 from libs.desk.refusals import Refused
+from libs.desk.tokens import TokenBook
 from libs.runtime import logs
 from libs.runtime.bus import BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
@@ -39,6 +40,7 @@ from services.gateway.settings import Settings
 from services.gateway.watch import Watch
 
 OFTEN_CODE = "ACCESS_REFUSED_OFTEN"
+NOBODY = "nobody is let in: the file of tokens cannot be believed"
 
 _log = structlog.get_logger(__name__)
 
@@ -73,7 +75,7 @@ async def _run(settings: Settings) -> int:
 async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
     check_private(key_file(settings.home, CONTRACT.service))
     metrics, clock = ServiceMetrics(CONTRACT.service), open_clock(settings.clock_url)
-    starting = Starting()
+    starting = Starting(TokenBook(settings.tokens))
     health = HealthServer(settings.http_host, settings.http_port, starting.readiness, metrics)
     await _listen(health, settings)
     try:
@@ -82,7 +84,7 @@ async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
         desk = Desk(CONTRACT, settings, clock, settings.health_pages)
         starting.desk = desk
         try:
-            await _while_open(settings, desk, metrics, stopping)
+            await _while_open(settings, desk, starting.tokens, metrics, stopping)
         finally:
             desk.close()
     finally:
@@ -90,17 +92,19 @@ async def _serve(settings: Settings, stopping: asyncio.Event) -> None:
         await health.stop()
 
 
-async def _while_open(settings: Settings, desk: Desk, metrics: ServiceMetrics, stopping: asyncio.Event) -> None:
+async def _while_open(
+    settings: Settings, desk: Desk, tokens: TokenBook, metrics: ServiceMetrics, stopping: asyncio.Event
+) -> None:
     """Serve until we are told to stop, or something ends that must not. The desk goes last: it takes the last refusals."""
     watch = Watch(desk, settings.log_stream, settings.health_pages)
     refusals = Refusals(
         metrics, lambda refused: desk.record(_event_of(refused)), lambda often: desk.record(_alert_of(often))
     )
-    server, socket = _server(settings, make_app(settings, desk, watch, refusals, metrics, stopping))
+    server, socket = _server(settings, make_app(settings, desk, watch, tokens, refusals, metrics, stopping))
     following = asyncio.create_task(desk.run(), name="desk")
     telling = asyncio.create_task(refusals.run(), name="refusals")
     watching = asyncio.create_task(watch.run(), name="watch")
-    guard = Guard(desk, watch, settings.home, clock_is_ours=not settings.clock_url)
+    guard = Guard(desk, watch, tokens, settings.home, clock_is_ours=not settings.clock_url)
     guarding = asyncio.create_task(guard.run(), name="guard")
     serving = asyncio.create_task(server.serve([socket]), name="http")
     told = asyncio.create_task(stopping.wait(), name="stop")
@@ -122,8 +126,9 @@ async def _while_open(settings: Settings, desk: Desk, metrics: ServiceMetrics, s
 class Starting:
     """What the health page says: of the desk, as soon as there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, tokens: TokenBook) -> None:
         self.desk: Desk | None = None
+        self.tokens = tokens
         self._version = code_version(__name__)
 
     def readiness(self) -> Readiness:
@@ -131,10 +136,12 @@ class Starting:
         if self.desk is None:
             return Readiness(ready=False, reasons=["waiting for the clock"])
         phase = self.desk.phase
-        ready = phase.state == "LIVE"
+        reasons = [] if phase.state == "LIVE" else [f"{phase.state.lower()}: {phase.reason}"]
+        reasons += [NOBODY] if self.tokens.trouble else []
+        ready = not reasons
         return Readiness(
             ready=ready,
-            reasons=[] if ready else [f"{phase.state.lower()}: {phase.reason}"],
+            reasons=reasons,
             processed_seq=phase.processed_seq,
             lag=phase.lag,
             quiescent=ready and phase.lag == 0,

@@ -206,6 +206,28 @@ async def test_what_is_no_http_ends_the_connection(gateway: Gateway) -> None:
     assert "uvicorn" not in gateway.log.read_text()
 
 
+async def test_a_file_of_tokens_that_is_broken_is_no_secret(gateway: Gateway) -> None:
+    """Nobody is let in, and the health page says so without a path; as soon as the file is as it was, all is as it was."""
+    file = token_file(gateway.home)
+    kept = file.read_bytes()
+    page = f"http://127.0.0.1:{gateway.health_port}/readyz"
+
+    async def reasons() -> str:
+        async with gateway.http.get(page) as answer:
+            return await answer.text() if answer.status == 503 else ""
+
+    file.write_text("{")
+    try:
+        said = await gateway.until(reasons, "the health page to say so", 5)
+        await gateway.ask("/api/v1/risk", status=401)
+    finally:
+        file.write_bytes(kept)
+    assert "nobody is let in" in said
+    assert str(gateway.home) not in said
+    await gateway.live()
+    await gateway.ask("/api/v1/risk")
+
+
 HOSTILE = (
     "' OR 1=1 --",
     "'; DROP TABLE events; --",
