@@ -234,9 +234,11 @@ class TokenBook:
         try:
             self._tokens = {token.id: token for token in _read(self.path)}
             self._seen, self.trouble = seen, ""
-        except (TokenError, OSError) as error:
+        except TokenError as error:
             self._forget(str(error))
             self._seen = seen
+        except OSError as error:  # of this moment, perhaps: it is tried again
+            self._forget(f"it cannot be read ({error.strerror})")
 
     def _forget(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import stat
 from pathlib import Path
 
@@ -108,6 +109,20 @@ def test_a_file_that_cannot_be_believed_lets_nobody_in(store: TokenStore, how: s
     assert str(store.path) in book.trouble
     with pytest.raises(TokenError):
         store.create("eve", ("admin",), 1, NOW)
+
+
+def test_a_file_that_could_not_be_opened_is_read_as_soon_as_it_can(store: TokenStore) -> None:
+    """A process that has run out of open files for a moment must not lock everybody out until somebody touches the file."""
+    token, text = store.create("ada", ("admin",), 1, NOW)
+    book = book_of(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        found = book.check(text, NOW, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (found, bool(book.trouble)) == (Turned("BAD_TOKEN"), True)
+    assert (book.check(text, NOW, LATER), book.trouble) == (token, "")
 
 
 def test_scopes_contain_each_other_but_for_alerts() -> None:
