@@ -135,6 +135,9 @@ async def test_a_session_is_a_cookie_that_only_our_own_pages_can_use(gateway: Ga
     assert "SameSite=strict" in cookie
     assert "Path=/" in cookie
     assert "Secure" not in cookie
+    before_us = {"Origin": gateway.url.replace("http://", "https://")}  # what is in front of us speaks TLS
+    async with gateway.http.post(f"{gateway.url}/api/v1/session", json=login, headers=before_us) as answer:
+        assert "; Secure" in answer.headers["Set-Cookie"]
     with_cookie = {"Cookie": cookie.partition(";")[0]}
     body = {"command_id": "cookie-0001", "reason": "x", "wait_s": 0}
     path = "/api/v1/commands/reduce"
