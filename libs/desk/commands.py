@@ -167,6 +167,17 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
     raise NotSaid(f"{what} is not in the log: others keep speaking at the same time", "say it again")
 
 
+def is_same(one: Message, other: Message) -> bool:
+    """Whether two commands order the same; when they were said does not matter, unless they say until when something holds."""
+    apart = {"ts_event": 0, "ts_init": 0, "done_in_seq": 0, "done_out_index": 0}
+    if isinstance(one, MacroOverrideCommanded) and isinstance(other, MacroOverrideCommanded):
+        one_lasts, other_lasts = one.valid_until - one.ts_init, other.valid_until - other.ts_init
+        if one_lasts != other_lasts:
+            return False
+        apart["valid_until"] = 0
+    return type(one) is type(other) and msgspec.structs.replace(one, **apart) == msgspec.structs.replace(other, **apart)
+
+
 async def _tail(bus: Bus, prefix: str, what: str) -> int:
     """Where the writer's prefix ends; 0: nothing was said under it.
 

@@ -190,9 +190,8 @@ class Desk:
         try:
             await asyncio.to_thread(self._index.add, batch)
         except SQLAlchemyError as error:
-            raise BusError(
-                f"the index cannot be written: {type(error).__name__}; it is made again from the log"
-            ) from error
+            text = f"the index cannot be written: {type(error).__name__}; it is made again from the log"
+            raise BusError(text) from error
 
     def _learn(self, entry: LogEntry, said: Message) -> None:
         self.view.take(entry, said)
@@ -300,15 +299,22 @@ class Desk:
         """
         bus = self._ready()
         writer = self.contract.writer
-        command_id = derive_id("command", writer, said_as)
+        command_id = self._id_of(said_as)
         message = commands.message_of(order, writer, command_id, self._clock.now())
         async with self._speaking:
             self._ready()  # whoever had to wait for a bus that does not answer need not find that out once more
             seq, said, is_repeated = await self._said_once(bus, order.word, message)
-        if not _is_same(said, message):
+        if not commands.is_same(said, message):
             raise AlreadySaid(f"{said_as} was the name of another order (event {seq})")
         outcome = await commands.outcome_of(bus, order.word, seq, command_id, wait_s)
         return msgspec.structs.replace(outcome, repeated=is_repeated)
+
+    def seq_of(self, said_as: str) -> int:
+        """Where the order with this name stands, as far as is known; 0: nowhere."""
+        return self._said.get(self._id_of(said_as), (0, None))[0]
+
+    def _id_of(self, said_as: str) -> str:
+        return derive_id("command", self.contract.writer, said_as)
 
     async def _said_once(self, bus: Bus, what: str, message: Message) -> tuple[int, Message, bool]:
         """The order's place, the order as it stands there, and whether it stood there already.
@@ -386,14 +392,3 @@ def _event_in(entry: LogEntry) -> Message | None:
 
 def _some_of(rows: Any) -> list[Row]:
     return [row for _, row in zip(range(BATCH_MAX), rows, strict=False)]
-
-
-def _is_same(one: Message, other: Message) -> bool:
-    """Whether two commands order the same; when they were said does not matter, unless they say until when something holds."""
-    apart = {"ts_event": 0, "ts_init": 0, "done_in_seq": 0, "done_out_index": 0}
-    if isinstance(one, MacroOverrideCommanded) and isinstance(other, MacroOverrideCommanded):
-        one_lasts, other_lasts = one.valid_until - one.ts_init, other.valid_until - other.ts_init
-        if one_lasts != other_lasts:
-            return False
-        apart["valid_until"] = 0
-    return type(one) is type(other) and msgspec.structs.replace(one, **apart) == msgspec.structs.replace(other, **apart)

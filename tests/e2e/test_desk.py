@@ -15,7 +15,7 @@ from libs.common.ids import derive_id
 from libs.common.messages import AccessRefused, FlattenCommanded, OperatorCommanded
 from libs.desk import commands
 from libs.desk.commands import NotSaid, Order
-from libs.desk.desk import AlreadySaid, Desk, _is_same
+from libs.desk.desk import AlreadySaid, Desk
 from libs.desk.index import Wanted
 from libs.desk.story import tell
 from libs.desk.story_target import newest
@@ -223,6 +223,6 @@ def test_commands_are_known_by_what_they_order() -> None:
     """A repeat may come later than the first; another reason is another order."""
     common = {"id": "1", "author": "a", "producer": "ops.gateway"}
     one = OperatorCommanded(command="HALT", reason="x", ts_init=1, ts_event=1, **common)
-    assert _is_same(one, OperatorCommanded(command="HALT", reason="x", ts_init=9, ts_event=9, **common))
-    assert not _is_same(one, OperatorCommanded(command="HALT", reason="y", ts_init=1, ts_event=1, **common))
-    assert not _is_same(one, FlattenCommanded(reason="x", ts_init=1, ts_event=1, **common))
+    assert commands.is_same(one, OperatorCommanded(command="HALT", reason="x", ts_init=9, ts_event=9, **common))
+    assert not commands.is_same(one, OperatorCommanded(command="HALT", reason="y", ts_init=1, ts_event=1, **common))
+    assert not commands.is_same(one, FlattenCommanded(reason="x", ts_init=1, ts_event=1, **common))
