@@ -35,7 +35,7 @@ from services.gateway.app import make_app
 from services.gateway.contract import CONTRACT
 from services.gateway.guard import Guard
 from services.gateway.refusals import OFTEN_S, Often, Refusals
-from services.gateway.server import QuietServer, bound, server_of
+from services.gateway.server import QuietServer, bound, make_room, server_of
 from services.gateway.settings import Settings
 from services.gateway.watch import Watch
 
@@ -100,6 +100,7 @@ async def _while_open(
     refusals = Refusals(
         metrics, lambda refused: desk.record(_event_of(refused)), lambda often: desk.record(_alert_of(often))
     )
+    make_room(settings)
     server, socket = _server(settings, make_app(settings, desk, watch, tokens, refusals, metrics, stopping))
     following = asyncio.create_task(desk.run(), name="desk")
     telling = asyncio.create_task(refusals.run(), name="refusals")

@@ -7,6 +7,7 @@ let in as far as its answer (`Doors`). Its warnings are switched off, because st
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 import sys
@@ -17,6 +18,7 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 import h11
+import structlog
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config, Server
@@ -35,6 +37,8 @@ CONNECTIONS_FOR_OTHERS = 256
 """So many of all connections no single address can have."""
 CONNECTIONS_TOO_MANY_MAX = 256
 """So many connections too many are told so; what comes then is cut off."""
+FILES_BESIDE_CONNECTIONS = 512
+_log = structlog.get_logger(__name__)
 
 
 class Served(Protocol):
@@ -172,6 +176,23 @@ class QuietServer(Server):
         yield
 
 
+def make_room(settings: Settings) -> int:
+    """Let this process have as many open files as lines may be open, and some for the rest of us; returns how many it may have now."""
+    wanted = _seats(settings) + CONNECTIONS_TOO_MANY_MAX + FILES_BESIDE_CONNECTIONS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
+    found = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (found, hard))
+    if found < wanted:
+        _log.warning("few_open_files", may_have=found, wants=wanted)
+    return found
+
+
+def _seats(settings: Settings) -> int:
+    return settings.gateway_streams_max + CONNECTIONS_BESIDE_STREAMS
+
+
 def bound(settings: Settings) -> socket.socket:
     """A socket that listens where the settings say.
 
@@ -199,9 +220,7 @@ def server_of(app: Served, settings: Settings) -> QuietServer:
     Raises:
         OSError, ssl.SSLError: the certificate cannot be used.
     """
-    connection: Any = partial(
-        PatientOnlyOnce, served=app, seats=settings.gateway_streams_max + CONNECTIONS_BESIDE_STREAMS
-    )
+    connection: Any = partial(PatientOnlyOnce, served=app, seats=_seats(settings))
     config = Config(
         app,
         http=connection,

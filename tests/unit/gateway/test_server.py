@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -146,3 +147,16 @@ async def test_nobody_takes_all_lines(port: int, hello: Hello) -> None:
         writer.close()
     assert hellos == [True] * 12 + [False]
     assert hello.crowded == 10
+
+
+def test_there_are_files_for_all_lines(tmp_path: Path) -> None:
+    """A thousand open files, what a process gets by default, are fewer than the lines that may be open: then nothing else could be opened any more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        assert serving.make_room(Settings(home=tmp_path)) == resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        assert resource.getrlimit(resource.RLIMIT_NOFILE)[0] >= min(hard, 512 + 512 + 256 + 256)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        assert serving.make_room(Settings(home=tmp_path)) == hard
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
