@@ -13,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -60,6 +62,8 @@ SILENCE_S_MAX = 2.5
 BATCH_MAX = 500
 BATCH_S_MAX = 0.2
 YIELD_EVERY = 64
+ASKING_MAX = 2
+"""So many pages are looked up at once: what somebody asks for must not keep what is read from being recorded."""
 READ_S_MAX = 2.0
 """So long an order waits for what was said here before it to be read."""
 _log = structlog.get_logger(__name__)
@@ -102,6 +106,7 @@ class Desk:
         self._clock = clock
         self._urls = dict(services or {})
         self._index = LogIndex(Path(settings.home) / contract.service.replace("-", "_") / "index.db")
+        self._asking = ThreadPoolExecutor(ASKING_MAX, "asking")
         self._state: State = "STARTING"
         self._reason = "waiting for the bus"
         self._since = clock.now()
@@ -139,6 +144,7 @@ class Desk:
 
     def close(self) -> None:
         """Let go of the index."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
         self._index.close()
 
     async def _recall(self, bus: Bus) -> int:
@@ -252,7 +258,8 @@ class Desk:
 
     async def page(self, wanted: Wanted, limit: int, *, newest_first: bool = True) -> list[Row]:
         """Events on record."""
-        return await asyncio.to_thread(lambda: self._index.page(wanted, limit, newest_first=newest_first))
+        asked = partial(self._index.page, wanted, limit, newest_first=newest_first)
+        return await asyncio.get_running_loop().run_in_executor(self._asking, asked)
 
     async def text_of(self, row: Row) -> bytes | None:
         """The text of an event, from the log where it is not on record; None: the log does not answer."""
@@ -298,9 +305,8 @@ class Desk:
             AlreadySaid: another order has this name. NotSaid: it is not known to be in the log. BusError: what came of it is not known.
         """
         bus = self._ready()
-        writer = self.contract.writer
         command_id = self._id_of(said_as)
-        message = commands.message_of(order, writer, command_id, self._clock.now())
+        message = commands.message_of(order, self.contract.writer, command_id, self._clock.now())
         async with self._speaking:
             self._ready()  # whoever had to wait for a bus that does not answer need not find that out once more
             seq, said, is_repeated = await self._said_once(bus, order.word, message)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -199,6 +200,24 @@ async def test_what_another_gateway_has_just_said_is_not_said_again(nats_log: Na
             seq, _ = await commands.append(other, writer, "HALT", lambda _tail, said=said: said)  # type: ignore[misc]
             outcome = await desk.order(halt(), name, 0.0)
             assert (outcome.seq, outcome.repeated) == (seq, True)
+
+
+async def test_who_asks_for_much_does_not_keep_the_door_from_reading(
+    nats_log: NatsStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that take for ever, however many are asked for, hold up other pages and nothing else."""
+    answered = threading.Event()
+    async with open_desk(nats_log) as desk:
+        quick = desk._index.page
+        monkeypatch.setattr(desk._index, "page", lambda *words, **more: answered.wait(20) and quick(*words, **more))
+        asking = [asyncio.create_task(desk.page(Wanted(), 1)) for _ in range(40)]
+        try:
+            for number in range(3):
+                outcome = await desk.order(halt(), f"click-{number}", 0.0)
+                await until(lambda seq=outcome.seq: desk.phase.processed_seq >= seq, 5.0)  # type: ignore[misc]
+        finally:
+            answered.set()
+        assert all(len(rows) == 1 for rows in await asyncio.gather(*asking))
 
 
 async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:
