@@ -95,6 +95,7 @@ async def running_stack(home: Path) -> AsyncIterator[tuple[str, str]]:
         "BULKHEAD_GATEWAY_RATE_ADDRESS": "100000",
         "BULKHEAD_GATEWAY_RATE_CALLER": "100000",
         "BULKHEAD_GATEWAY_STREAMS_MAX": "5000",
+        "BULKHEAD_GATEWAY_STREAMS_PER_TOKEN": "5000",
     }
     command = (sys.executable, "-c", "from services.cli.app import main; main()", "up")
     process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=asyncio.subprocess.DEVNULL)

@@ -76,6 +76,7 @@ FIRES: dict[str, str] = {
     "RESTORE_UNPROVEN": "tests/unit/desk/test_watchman.py::test_backups_that_nobody_has_seen_come_back_are_told",
     "BACKUP_OLD": "tests/unit/desk/test_watchman.py::test_a_backup_that_is_too_old_is_told",
     "ACCESS_REFUSED_OFTEN": "tests/e2e/test_gateway_access.py::test_who_guesses_is_told_about_but_does_not_fill_the_log",
+    "TOKENS_UNREADABLE": "tests/e2e/test_gateway_guard.py::test_tokens_that_cannot_be_believed_are_told",
     "ALERTMANAGER_*": "tests/e2e/test_gateway_routes.py::test_alerts_of_alertmanager_come_in_by_the_names_we_know",
     "OPERATOR_CODES_LOCKED": "tests/e2e/test_telegram_bot.py::test_guessing_codes_locks_out_and_wakes_somebody",
 }

@@ -203,6 +203,8 @@ _ACCESS = _family(
     "access",
     ("OPERATOR_CODES_LOCKED", "page", "An operator gave several wrong one-time codes in a row; his dangerous commands are locked."),
     ("ACCESS_REFUSED_OFTEN", "ticket", "Many wrong tokens come from one address."),
+    ("TOKENS_UNREADABLE", "ticket", "The file of tokens cannot be believed: nobody is let into console and API."),
+    ("TOKENS_UNREADABLE_OVER<-TOKENS_UNREADABLE", "note", "The file of tokens can be believed again."),
 )  # fmt: skip
 
 CATALOGUE: tuple[Alert, ...] = (

@@ -169,8 +169,7 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
     """
     prefix = writer_filter(writer)
     for _ in range(TRIES_MAX):
-        last = await bus.last_under(prefix)
-        tail = 0 if last is None else last.seq
+        tail = await _tail(bus, prefix, what)
         said = saying(tail)
         entry = Append(subject_of(said), encode(said), said, tail)
         try:
@@ -182,7 +181,35 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
                 f"no answer from the bus: nobody knows whether {what} is in the log",
                 "look at how things stand; saying it again does no harm",
             ) from None
+        except BusError as error:
+            text = f"the log does not take it, {what} is not in the log: {error}"
+            raise NotSaid(text, "look at `bulkhead doctor`, then say it again") from None
     raise NotSaid(f"{what} is not in the log: others keep speaking at the same time", "say it again")
+
+
+def is_same(one: Message, other: Message) -> bool:
+    """Whether two commands order the same; when they were said does not matter, unless they say until when something holds."""
+    apart = {"ts_event": 0, "ts_init": 0, "done_in_seq": 0, "done_out_index": 0}
+    if isinstance(one, MacroOverrideCommanded) and isinstance(other, MacroOverrideCommanded):
+        one_lasts, other_lasts = one.valid_until - one.ts_init, other.valid_until - other.ts_init
+        if one_lasts != other_lasts:
+            return False
+        apart["valid_until"] = 0
+    return type(one) is type(other) and msgspec.structs.replace(one, **apart) == msgspec.structs.replace(other, **apart)
+
+
+async def _tail(bus: Bus, prefix: str, what: str) -> int:
+    """Where the writer's prefix ends; 0: nothing was said under it.
+
+    Raises:
+        NotSaid: the bus does not say, and so nothing can be said.
+    """
+    try:
+        last = await bus.last_under(prefix)
+    except BusError as error:
+        text = f"the bus does not answer, {what} is not in the log: {error}"
+        raise NotSaid(text, "look at `bulkhead doctor`, then say it again") from None
+    return 0 if last is None else last.seq
 
 
 async def answer_to(

@@ -13,7 +13,9 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,17 +23,12 @@ import msgspec
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from libs.common.codec import decode, encode
-from libs.common.ids import derive_id
+from libs.common.codec import decode
 from libs.common.messages import (
     AccessRefused,
     AlertRaised,
-    CancelCommanded,
-    FlattenCommanded,
-    MacroOverrideCommanded,
     Message,
     MuteCommanded,
-    OperatorCommanded,
 )
 from libs.desk import commands
 from libs.desk.broadcast import Broadcast
@@ -44,6 +41,7 @@ from libs.desk.story import Story
 from libs.desk.story_search import find_story
 from libs.desk.story_target import decoded
 from libs.desk.view import DeskView
+from libs.desk.voice import Voice
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import SystemClock, VenueClock
@@ -63,12 +61,9 @@ SILENCE_S_MAX = 2.5
 BATCH_MAX = 500
 BATCH_S_MAX = 0.2
 YIELD_EVERY = 64
+ASKING_MAX = 2
+"""So many pages are looked up at once: what somebody asks for must not keep what is read from being recorded."""
 _log = structlog.get_logger(__name__)
-_COMMANDS = (OperatorCommanded, FlattenCommanded, CancelCommanded, MacroOverrideCommanded)
-
-
-class AlreadySaid(Exception):
-    """The name of an order was used before, for another order."""
 
 
 class Phase(msgspec.Struct, frozen=True):
@@ -102,14 +97,14 @@ class Desk:
         self._start = settings.instance, code_version
         self._urls = dict(services or {})
         self._index = LogIndex(Path(settings.home) / contract.service.replace("-", "_") / "index.db")
+        self._asking = ThreadPoolExecutor(ASKING_MAX, "asking")
         self._state: State = "STARTING"
         self._reason = "waiting for the bus"
         self._since = clock.now()
         self._seq = 0
         self._pull: OrderedPull | None = None
         self._bus: Bus | None = None
-        self._speaking = asyncio.Lock()
-        self._said: dict[str, tuple[int, Message]] = {}
+        self._voice = Voice(contract.writer, clock, self._ready, lambda: self._seq)
         self.remarks: tuple[Finding, ...] = ()
         """What whoever runs this door has found beside the log and the services' own words."""
 
@@ -141,6 +136,7 @@ class Desk:
 
     def close(self) -> None:
         """Let go of the index."""
+        self._asking.shutdown(wait=False, cancel_futures=True)
         self._index.close()
 
     async def _recall(self, bus: Bus) -> int:
@@ -192,14 +188,12 @@ class Desk:
         try:
             await asyncio.to_thread(self._index.add, batch)
         except SQLAlchemyError as error:
-            raise BusError(
-                f"the index cannot be written: {type(error).__name__}; it is made again from the log"
-            ) from error
+            text = f"the index cannot be written: {type(error).__name__}; it is made again from the log"
+            raise BusError(text) from error
 
     def _learn(self, entry: LogEntry, said: Message) -> None:
         self.view.take(entry, said)
-        if said.producer == self.contract.writer and isinstance(said, _COMMANDS):
-            self._said[said.id] = entry.seq, said
+        self._voice.hear(entry.seq, said)
 
     def _become(self, state: State, reason: str) -> None:
         if (state, reason) != (self._state, self._reason):
@@ -260,7 +254,8 @@ class Desk:
 
     async def page(self, wanted: Wanted, limit: int, *, newest_first: bool = True) -> list[Row]:
         """Events on record."""
-        return await asyncio.to_thread(lambda: self._index.page(wanted, limit, newest_first=newest_first))
+        asked = partial(self._index.page, wanted, limit, newest_first=newest_first)
+        return await asyncio.get_running_loop().run_in_executor(self._asking, asked)
 
     async def text_of(self, row: Row) -> bytes | None:
         """The text of an event, from the log where it is not on record; None: the log does not answer."""
@@ -305,21 +300,11 @@ class Desk:
         Raises:
             AlreadySaid: another order has this name. NotSaid: it is not known to be in the log. BusError: what came of it is not known.
         """
-        bus = self._ready()
-        writer = self.contract.writer
-        command_id = derive_id("command", writer, said_as)
-        message = commands.message_of(order, writer, command_id, self._clock.now())
-        async with self._speaking:
-            known = self._said.get(command_id)
-            if known is None:
-                seq, said = await commands.append(bus, writer, order.word, lambda _tail: message)
-                self._said[command_id] = seq, said
-        if known is not None:
-            seq, said = known
-            if not _is_same(said, message):
-                raise AlreadySaid(f"{said_as} was the name of another order (event {seq})")
-        outcome = await commands.outcome_of(bus, order.word, seq, command_id, wait_s)
-        return msgspec.structs.replace(outcome, repeated=known is not None)
+        return await self._voice.order(order, said_as, wait_s)
+
+    def seq_of(self, said_as: str) -> int:
+        """Where the order with this name stands, as far as is known; 0: nowhere."""
+        return self._voice.seq_of(said_as)
 
     async def record(self, message: AccessRefused | AlertRaised | MuteCommanded) -> int:
         """Append a fact of our own; returns its seq.
@@ -327,17 +312,7 @@ class Desk:
         Raises:
             NotSaid: it is not known to be in the log.
         """
-        bus, now, writer = self._ready(), self._clock.now(), self.contract.writer
-
-        def saying(tail: int) -> Message:
-            said_id = derive_id(type(message).__name__, writer, tail, encode(message).decode())
-            return msgspec.structs.replace(
-                message, id=said_id, ts_event=now, ts_init=now, correlation_id=said_id, producer=writer
-            )
-
-        async with self._speaking:
-            seq, _ = await commands.append(bus, writer, type(message).__name__, saying)
-        return seq
+        return await self._voice.record(message)
 
     def _ready(self) -> Bus:
         phase = self.phase
@@ -351,14 +326,3 @@ class Desk:
 
 def _some_of(rows: Any) -> list[Row]:
     return [row for _, row in zip(range(BATCH_MAX), rows, strict=False)]
-
-
-def _is_same(one: Message, other: Message) -> bool:
-    """Whether two commands order the same; when they were said does not matter, unless they say until when something holds."""
-    apart = {"ts_event": 0, "ts_init": 0, "done_in_seq": 0, "done_out_index": 0}
-    if isinstance(one, MacroOverrideCommanded) and isinstance(other, MacroOverrideCommanded):
-        one_lasts, other_lasts = one.valid_until - one.ts_init, other.valid_until - other.ts_init
-        if one_lasts != other_lasts:
-            return False
-        apart["valid_until"] = 0
-    return type(one) is type(other) and msgspec.structs.replace(one, **apart) == msgspec.structs.replace(other, **apart)

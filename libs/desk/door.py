@@ -92,10 +92,11 @@ class Door(ABC):
             return Readiness(ready=False, reasons=["waiting for the clock"], code_version=version)
         phase = self._desk.phase
         is_live = phase.state == "LIVE"
-        reason = self.trouble if is_live else f"{phase.state.lower()}: {phase.reason}"
+        reasons = [] if is_live else [f"{phase.state.lower()}: {phase.reason}"]
+        reasons += [self.trouble] if self.trouble else []
         return Readiness(
-            ready=not reason,
-            reasons=[reason] if reason else [],
+            ready=not reasons,
+            reasons=reasons,
             processed_seq=phase.processed_seq,
             lag=phase.lag,
             quiescent=is_live and not phase.lag,

@@ -213,10 +213,10 @@ class TokenBook:
         return token
 
     def holds(self, token: Token, now: int, clock_ns: int) -> bool:
-        """Whether somebody who was let in with `token` may stay."""
+        """Whether somebody who was let in with `token` may stay: it is valid, and still for the same."""
         self.look(clock_ns)
         found = self._tokens.get(token.id)
-        return found is not None and found.sha256 == token.sha256 and found.standing(now) == "valid"
+        return found == token and token.standing(now) == "valid"
 
     def look(self, clock_ns: int) -> None:
         """Read the file if it is another than before; `trouble` says why nobody is let in, "" if there is no such reason."""
@@ -234,9 +234,11 @@ class TokenBook:
         try:
             self._tokens = {token.id: token for token in _read(self.path)}
             self._seen, self.trouble = seen, ""
-        except (TokenError, OSError) as error:
+        except TokenError as error:
             self._forget(str(error))
             self._seen = seen
+        except OSError as error:  # of this moment, perhaps: it is tried again
+            self._forget(f"it cannot be read ({error.strerror})")
 
     def _forget(self, trouble: str) -> None:
         if trouble and trouble != self.trouble:

@@ -61,6 +61,7 @@ class WatchLimits(msgspec.Struct, frozen=True, kw_only=True):
     store_better_share: float = 0.02
     clock_ms_max: float = 500.0
     clock_hold_s: float = 30.0
+    tokens_hold_s: float = 5.0
     backup_s_max: float = BACKUP_S_MAX
     restore_proven_s_max: float = RESTORE_PROVEN_S_MAX
     model_asked_min: int = 10
@@ -87,7 +88,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     `services`: what they say of themselves, with `starts` as the log counts them (0: not known). `disk_*`: of the disk with the state folder.
     `store_*`: of the log's store and its limit. `clock_offsets_ms`: by how much our clock is ahead, by whose clock that is. `backup_age_s`: of the
     last backup; None where none was ever made. `restore_proven_s`: since when no backup was seen to come back; None where backups are not drilled. `database_*`: how far the
-    projection is behind. `model`: counts since the log's first event, or since the caller began.
+    projection is behind. `are_tokens_believed`: whether the API's door knows whom to let in. `model`: counts since the log's first event, or since the caller began.
     """
 
     now_s: float
@@ -101,6 +102,7 @@ class Look(msgspec.Struct, frozen=True, kw_only=True):
     restore_proven_s: float | None = None
     database_events: int | None = None
     database_s: float | None = None
+    are_tokens_believed: bool | None = None
     model: ModelTally | None = None
 
 
@@ -182,7 +184,7 @@ class Watchman:
                 yield self._behind(line)
             if line.starts:
                 yield self._starts(line, look.now_s)
-        for each in (self._disk, self._store, self._database, self._backup, self._model):
+        for each in (self._disk, self._store, self._database, self._backup, self._tokens, self._model):
             yield from each(look)
         for whose, offset_ms in look.clock_offsets_ms.items():
             yield self._clock(whose, offset_ms)
@@ -287,6 +289,20 @@ class Watchman:
             days, old = look.restore_proven_s / DAY_S, look.restore_proven_s > self.limits.restore_proven_s_max
             text = f"no backup has been seen to come back for {days:.0f} days"
             yield _plain("RESTORE_UNPROVEN", "ticket", old, not old, text)
+
+    def _tokens(self, look: Look) -> Iterator[Sight]:
+        if look.are_tokens_believed is None:
+            return
+        yield Sight(
+            code="TOKENS_UNREADABLE",
+            severity="ticket",
+            whose="",
+            bad=not look.are_tokens_believed,
+            good=look.are_tokens_believed,
+            text="nobody is let into console and API: the file of their tokens cannot be believed",
+            better="the file of tokens can be believed again",
+            hold_s=self.limits.tokens_hold_s,
+        )
 
     def _model(self, look: Look) -> Iterator[Sight]:
         if look.model is None:

@@ -36,7 +36,7 @@ trail_bps foreign_orders flatten_on_stop check_interval_ms crash_starts_max loss
 [notify] channel urls_file urls_level repeat_window_s send_ttl_s attempts_max backoff_s backoff_s_max
 breaker_failures_max breaker_pause_s breaker_pause_s_max waiting_kinds_max heartbeat_url_file heartbeat_s
 [gateway] host port plain_http tls_cert_file tls_key_file token_file services bus_monitor_url rate_address rate_caller
-rate_failures body_bytes_max body_s_max answer_s_max command_wait_s streams_max
+rate_failures body_bytes_max body_s_max answer_s_max command_wait_s streams_max streams_per_token
 [sim] host port mode speed seed start instruments data bars follow_url balances latency_ms slip_bps impact_bps
 participation_max weight_limit api_key_file api_secret_file api_passphrase_file key_withdrawals key_trading
 key_ip_restricted

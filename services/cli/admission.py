@@ -21,8 +21,9 @@ from libs.runtime.config_file import read_config
 from libs.runtime.plugin import Plugin, PluginRefused, find_file, judged, load_plugin, service_of
 from libs.runtime.plugin_trial import BARS, SEED, Verdict, trial_version
 from libs.runtime.registry import plug_in, settings_of
+from services.cli.claiming import HomeError, home_lock, writing_into
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
-from services.cli.stack import HomeError, StackSettings, home_lock, passed_on, writing_into
+from services.cli.stack import StackSettings, passed_on
 from services.cli.stack_keys import StackError
 
 FOLDER = "agents"

@@ -27,6 +27,7 @@ from libs.runtime.settings import SettingsError
 from services.cli.admission import CURE
 from services.cli.child import ChildSpec
 from services.cli.child_settings import VENUE, judged_together, load_child, nobody_there
+from services.cli.claiming import check_ports
 from services.cli.doctor import Finding, Level
 from services.cli.doctor_console import check_console
 from services.cli.doctor_database import check_database
@@ -39,7 +40,7 @@ from services.cli.environment import unknown_settings
 from services.cli.exit_codes import Failure, failing_clearly
 from services.cli.observer import connected, somebody_listens
 from services.cli.place import Place, stack_settings
-from services.cli.stack import GATEWAY, Ports, StackSettings, check_ports, running, service_specs, venue_specs
+from services.cli.stack import GATEWAY, Ports, StackSettings, running, service_specs, venue_specs
 from services.cli.stack_keys import GATE_KEY, VENUE_KEY, VENUE_SECRET, StackError
 
 MODEL_AGENT = "agent-llm"

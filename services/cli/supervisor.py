@@ -48,6 +48,7 @@ from services.cli.backup.child import backup_specs
 from services.cli.baseline import BaselineError
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
+from services.cli.claiming import HomeError, check_ports, home_lock, writing_into
 from services.cli.console_link import console_line, gateway_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
@@ -55,16 +56,7 @@ from services.cli.health_watch import end_silent, tell_when_ready
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
 from services.cli.screen import Screen, Terminal
-from services.cli.stack import (
-    HomeError,
-    Ports,
-    StackSettings,
-    check_ports,
-    home_lock,
-    service_specs,
-    venue_specs,
-    writing_into,
-)
+from services.cli.stack import Ports, StackSettings, service_specs, venue_specs
 from services.cli.stack_keys import StackError
 from services.cli.unlock import certificate_in_force, declare_unlocked, strategy_differences
 

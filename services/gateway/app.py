@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,6 +91,7 @@ def make_app(
     settings: Settings,
     desk: Desk,
     watch: Watch,
+    tokens: TokenBook,
     refusals: Refusals,
     metrics: ServiceMetrics,
     stopping: asyncio.Event,
@@ -97,11 +99,12 @@ def make_app(
 ) -> Doors:
     """The whole application."""
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
-    keeper = Gatekeeper(settings, TokenBook(settings.tokens), refusals)
+    keeper = Gatekeeper(settings, tokens, refusals)
     pages = Pages(console)
     state = app.state
     state.settings, state.desk, state.watch, state.keeper, state.stopping = settings, desk, watch, keeper, stopping
     state.brought = webhook_routes.Brought()
+    state.listening = Counter()
     app.add_exception_handler(Problem, problem_answer)
     app.add_exception_handler(RequestValidationError, invalid_answer)
     app.add_exception_handler(HTTPException, http_answer)

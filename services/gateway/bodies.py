@@ -47,8 +47,24 @@ async def read_body(scope: Scope, receive: Receive, bytes_max: int, s_max: float
     raise Problem(413, "too-large", f"a body has at most {bytes_max} bytes", headers={"Connection": "close"})
 
 
+def refuse_unshapely(scope: Scope, bytes_max: int) -> None:
+    """Headers of a sane size, however they came, and one way only to say where a body ends.
+
+    Raises:
+        Problem: 431 or 400; the connection is closed after either.
+    """
+    close = {"Connection": "close"}
+    size = len(scope.get("raw_path") or b"") + len(scope.get("query_string") or b"")
+    size += sum(len(name) + len(value) for name, value in scope["headers"])
+    if size > bytes_max:
+        raise Problem(431, "headers-too-large", f"the headers have at most {bytes_max} bytes", headers=close)
+    names = {name for name, _ in scope["headers"]}
+    if {b"content-length", b"transfer-encoding"} <= names:
+        raise Problem(400, "two-lengths", "a body has a length or comes in chunks, not both", headers=close)
+
+
 def refuse_ambiguous(scope: Scope, body: bytes) -> None:
-    """Only JSON, and none of which two readers could understand two things: no name twice, no NaN, no infinity, no broken text.
+    """Only JSON in UTF-8, and none of which two readers could understand two things: no name twice, no NaN, no infinity, no broken text.
 
     Raises:
         Problem: 415 or 400.
@@ -59,7 +75,7 @@ def refuse_ambiguous(scope: Scope, body: bytes) -> None:
     if kind != b"application/json":
         raise Problem(415, "media-type", "a body is application/json")
     try:
-        found = json.loads(body, object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
+        found = json.loads(body.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_float=_finite)
         json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
         text = "the body is not JSON, or names a field twice, or holds what is no number or no text"

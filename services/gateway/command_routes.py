@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.responses import Response
 
 from libs.desk.commands import OVERRIDE_HOURS_MAX, NotSaid, Order, Outcome
-from libs.desk.desk import AlreadySaid, Desk
+from libs.desk.desk import Desk
+from libs.desk.voice import AlreadySaid
 from libs.runtime.bus import BusError
 from services.gateway.callers import Caller, Needs
 from services.gateway.documents import described, shows, told

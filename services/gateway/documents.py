@@ -26,11 +26,12 @@ TITLES = {
     415: "the body is not application/json",
     422: "something in the request is not as it should be; `faults` says what",
     429: "too often; `Retry-After` says when to come again",
+    431: "the headers are too large",
     500: "a defect of ours",
     503: "the log cannot be reached now, or there are too many listeners",
     504: "the answer took too long",
 }
-EVERYWHERE = (401, 403, 404, 405, 408, 413, 422, 429, 500, 503, 504)
+EVERYWHERE = (401, 403, 404, 405, 408, 413, 422, 429, 431, 500, 503, 504)
 WITH_BODY = (400, 415)
 
 _COMPONENTS: dict[str, Any] = {}

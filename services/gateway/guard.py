@@ -21,6 +21,7 @@ from libs.common.messages import AlertRaised
 from libs.desk.commands import NotSaid
 from libs.desk.desk import Desk
 from libs.desk.services import ServiceLine
+from libs.desk.tokens import TokenBook
 from libs.desk.watchman import Look, Notice, Watchman, WatchMemory
 from libs.runtime.bus import BusError
 from libs.runtime.registry import writer_of
@@ -36,9 +37,10 @@ _log = structlog.get_logger(__name__)
 class Guard:
     """One gateway's watchman. `run` looks once a second; `clock_is_ours` says whether wall time is what the stack goes by."""
 
-    def __init__(self, desk: Desk, watch: Watch, home: Path, *, clock_is_ours: bool):
+    def __init__(self, desk: Desk, watch: Watch, tokens: TokenBook, home: Path, *, clock_is_ours: bool):
         self._desk = desk
         self._watch = watch
+        self._tokens = tokens
         self._home = home
         self._clock_is_ours = clock_is_ours
         self._file = home / "gateway" / MEMORY
@@ -67,6 +69,7 @@ class Guard:
 
     def _seen(self, now_s: float) -> Look:
         disk, database, tally = shutil.disk_usage(self._home), self._watch.database, self._desk.view.model_tally
+        self._tokens.look(time.monotonic_ns())
         facts, store = self._desk.view.standing.facts, self._watch.store
         starts, backup = facts.starts, facts.backup
         own = ServiceLine(name=self._own, url="", up=True, ready=True, phase="live")
@@ -83,6 +86,7 @@ class Guard:
             clock_offsets_ms={} if self._offset_ms is None else {"the log server": self._offset_ms},
             database_events=None if database is None else database.lag_events,
             database_s=None if database is None else database.lag_s,
+            are_tokens_believed=not self._tokens.trouble,
             model=msgspec.structs.replace(tally),
         )
 

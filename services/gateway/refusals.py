@@ -13,13 +13,14 @@ from libs.desk.refusals import KINDS_MAX, Kind, Refused
 from libs.desk.refusals import Refusals as Telling
 from libs.runtime.metrics import ServiceMetrics
 from services.gateway.callers import Door
+from services.gateway.rates import network_of
 
 OFTEN, OFTEN_S = 20, 600.0
 GUESSES = ("BAD_TOKEN",)
 
 
 class Often(NamedTuple):
-    """More than OFTEN bad tokens from one address within OFTEN_S."""
+    """More than OFTEN bad tokens from one address (an IPv6 /64) within OFTEN_S."""
 
     address: str
     count: int
@@ -70,7 +71,7 @@ class Refusals:
         """Somebody was turned away; never waits, never fails."""
         self._counter.labels(self._service, door, why).inc()
         self._telling.note(Kind(door, who, address, why), what)
-        if why in GUESSES and (often := self._guesses.note(address, time.monotonic())) is not None:
+        if why in GUESSES and (often := self._guesses.note(network_of(address), time.monotonic())) is not None:
             self._telling.report(often)
 
     async def run(self) -> None:

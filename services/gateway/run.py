@@ -14,6 +14,7 @@ from libs.common.messages import AccessRefused, AlertRaised
 from libs.desk.desk import Desk
 from libs.desk.door import Door
 from libs.desk.refusals import Refused
+from libs.desk.tokens import TokenBook
 from libs.runtime.code_version import code_version
 from libs.runtime.lifetime import live_and_exit
 from libs.runtime.ports import cannot_listen
@@ -22,12 +23,13 @@ from services.gateway.app import make_app
 from services.gateway.contract import CONTRACT
 from services.gateway.guard import Guard
 from services.gateway.refusals import OFTEN_S, Often, Refusals
-from services.gateway.server import QuietServer, bound, server_of
+from services.gateway.server import QuietServer, bound, make_room, server_of
 from services.gateway.settings import Settings
 from services.gateway.watch import Watch
 
 OFTEN_CODE = "ACCESS_REFUSED_OFTEN"
 TLS_VARIABLES = "BULKHEAD_GATEWAY_TLS_CERT_FILE, _TLS_KEY_FILE"
+NOBODY = "nobody is let in: the file of tokens cannot be believed"
 
 _log = structlog.get_logger(__name__)
 
@@ -45,6 +47,12 @@ class Gateway(Door):
 
     def __init__(self, settings: Settings):
         super().__init__(CONTRACT, settings, settings.health_pages, code_version(__name__))
+        self._tokens = TokenBook(settings.tokens)
+
+    @property
+    def trouble(self) -> str:
+        """Nobody can come in."""
+        return NOBODY if self._tokens.trouble else ""
 
     def beside(self, desk: Desk) -> Sequence[Coroutine[Any, Any, object]]:
         """Tell refusals, measure, keep watch, serve; the server ends first, so that what it refuses last is told."""
@@ -53,10 +61,12 @@ class Gateway(Door):
         refusals = Refusals(
             self._metrics, lambda refused: desk.record(_event_of(refused)), lambda often: desk.record(_alert_of(often))
         )
-        server = _server_of(make_app(settings, desk, watch, refusals, self._metrics, self._stopping), settings)
+        make_room(settings)
+        app = make_app(settings, desk, watch, self._tokens, refusals, self._metrics, self._stopping)
+        server = _server_of(app, settings)
         listener = _listener(settings)
         _announce(settings, listener.getsockname()[1])
-        guard = Guard(desk, watch, settings.home, clock_is_ours=not settings.clock_url)
+        guard = Guard(desk, watch, self._tokens, settings.home, clock_is_ours=not settings.clock_url)
         return refusals.run(), watch.run(), guard.run(), _serve(server, listener)
 
 

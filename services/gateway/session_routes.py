@@ -74,5 +74,6 @@ async def end(request: Request) -> Response:
 
 
 def _is_secure(request: Request) -> bool:
+    """Whether the browser sees us over TLS: ours, or that of something in front of us, which the page's own address tells."""
     settings: Settings = request.app.state.settings
-    return settings.speaks_tls
+    return settings.speaks_tls or request.headers.get("origin", "").startswith("https://")

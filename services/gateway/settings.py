@@ -74,6 +74,9 @@ class Settings(ServiceSettings):
         description="how long a command waits for what it brings about, unless it says so itself",
     )
     gateway_streams_max: int = Field(default=512, ge=1, le=10_000, description="so many listeners at once (503 beyond)")
+    gateway_streams_per_token: int = Field(
+        default=64, ge=1, le=10_000, description="so many of them with one token (503 beyond)"
+    )
 
     @field_validator("gateway_tls_cert_file", "gateway_tls_key_file")
     @classmethod

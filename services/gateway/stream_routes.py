@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Annotated, Any
 
@@ -52,8 +54,9 @@ async def stream(
 ) -> Response:
     """The sections of the screen, all of them at first, then each that has changed."""
     desk: Desk = desk_of(request)
-    if is_full(request):
-        text = "there are too many listeners; close one, or come again"
+    if is_full(request, caller):
+        request.scope["state"]["refused"] = "CROWDED"
+        text = "there are too many listeners, of all or of this token; close one, or come again"
         raise Problem(503, "too-many-streams", text, headers={"Retry-After": "5"})
     return EventStream(_told(request, desk, caller), headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"})
 
@@ -62,10 +65,10 @@ async def _told(request: Request, desk: Desk, caller: Caller) -> AsyncIterator[b
     keeper: Gatekeeper = request.app.state.keeper
     stopping: asyncio.Event = request.app.state.stopping
     yield b"retry: %d\n\n" % RETRY_MS
-    if is_full(request):  # somebody has come in while we were let in
+    if is_full(request, caller):  # somebody has come in while we were let in
         yield written((LAGGED,))
         return
-    with desk.broadcast.listening() as listener:
+    with desk.broadcast.listening() as listener, counted(request, caller):
         heard_at = time.monotonic()
         waiting = asyncio.ensure_future(listener.batch())
         try:
@@ -88,10 +91,25 @@ async def _told(request: Request, desk: Desk, caller: Caller) -> AsyncIterator[b
             waiting.cancel()
 
 
-def is_full(request: Request) -> bool:
-    """Whether there are as many listeners as there may be."""
+def is_full(request: Request, caller: Caller) -> bool:
+    """Whether there are as many listeners as there may be, or as many with this token as may be of one."""
     settings: Settings = request.app.state.settings
-    return desk_of(request).broadcast.listeners >= settings.gateway_streams_max
+    ours: Counter[str] = request.app.state.listening
+    is_full_of_all = desk_of(request).broadcast.listeners >= settings.gateway_streams_max
+    return is_full_of_all or ours[caller.token.id] >= settings.gateway_streams_per_token
+
+
+@contextmanager
+def counted(request: Request, caller: Caller) -> Iterator[None]:
+    """He listens, for so long."""
+    ours: Counter[str] = request.app.state.listening
+    ours[caller.token.id] += 1
+    try:
+        yield
+    finally:
+        ours[caller.token.id] -= 1
+        if not ours[caller.token.id]:
+            del ours[caller.token.id]
 
 
 @lru_cache(maxsize=32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections import deque
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -20,6 +21,9 @@ from services.gateway.problems import Problem
 from services.gateway.standing_routes import desk_of
 
 ALERTS_MAX = 100
+ALERTS_A_MINUTE_MAX = 120
+"""So many are recorded: everybody who trades reads the log, and whoever holds a token for alerts must not fill it."""
+MINUTE_S = 60.0
 SAME_S = 300.0
 KNOWN_MAX = 2048
 TEXT_CHARS_MAX = 300
@@ -63,14 +67,24 @@ class Brought:
 
     def __init__(self) -> None:
         self._at: dict[tuple[str, ...], float] = {}
+        self._recorded: deque[float] = deque(maxlen=ALERTS_A_MINUTE_MAX)
 
     def is_new(self, alert: Alert, now: float) -> bool:
         """Whether this was not brought within `SAME_S`."""
         before = self._at.get(_key(alert))
         return before is None or now - before >= SAME_S
 
+    def is_too_much(self, now: float) -> bool:
+        """Whether as many were recorded within the last minute as may be."""
+        return len(self._recorded) == ALERTS_A_MINUTE_MAX and now - self._recorded[0] < MINUTE_S
+
+    def forget(self, alert: Alert) -> None:
+        """It did not get into the log."""
+        self._at.pop(_key(alert), None)
+
     def remember(self, alert: Alert, now: float) -> None:
-        """It is in the log."""
+        """It is on its way into the log: whoever brings it meanwhile brings nothing new."""
+        self._recorded.append(now)
         self._at.pop(_key(alert), None)
         self._at[_key(alert)] = now
         while len(self._at) > KNOWN_MAX:
@@ -90,11 +104,16 @@ async def alertmanager(
         if not brought.is_new(alert, now):
             known += 1
             continue
+        if brought.is_too_much(now):
+            request.scope["state"]["refused"] = "RATE"
+            text = "too many alerts within a minute; those that are not recorded yet may come again"
+            raise Problem(503, "too-many-alerts", text, headers={"Retry-After": "30"})
+        brought.remember(alert, now)
         try:
             await desk.record(raised_by(alert))
         except NotSaid as error:
+            brought.forget(alert)
             raise Problem(503, "not-said", f"{error.text}; {error.cure}", headers={"Retry-After": "5"}) from None
-        brought.remember(alert, now)
         recorded += 1
     return told(Recorded(recorded=recorded, known=known))
 

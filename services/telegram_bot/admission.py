@@ -67,7 +67,7 @@ class Admission:
     def __init__(self, users: dict[int, Role], seen: Seen, rate: int):
         self._users = users
         self.seen = seen
-        self._all, self._halts = Allowance(rate), Allowance(rate)
+        self._all, self._halts, self._answers = Allowance(rate), Allowance(rate), Allowance(rate)
 
     def role_of(self, user: int) -> Role | None:
         """What somebody may do; None: he is not on the list."""
@@ -82,7 +82,10 @@ class Admission:
             return Refusal("UNKNOWN_USER")
         if not (update.is_private and update.chat == update.user):
             return Refusal("NOT_PRIVATE")
-        return self._own_words(update) or self._fresh(update, wall) or self._not_too_often(update, now)
+        refusal = self._own_words(update) or self._fresh(update, wall) or self._not_too_often(update, now)
+        if refusal is not None and refusal.answer and self._answers.spend(update.user, now):
+            return Refusal(refusal.why)  # he knows by now
+        return refusal
 
     def _own_words(self, update: Incoming) -> Refusal | None:
         if update.kind == "edited_message":

@@ -28,11 +28,12 @@ class Marks(msgspec.Struct):
 
 
 class Codes:
-    """Judges codes; `seeds` by user."""
+    """Judges codes; `seeds` by user. No code up to the step `void_to` counts."""
 
-    def __init__(self, seeds: Mapping[int, str], marks: dict[int, Marks]):
+    def __init__(self, seeds: Mapping[int, str], marks: dict[int, Marks], void_to: int = 0):
         self._seeds = seeds
         self._marks = marks
+        self._void_to = void_to
 
     def has_seed(self, user: int) -> bool:
         """Whether there can be a good code of this user's."""
@@ -51,7 +52,7 @@ class Codes:
             return "CODE_LOCKED"
         marks = self._marks.setdefault(user, Marks())
         step = self._step_of(user, code, int(wall) // STEP_S)
-        if step > marks.step:
+        if step > max(marks.step, self._void_to):
             marks.step, marks.wrong = step, 0
             return "GOOD"
         if step:  # a good code once more is no guess

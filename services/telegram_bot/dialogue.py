@@ -15,7 +15,8 @@ from collections.abc import Awaitable, Callable
 import structlog
 
 from libs.desk.commands import NotSaid, Order, Outcome, Word
-from libs.desk.desk import AlreadySaid, Desk
+from libs.desk.desk import Desk
+from libs.desk.voice import AlreadySaid
 from libs.runtime.bus import BusError
 from services.telegram_bot.admission import Role, Why
 from services.telegram_bot.allowances import Allowance
@@ -132,7 +133,11 @@ class Dialogue:
         try:
             found = self._confirmations.press(name, update.user, update.chat, update.query_id, now)
         except NotConfirmed as error:
-            raise Refused("BAD_CONFIRMATION", Reply(text=f"Nothing was said: {error}.")) from None
+            seq = self._desk.seq_of(self._name_of(update.query_id))
+            text = (
+                f"That was said before (event {seq}), and was not said again." if seq else f"Nothing was said: {error}."
+            )
+            raise Refused("BAD_CONFIRMATION", Reply(text=text)) from None
         self._check_unchanged(update, found)
         if not found.is_proven:
             self._confirmations.await_code(found, now)
@@ -220,12 +225,15 @@ class Dialogue:
 
     # --- saying -----------------------------------------------------------------------------------------------------
 
+    def _name_of(self, query_id: str) -> str:
+        """How an order is named that a press has confirmed."""
+        return f"telegram:{self._bot()}:{query_id}"
+
     async def _say(self, found: Confirmation, *, is_instead: bool) -> Reply:
         wish, word = found.wish, _WORDS[found.wish.word]
         order = Order(word=word, reason=wish.reason, author=f"telegram:{found.user}", cl_ord_id=wish.order)
-        name = f"telegram:{self._bot()}:{found.query_id}"
         try:
-            outcome = await self._desk.order(order, name, self._wait_s)
+            outcome = await self._desk.order(order, self._name_of(found.query_id), self._wait_s)
         except NotSaid as error:
             _log.warning("command_not_said", word=word, reason=error.text)
             return Reply(

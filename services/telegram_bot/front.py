@@ -49,7 +49,7 @@ class Front:
 
     def __init__(self, desk: Desk, settings: Settings, series: Series, refusals: Refusals[int]):
         self._path = Path(settings.home) / "telegram_bot" / "memory.json"
-        self._memory = keeping.load(self._path)
+        self._memory = keeping.load(self._path, time.time())
         self._series, self._refusals = series, refusals
         self._wire = Wire(settings, series)
         self._memory.of_bot(self._wire.bot_id)
@@ -58,7 +58,7 @@ class Front:
         self._answers = Answers(desk)
         self._dialogue = Dialogue(
             desk,
-            Codes(settings.seeds, self._memory.marks),
+            Codes(settings.seeds, self._memory.marks, self._memory.void_to),
             bot=lambda: self._wire.bot_id,
             rate_dangerous=settings.telegram_rate_dangerous,
             wait_s=settings.telegram_command_wait_s,

@@ -6,6 +6,8 @@ from typing import Literal
 
 import msgspec
 
+WORD_CHARS_MAX = 16
+
 
 class Incoming(msgspec.Struct, frozen=True, kw_only=True):
     """One update. `user` 0: nobody is named; `sent_at` in Unix seconds (0: it does not say, as with a pressed button).
@@ -35,8 +37,9 @@ class Incoming(msgspec.Struct, frozen=True, kw_only=True):
             begin = self.data[:1]
             return f"button {begin}" if begin.isascii() and begin.isalpha() else "button"
         first = self.text.split(maxsplit=1)[0] if self.text.strip() else ""
-        word = first.partition("@")[0][:32]
-        return word if word.startswith("/") and word[1:].isalnum() and word.isascii() else self.kind
+        word = first.partition("@")[0]
+        is_word = word.startswith("/") and word[1:].isalpha() and word.isascii() and len(word) <= WORD_CHARS_MAX
+        return word if is_word else self.kind
 
 
 class Button(msgspec.Struct, frozen=True):

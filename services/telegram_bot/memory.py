@@ -9,15 +9,16 @@ import msgspec
 import structlog
 
 from services.telegram_bot.admission import Seen
-from services.telegram_bot.codes import Marks
+from services.telegram_bot.codes import STEP_S, Marks
 
 _log = structlog.get_logger(__name__)
 
 
 class Memory(msgspec.Struct):
-    """`bot` is whose updates were seen: another bot has other numbers."""
+    """`bot` is whose updates were seen: another bot has other numbers. No code up to the step `void_to` counts: what was used is not known."""
 
     bot: int = 0
+    void_to: int = 0
     seen: Seen = msgspec.field(default_factory=Seen)
     marks: dict[int, Marks] = {}
 
@@ -27,15 +28,15 @@ class Memory(msgspec.Struct):
             self.bot, self.seen.update_id, self.seen.at = bot, 0, 0.0
 
 
-def load(path: Path) -> Memory:
-    """What was kept; nothing where there is no such file. One that cannot be read is told, and forgotten."""
+def load(path: Path, wall: float) -> Memory:
+    """What was kept; nothing where there is no such file. One that cannot be read is told, and forgotten at `wall` (Unix s)."""
     try:
         return msgspec.json.decode(path.read_bytes(), type=Memory)
     except FileNotFoundError:
         return Memory()
     except (OSError, msgspec.MsgspecError) as error:
         _log.warning("memory_lost", path=str(path), reason=type(error).__name__)
-        return Memory()
+        return Memory(void_to=int(wall) // STEP_S + 1)
 
 
 def save(path: Path, raw: bytes) -> None:

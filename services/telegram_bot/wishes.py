@@ -60,7 +60,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
 
 def wish_in(text: str) -> Wish | None:
     """What a message says; None: nothing that is known here."""
-    first, _, rest = text.strip().partition(" ")
+    first, rest = (*text.split(maxsplit=1), "", "")[:2]
     if not first.startswith("/"):
         return None
     word = first[1:].partition("@")[0].lower()

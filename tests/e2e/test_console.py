@@ -294,6 +294,39 @@ async def test_the_effect_of_an_order_is_shown(stand: ConsoleStand) -> None:
         assert [type(each) for each in await commands_of(stand, "to see it act")] == [FlattenCommanded]
 
 
+async def test_an_order_is_asked_again_when_what_it_was_about_has_changed(stand: ConsoleStand) -> None:
+    """Whoever resumes after one halt must not undo another that he has not seen; he is shown it, types the word again, and it is one order."""
+    async with stand.page() as page:
+        what, outcome = page.locator("#order-what"), page.locator("#order-outcome")
+        await fill_in(page, "RESUME", "the first halt is over")
+        now = time.time_ns()
+        halted = TradingStateChanged(
+            id=f"{now:032x}",
+            ts_event=now,
+            ts_init=now,
+            correlation_id=f"{now:032x}",
+            producer="risk",
+            state="HALTED",
+            previous="ACTIVE",
+            reason="the drawdown",
+            author="",
+        )
+        await stand.writers.say(halted)
+        await expect(page.locator('[data-tile="state"]')).to_contain_text("the drawdown")
+        await expect(what).not_to_contain_text("the drawdown")
+        await page.locator("#order-send").click()
+        await expect(outcome).to_contain_text("Meanwhile it has changed")
+        await expect(what).to_contain_text("the drawdown")
+        await expect(page.locator("#order-send")).to_be_disabled()
+        assert await commands_of(stand, "the first halt is over") == []
+        await page.locator("#order-word").fill("RESUME")
+        await page.locator("#order-send").click()
+        await expect(outcome).to_contain_text("NOBODY HAS ANSWERED YET")
+        await page.locator("#order-send").click()
+        await expect(outcome).to_contain_text("NOBODY HAS ANSWERED YET")
+        assert len(await commands_of(stand, "the first halt is over")) == 1
+
+
 async def test_a_halt_needs_no_mouse(stand: ConsoleStand) -> None:
     """With Tab, letters and Enter alone, and without a detour through the page."""
     async with stand.page() as page:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -12,15 +13,21 @@ import msgspec
 import pytest
 from sqlalchemy import create_engine, text
 
+from libs.common.ids import derive_id
 from libs.common.messages import AccessRefused, FlattenCommanded, OperatorCommanded
+from libs.desk import commands
 from libs.desk.commands import NotSaid, Order
-from libs.desk.desk import AlreadySaid, Desk, _is_same
+from libs.desk.desk import Desk
 from libs.desk.index import Wanted
 from libs.desk.story import tell
 from libs.desk.story_target import newest
+from libs.desk.voice import AlreadySaid
+from libs.runtime.bus import Bus
 from libs.runtime.clock import SystemClock
+from libs.runtime.nats_config import api_prefix
 from libs.runtime.registry import contract_of
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.streams import TRADING
 from tests.e2e.test_cli import write
 from tests.nats_stack import NatsStack
 from tests.recorded_log import recorded_log
@@ -174,14 +181,63 @@ async def test_an_outage_of_the_bus_is_said_and_survived(nats_log: NatsStack) ->
 
 
 async def test_a_bus_that_is_frozen_is_not_taken_for_one_that_works(nats_log: NatsStack) -> None:
-    """A stopped server keeps its connections open: the screen says all the same that it shows what was known."""
+    """A stopped server keeps its connections open: the screen says all the same that it shows what was known, and no order is claimed to be said."""
     async with open_desk(nats_log) as desk:
         nats_log.process.send_signal(signal.SIGSTOP)
         try:
+            orders = [asyncio.create_task(desk.order(halt(), f"click-{number}", 0.0)) for number in range(5)]
+            async with asyncio.timeout(7):  # not one patience after the other
+                told = await asyncio.gather(*orders, return_exceptions=True)
+            assert all(isinstance(each, NotSaid) for each in told)
+            assert "HALT is not in the log" in str(told[0])
             await until(lambda: desk.phase.state == "DISCONNECTED")
         finally:
             nats_log.process.send_signal(signal.SIGCONT)
         await until(lambda: desk.phase.state == "LIVE")
+
+
+async def test_a_log_that_takes_nothing_is_not_said_to_have_the_order(nats_log: NatsStack) -> None:
+    """A full store refuses the append: whoever has halted must not believe that the halt is in the log."""
+    admin = await nats_log.connect("admin")
+    config = (await admin.ask(f"$JS.API.STREAM.INFO.{TRADING}"))["config"]
+    async with open_desk(nats_log) as desk:
+        await admin.ask(f"$JS.API.STREAM.UPDATE.{TRADING}", {**config, "max_msg_size": 10})
+        with pytest.raises(NotSaid, match="HALT is not in the log"):
+            await desk.order(halt(), "click-1", 0.0)
+        await admin.ask(f"$JS.API.STREAM.UPDATE.{TRADING}", config)
+        assert not (await desk.order(halt(), "click-1", 0.0)).repeated
+
+
+async def test_what_another_gateway_has_just_said_is_not_said_again(nats_log: NatsStack) -> None:
+    """At a takeover, and after an answer that was lost, an order may be in the log before this door has read it: it is still one order."""
+    writer = contract_of("gateway").writer
+    user = await nats_log.connect("gateway")
+    other = Bus(user.client, TRADING, api_prefix(contract_of("gateway")))
+    async with open_desk(nats_log) as desk:
+        for number in range(10):
+            name = f"click-{number}"
+            said = commands.message_of(halt(), writer, derive_id("command", writer, name), 1)
+            seq, _ = await commands.append(other, writer, "HALT", lambda _tail, said=said: said)  # type: ignore[misc]
+            outcome = await desk.order(halt(), name, 0.0)
+            assert (outcome.seq, outcome.repeated) == (seq, True)
+
+
+async def test_who_asks_for_much_does_not_keep_the_door_from_reading(
+    nats_log: NatsStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages that take for ever, however many are asked for, hold up other pages and nothing else."""
+    answered = threading.Event()
+    async with open_desk(nats_log) as desk:
+        quick = desk._index.page
+        monkeypatch.setattr(desk._index, "page", lambda *words, **more: answered.wait(20) and quick(*words, **more))
+        asking = [asyncio.create_task(desk.page(Wanted(), 1)) for _ in range(40)]
+        try:
+            for number in range(3):
+                outcome = await desk.order(halt(), f"click-{number}", 0.0)
+                await until(lambda seq=outcome.seq: desk.phase.processed_seq >= seq, 5.0)  # type: ignore[misc]
+        finally:
+            answered.set()
+        assert all(len(rows) == 1 for rows in await asyncio.gather(*asking))
 
 
 async def test_an_index_of_another_log_is_made_anew(nats: NatsStack) -> None:
@@ -206,6 +262,6 @@ def test_commands_are_known_by_what_they_order() -> None:
     """A repeat may come later than the first; another reason is another order."""
     common = {"id": "1", "author": "a", "producer": "ops.gateway"}
     one = OperatorCommanded(command="HALT", reason="x", ts_init=1, ts_event=1, **common)
-    assert _is_same(one, OperatorCommanded(command="HALT", reason="x", ts_init=9, ts_event=9, **common))
-    assert not _is_same(one, OperatorCommanded(command="HALT", reason="y", ts_init=1, ts_event=1, **common))
-    assert not _is_same(one, FlattenCommanded(reason="x", ts_init=1, ts_event=1, **common))
+    assert commands.is_same(one, OperatorCommanded(command="HALT", reason="x", ts_init=9, ts_event=9, **common))
+    assert not commands.is_same(one, OperatorCommanded(command="HALT", reason="y", ts_init=1, ts_event=1, **common))
+    assert not commands.is_same(one, FlattenCommanded(reason="x", ts_init=1, ts_event=1, **common))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -134,6 +135,9 @@ async def test_a_session_is_a_cookie_that_only_our_own_pages_can_use(gateway: Ga
     assert "SameSite=strict" in cookie
     assert "Path=/" in cookie
     assert "Secure" not in cookie
+    before_us = {"Origin": gateway.url.replace("http://", "https://")}  # what is in front of us speaks TLS
+    async with gateway.http.post(f"{gateway.url}/api/v1/session", json=login, headers=before_us) as answer:
+        assert "; Secure" in answer.headers["Set-Cookie"]
     with_cookie = {"Cookie": cookie.partition(";")[0]}
     body = {"command_id": "cookie-0001", "reason": "x", "wait_s": 0}
     path = "/api/v1/commands/reduce"
@@ -161,6 +165,8 @@ async def raw(gateway: Gateway, text: bytes, *, then: bytes = b"", pause_s: floa
             writer.write(then)
         async with asyncio.timeout(10):
             return await reader.read()
+    except ConnectionResetError:
+        return b""
     finally:
         writer.close()
 
@@ -184,11 +190,45 @@ async def test_a_body_is_small_and_comes_in_time(gateway: Gateway) -> None:
 
 
 async def test_what_is_no_http_ends_the_connection(gateway: Gateway) -> None:
-    """Headers without end, two lengths, a length beside chunks: refused, and nobody else notices."""
-    assert b" 400 " in (await raw(gateway, b"GET / HTTP/1.1\r\nHost: x\r\nX: " + b"a" * 20_000))[:40]
+    """Headers without end, two lengths, a length beside chunks: refused like everything else, and nobody else notices."""
+    head = b"GET /livez HTTP/1.1\r\nHost: x\r\n"
+    tries = {head + b"X: " + b"a" * 20_000: 431, head + b"X: " + b"a" * 20_000 + b"\r\n\r\n": 431}
     for headers in (b"Content-Length: 1\r\nContent-Length: 2\r\n", b"Host: y\r\n", b"X\r\n"):
-        assert b" 400 " in (await raw(gateway, b"GET /livez HTTP/1.1\r\nHost: x\r\n" + headers + b"\r\n"))[:40]
+        tries[head + headers + b"\r\n"] = 400
+    tries[head + b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"] = 400
+    for text, status in tries.items():
+        said = await raw(gateway, text)
+        top, _, body = said.partition(b"\r\n\r\n")
+        assert top.startswith(b"HTTP/1.1 %d " % status), said
+        assert json.loads(body)["status"] == status
+        worn = {**ARMOUR, b"content-type": b"application/problem+json", b"connection": b"close"}
+        lines = {line.lower() for line in top.split(b"\r\n")}
+        assert {(name + b": " + value).lower() for name, value in worn.items()} <= lines
     assert (await gateway.ask("/livez", "")) == {"alive": True}
+    assert (await gateway.refused("MALFORMED")).what == "no request"
+    assert "uvicorn" not in gateway.log.read_text()
+
+
+async def test_a_file_of_tokens_that_is_broken_is_no_secret(gateway: Gateway) -> None:
+    """Nobody is let in, and the health page says so without a path; as soon as the file is as it was, all is as it was."""
+    file = token_file(gateway.home)
+    kept = file.read_bytes()
+    page = f"http://127.0.0.1:{gateway.health_port}/readyz"
+
+    async def reasons() -> str:
+        async with gateway.http.get(page) as answer:
+            return await answer.text() if answer.status == 503 else ""
+
+    file.write_text("{")
+    try:
+        said = await gateway.until(reasons, "the health page to say so", 5)
+        await gateway.ask("/api/v1/risk", status=401)
+    finally:
+        file.write_bytes(kept)
+    assert "nobody is let in" in said
+    assert str(gateway.home) not in said
+    await gateway.live()
+    await gateway.ask("/api/v1/risk")
 
 
 HOSTILE = (
@@ -261,6 +301,7 @@ async def test_every_route_has_its_limits(tmp_path: Path) -> None:
         async with gateway.http.get(f"{gateway.url}/livez") as answer:
             assert 1 <= int(answer.headers["Retry-After"]) <= 60
             assert answer.content_type == "application/problem+json"
+        assert await raw(gateway, b"\x00\r\n\r\n") == b""
         assert (await gateway.refused("RATE")).count >= 1
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from libs.desk.desk import Desk
 from libs.desk.index import Row, Wanted
+from libs.desk.tokens import TokenBook, token_file
 from libs.runtime.readiness import Readiness
 from services.gateway.guard import Guard
 from services.gateway.watch import Watch
@@ -18,7 +19,7 @@ DEAD = "http://127.0.0.1:9"
 
 
 def guard_of(desk: Desk, home: Path) -> Guard:
-    return Guard(desk, Watch(desk, {}), home, clock_is_ours=True)
+    return Guard(desk, Watch(desk, {}), TokenBook(token_file(home)), home, clock_is_ours=True)
 
 
 async def told(desk: Desk, guard: Guard, count: int) -> list[Row]:
@@ -92,3 +93,19 @@ async def test_the_clock_of_the_logs_server_is_asked(nats: NatsStack) -> None:
         await guard._ask_clock()
         assert guard._offset_ms is not None
         assert abs(guard._offset_ms) < 500
+
+
+async def test_tokens_that_cannot_be_believed_are_told(nats: NatsStack) -> None:
+    """Nobody is let into console and API: whoever is not at the machine must hear of it another way, and no path of it."""
+    file = token_file(nats.home)
+    async with open_desk(nats) as desk:
+        guard = guard_of(desk, nats.home)
+        guard.look(0.0)
+        file.write_text("{")
+        file.chmod(0o600)
+        await asyncio.sleep(0.5)
+        for now in (1.0, 7.0):
+            guard.look(now)
+        (row,) = await told(desk, guard, 1)
+        assert b'"code":"TOKENS_UNREADABLE","severity":"ticket"' in (row.payload or b"")
+        assert str(nats.home).encode() not in (row.payload or b"")

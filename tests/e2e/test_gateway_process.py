@@ -110,12 +110,17 @@ async def test_a_token_is_made_listed_and_revoked_while_the_gateway_runs(tmp_pat
 
 
 async def test_listeners_are_as_many_as_they_may_and_hold_nobody_up(tmp_path: Path) -> None:
-    """One more than that is a problem; who leaves makes room; a gateway that is told to stop does not wait for listeners."""
-    async with gateway_in(tmp_path / "home", seed=None, BULKHEAD_GATEWAY_STREAMS_MAX="1") as gateway:
+    """One more than that, of all or of one token, is a problem; who leaves makes room; a gateway that is told to stop does not wait for listeners."""
+    few = {"BULKHEAD_GATEWAY_STREAMS_MAX": "2", "BULKHEAD_GATEWAY_STREAMS_PER_TOKEN": "1"}
+    async with gateway_in(tmp_path / "home", seed=None, **few) as gateway:
         url, headers = f"{gateway.url}/api/v1/stream", gateway.bearer("read")
         first = await gateway.http.get(url, headers=headers)
         assert (await first.content.readline()).startswith(b"retry: ")
         assert (await gateway.ask("/api/v1/stream", status=503))["type"].endswith("too-many-streams")
+        assert (await gateway.refused("CROWDED")).who == gateway.ids["read"]
+        second = await gateway.http.get(url, headers=gateway.bearer("operate"))
+        assert (await second.content.readline()).startswith(b"retry: ")
+        assert (await gateway.ask("/api/v1/stream", "admin", status=503))["type"].endswith("too-many-streams")
         first.close()
 
         async def is_free() -> bool:

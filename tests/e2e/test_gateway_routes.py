@@ -30,6 +30,7 @@ from libs.desk.story_text import story_document
 from libs.desk.tokens import TokenStore, token_file
 from libs.runtime.live import LiveShell
 from libs.runtime.registry import contract_of, machine_of, settings_of
+from services.gateway.webhook_routes import ALERTS_A_MINUTE_MAX
 from tests.e2e.gateway_stand import SEED, Gateway, gateway_in
 from tests.nats_stack import NatsStack
 from tests.recorded_log import messages_of, recorded_log
@@ -270,7 +271,7 @@ async def test_an_order_that_is_not_clear_is_none(gateway: Gateway) -> None:
 
 
 async def test_alerts_of_alertmanager_come_in_by_the_names_we_know(gateway: Gateway) -> None:
-    """Labels and annotations of others are dropped, what is over wakes nobody, what is repeated is known."""
+    """Labels and annotations of others are dropped, what is over wakes nobody, what is repeated is known, and a storm does not fill the log."""
     firing = {
         "status": "firing",
         "labels": {"alertname": "DiskFull", "severity": "critical", "service": "ledger", "secret": "hunter22"},
@@ -284,12 +285,24 @@ async def test_alerts_of_alertmanager_come_in_by_the_names_we_know(gateway: Gate
     path = "/api/v1/webhooks/alertmanager"
     assert await gateway.ask(path, "alerts", method="POST", json=body) == {"recorded": 2, "known": 1}
     assert await gateway.ask(path, "alerts", method="POST", json=body) == {"recorded": 0, "known": 3}
+    twice = {**body, "alerts": [{**firing, "labels": {"alertname": "Twice"}}]}
+    at_once = await asyncio.gather(*(gateway.ask(path, "alerts", method="POST", json=twice) for _ in range(5)))
+    assert sum(each["recorded"] for each in at_once) == 1
     told = [each for each in await gateway.told() if isinstance(each, AlertRaised)]
     raised = [each for each in told if each.code.startswith("ALERTMANAGER_")]
     assert [(each.code, each.severity) for each in raised] == [
         ("ALERTMANAGER_DISKFULL", "page"),
         ("ALERTMANAGER_DISKFULL", "note"),
+        ("ALERTMANAGER_TWICE", "note"),
     ]
     assert raised[0].text == "firing: 5 % left [2J (service=ledger)"
     assert (await gateway.ask(path, "alerts", method="POST", json={"version": "3"}, status=422))["faults"]
     assert "ALERTMANAGER_DISKFULL" in {each["code"] for each in (await gateway.ask("/api/v1/alerts"))["items"]}
+    storm = [{"status": "firing", "labels": {"alertname": "Storm", "n": str(number)}} for number in range(100)]
+    pages = [{**body, "alerts": [{**each, "labels": {**each["labels"], "m": m}} for each in storm]} for m in "abc"]
+    told = [await gateway.ask(path, "alerts", method="POST", json=page, status=None) for page in pages]
+    assert told[0] == {"recorded": 100, "known": 0}
+    assert [each["type"].rpartition(":")[2] for each in told[1:]] == ["too-many-alerts", "too-many-alerts"]
+    assert (await gateway.refused("RATE", gateway.ids["alerts"])).door == "webhook"
+    storms = [each for each in await gateway.told() if isinstance(each, AlertRaised) and each.code.endswith("STORM")]
+    assert len(storms) <= ALERTS_A_MINUTE_MAX

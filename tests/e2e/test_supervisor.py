@@ -26,10 +26,11 @@ from libs.runtime.snapshots import SnapshotFolder
 from services.cli import console, health_watch
 from services.cli import supervisor as supervising
 from services.cli.child import Child, ChildSpec
+from services.cli.claiming import home_lock
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.restart_policy import RestartLimits
-from services.cli.stack import PORTS_TAKEN, Ports, StackSettings, home_lock
+from services.cli.stack import PORTS_TAKEN, Ports, StackSettings
 from services.cli.supervisor import EX_UNAVAILABLE, Plan, observer_command, run_up, up
 from tests.nats_stack import NatsStack, free_block
 

@@ -371,7 +371,7 @@ async def test_an_outage_of_telegram_loses_and_doubles_no_command(stand: Stand) 
 
 
 async def test_a_crash_between_hearing_and_confirming_says_nothing_twice(stand: Stand) -> None:
-    """Telegram tells the update again; a question from before the restart is not known any more, and nothing is said."""
+    """Telegram tells the update again; a question from before the restart is not known any more, nothing is said, and what was said is not denied."""
     await stand.asks(ADA, "/halt one", "HALT?")
     await stand.kill()
     stand.presses(ADA, YES)
@@ -381,8 +381,13 @@ async def test_a_crash_between_hearing_and_confirming_says_nothing_twice(stand: 
     assert len(await stand.said(ServiceStarted)) == 2
     await stand.asks(ADA, "/halt two", "two")
     await stand.until(lambda: stand.telegram.is_polled)
-    stand.presses(ADA, YES)
+    pressed = stand.presses(ADA, YES)
     await stand.reads("HALT: nothing has changed yet")
+    await stand.kill()
+    (stand.nats.home / "telegram_bot" / "memory.json").unlink()
+    stand.telegram.chats.repeat(pressed)
+    await stand.start()
+    await stand.reads("was said before")
     assert len(await commands_in(stand)) == 1
 
 

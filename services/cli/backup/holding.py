@@ -20,9 +20,9 @@ from libs.runtime import nats_server
 from libs.runtime.registry import contracts
 from libs.runtime.streams import TRADING
 from services.cli.backup.archive import LOCK
+from services.cli.claiming import home_lock
 from services.cli.exit_codes import CANNOT_WRITE, NOT_YET, UNAVAILABLE, Failure
 from services.cli.place import Place
-from services.cli.stack import home_lock
 from services.cli.stack_keys import StackError
 
 STOP_S_MAX = 30.0

@@ -35,6 +35,14 @@ const WORDS = {
   },
 };
 
+// What an order rests on: if it has changed while the dialog was open, it is asked again. A halt is right however things stand.
+const RESTS_ON = {
+  RESUME: (now) => [now.state, now.why, now.held, now.worries],
+  FLATTEN: (now) => [now.state, now.held],
+  CANCEL: (now, order) => (order ? [] : [now.entries]),
+};
+const restsOn = (word, now, order) => JSON.stringify(RESTS_ON[word]?.(now, order) ?? []);
+
 /** What the buttons and the dialog do. */
 export class Orders {
   #screen;
@@ -61,12 +69,10 @@ export class Orders {
 
   /** Open the dialog for a word; `resting` is the order that CANCEL is about, none: every entry. */
   ask(word, resting = null) {
-    this.#order = { word, id: newId(), clOrdId: resting?.cl_ord_id ?? "", isFrozen: false };
-    const { button, happens } = WORDS[word];
+    this.#order = { word, id: newId(), clOrdId: resting?.cl_ord_id ?? "", resting, isSent: false };
+    const { button } = WORDS[word];
     byId("order-h").textContent = `${word}${resting ? ` ${resting.instrument}` : ""}?`;
-    const lines = happens(this.#now(), resting).filter(Boolean);
-    if (this.#isStale()) lines.unshift("These figures are STALE: what stands at the venue now may be otherwise.");
-    byId("order-what").replaceChildren(el("ul", {}, ...lines.map((text) => el("li", { text }))));
+    this.#show();
     byId("order-needed").textContent = word;
     byId("order-send").textContent = button;
     byId("order-close").textContent = "Do nothing";
@@ -80,6 +86,16 @@ export class Orders {
     this.#check();
     byId("order-dialog").showModal();
     byId("order-reason").focus();
+  }
+
+  /** How things stand now, as far as the order is about it; it rests on that. */
+  #show() {
+    const { word, resting } = this.#order;
+    const now = this.#now();
+    const lines = WORDS[word].happens(now, resting).filter(Boolean);
+    if (this.#isStale()) lines.unshift("These figures are STALE: what stands at the venue now may be otherwise.");
+    byId("order-what").replaceChildren(el("ul", {}, ...lines.map((text) => el("li", { text }))));
+    this.#order.restsOn = restsOn(word, now, resting);
   }
 
   #now() {
@@ -107,6 +123,15 @@ export class Orders {
     this.#check();
     if (byId("order-send").disabled) return;
     const order = this.#order;
+    if (!order.isSent && restsOn(order.word, this.#now(), order.resting) !== order.restsOn) {
+      this.#show();
+      byId("order-word").value = "";
+      byId("order-word").focus();
+      this.#say("Meanwhile it has changed: look at it as it stands now, and type the word again. Nothing was ordered.", "warn");
+      this.#check();
+      return;
+    }
+    order.isSent = true;
     this.#isSending = true;
     byId("order-send").disabled = true;
     for (const id of ["order-reason", "order-word"]) byId(id).readOnly = true;
@@ -148,6 +173,7 @@ export class Orders {
       return;
     }
     this.#say(`Refused: ${refusal.detail}. Nothing was ordered.`, "bad");
+    this.#order.isSent = false;
     for (const id of ["order-reason", "order-word"]) byId(id).readOnly = false;
   }
 

@@ -14,13 +14,12 @@ from pydantic import ValidationError
 from libs.runtime.nats_config import KeysError
 from services.cli.child import ChildRefused
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
+from services.cli.claiming import check_ports, home_lock
 from services.cli.stack import (
     RUNNING,
     Ports,
     StackSettings,
-    check_ports,
     console_port,
-    home_lock,
     passed_on,
     service_specs,
     sim_spec,

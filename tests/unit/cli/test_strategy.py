@@ -16,10 +16,11 @@ from libs.runtime.registry import plug_in, plugged_in
 from services.cli import admission
 from services.cli.admission import admit, heard, recall
 from services.cli.app import app
+from services.cli.claiming import home_lock
 from services.cli.doctor_stack import check_agents
 from services.cli.environment import unknown_settings
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, FINDING, OK, UNAVAILABLE, USAGE, Failure
-from services.cli.stack import AGENTS_EXTRA_MAX, RUNNING, Ports, StackSettings, home_lock, running, service_specs
+from services.cli.stack import AGENTS_EXTRA_MAX, RUNNING, Ports, StackSettings, running, service_specs
 from tests.plugins import NOT_CLOSED, NOT_ONCE, TEMPLATE, changed, plugin_file
 
 LEAKING = changed(NOT_CLOSED, NOT_ONCE)

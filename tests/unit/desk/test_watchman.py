@@ -172,6 +172,15 @@ def test_a_clock_that_is_off_is_told_by_whose_it_is_compared_with() -> None:
     assert of(watch.sees(clock_offsets_ms={"binance": -40.0}, for_s=60)) == [("CLOCK_OFFSET_OVER", "note")]
 
 
+def test_tokens_that_cannot_be_believed_are_told() -> None:
+    """Not while the file is being edited, and nothing where nobody has looked."""
+    watch = Watch()
+    assert watch.sees(for_s=10) == watch.sees(are_tokens_believed=False, for_s=3) == []
+    assert watch.sees(are_tokens_believed=True, for_s=60) == []
+    assert of(watch.sees(are_tokens_believed=False, for_s=60)) == [("TOKENS_UNREADABLE", "ticket")]
+    assert of(watch.sees(are_tokens_believed=True, for_s=60)) == [("TOKENS_UNREADABLE_OVER", "note")]
+
+
 def test_a_backup_that_is_too_old_is_told() -> None:
     """A day and two hours; where no backup is made nothing is said."""
     watch = Watch()

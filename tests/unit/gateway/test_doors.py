@@ -14,7 +14,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from libs.desk.tokens import TokenBook, TokenStore
 from libs.runtime.metrics import ServiceMetrics
-from services.gateway.doors import Doors
+from services.gateway.doors import ARMOUR, CROWDED, Doors
 from services.gateway.gatekeeper import Gatekeeper
 from services.gateway.refusals import Refusals
 from services.gateway.settings import Settings
@@ -57,6 +57,7 @@ class Visit:
             "path": path,
             "scheme": "http",
             "client": ("10.0.0.1", 5),
+            "state": {CROWDED: True} if named.pop("crowded", None) else {},
             "headers": [
                 (name.replace("_", "-").encode(), value.encode()) for name, value in named.items() if value is not None
             ],
@@ -147,3 +148,77 @@ async def test_a_cookie_that_is_worth_nothing_is_taken_back(tmp_path: Path) -> N
     assert await visit.come(authorization=None, cookie="bulkhead_session=bht_old") == 401
     cookies = [value for name, value in visit.sent[0]["headers"] if name == b"set-cookie"]
     assert any(b"Max-Age=0" in each for each in cookies)
+
+
+async def test_a_hostile_cookie_costs_no_time(tmp_path: Path) -> None:
+    """The library's parser takes minutes for a quoted value full of backslashes; nobody needs a token to send one."""
+    visit = Visit(tmp_path, answers)
+    began = time.monotonic()
+    assert await visit.come(authorization=None, cookie='bulkhead_session="' + "\\1" * 7_000 + '"') == 401
+    assert time.monotonic() - began < 0.2
+
+
+async def test_a_cookie_is_found_among_others(tmp_path: Path) -> None:
+    """Whatever other pages of this host have left in the browser."""
+    visit = Visit(tmp_path, answers)
+    for others in ("a=b; {}", "{}; a=b;c", '  x="y;z; {};;', "\xff=\xfe; {}"):
+        assert await visit.come(authorization=None, cookie=others.format(f"bulkhead_session={visit.token}")) == 200
+    for wrong in ("xbulkhead_session={}", "bulkhead_session =x; y={}", "a=bulkhead_session={}"):
+        assert await visit.come(authorization=None, cookie=wrong.format(visit.token)) == 401
+
+
+async def test_no_route_is_shown_a_credential(tmp_path: Path) -> None:
+    """Who asks is known before any route: none can repeat a token, or parse a cookie."""
+    shown: list[bytes] = []
+
+    async def looks(scope: Scope, receive: Receive, send: Send) -> None:
+        shown.extend(name for name, _ in scope["headers"])
+        await answers(scope, receive, send)
+
+    assert await Visit(tmp_path, looks).come(cookie="a=b") == 200
+    assert shown == [b"host"]
+
+
+async def test_headers_have_an_end(tmp_path: Path) -> None:
+    """Also where they come at one go: 431, on record, whoever sends them."""
+    visit = Visit(tmp_path, answers)
+    assert await visit.come(x="a" * 15_000) == 200
+    assert await visit.come(x="a" * 16_384) == 431
+    assert visit.problem["type"] == "urn:bulkhead:problem:headers-too-large"
+    assert 'why="OVERSIZED"' in visit.metrics.exposition()[0].decode()
+
+
+async def test_a_body_has_one_length(tmp_path: Path) -> None:
+    """With a length beside chunks two readers could see two requests: 400, and the line is closed."""
+    visit = Visit(tmp_path, answers)
+    both = {"content_length": "3", "transfer_encoding": "chunked", "content_type": "application/json"}
+    assert await visit.come(method="POST", **both) == 400
+    assert (b"connection", b"close") in [(name.lower(), value) for name, value in visit.sent[0]["headers"]]
+    assert visit.problem["type"] == "urn:bulkhead:problem:two-lengths"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])
+async def test_a_body_is_utf_8(tmp_path: Path, encoding: str) -> None:
+    """JSON in another encoding is what some readers understand and others do not: nobody is asked to guess."""
+    visit = Visit(tmp_path, answers)
+    body = {"type": "http.request", "body": '{"a": 1}'.encode(encoding)}
+    assert await visit.come(body, method="POST", content_type="application/json") == 400
+
+
+async def test_one_connection_too_many_is_told_so(tmp_path: Path) -> None:
+    """503 before anything is looked at, on record, with when to come again."""
+    visit = Visit(tmp_path, answers)
+    assert await visit.come(crowded="yes") == 503
+    assert visit.problem["type"] == "urn:bulkhead:problem:too-many-connections"
+    assert 'why="CROWDED"' in visit.metrics.exposition()[0].decode()
+
+
+async def test_what_is_no_request_counts_like_one(tmp_path: Path) -> None:
+    """Its answer wears what all wear; when its address has come too often there is none."""
+    visit = Visit(tmp_path, answers, gateway_rate_address=10)
+    found = [visit.doors.no_request("10.0.0.1", 400) for _ in range(11)]
+    assert found.pop() is None
+    assert all(each is not None and each.status_code == 400 for each in found)
+    assert found[0] is not None
+    assert set(ARMOUR) <= {name for name, _ in found[0].raw_headers}
+    assert await visit.come() == 429

@@ -46,3 +46,25 @@ async def test_a_log_that_takes_nothing_loses_nothing_and_holds_nobody_up() -> N
     assert told == [Refused(BAD, "GET /a", 2)]
     text = metrics.exposition()[0].decode()
     assert 'bulkhead_access_refused_total{door="api",service="gateway",why="BAD_TOKEN"} 2.0' in text
+
+
+async def test_a_guesser_is_known_in_whatever_address_of_his_network() -> None:
+    """An IPv6 customer has 2^64 addresses, and is one guesser all the same."""
+    often: list[Often] = []
+
+    async def tell(_: Refused) -> None:
+        return
+
+    async def tell_often(found: Often) -> None:
+        often.append(found)
+
+    refusals = Refusals(ServiceMetrics("gateway"), tell, tell_often)
+    for number in range(OFTEN + 1):
+        refusals.note("api", "", f"2001:db8::{number + 1:x}", "GET /a", "BAD_TOKEN")
+    running = asyncio.create_task(refusals.run())
+    async with asyncio.timeout(5):
+        while not often:  # noqa: ASYNC110  (it tells a few times a second)
+            await asyncio.sleep(0.02)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert often == [Often("2001:db8::", OFTEN + 1)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import resource
 import stat
 from pathlib import Path
 
@@ -72,6 +73,16 @@ def test_a_token_ends(store: TokenStore) -> None:
     assert not book.holds(token, NOW + 6, 2 * LATER)
 
 
+def test_who_may_do_less_now_does_not_stay_as_before(store: TokenStore) -> None:
+    """A line that was open when the token's scopes were taken away ends like one of a revoked token."""
+    token, _ = store.create("ada", ("admin",), 2, NOW)
+    book = book_of(store)
+    assert not book.holds(token, NOW + 2 * DAY, 0)
+    assert book.holds(token, NOW, LATER)
+    store.path.write_text(store.path.read_text().replace('"admin"', '"alerts"'))
+    assert not book.holds(token, NOW, 2 * LATER)
+
+
 def test_a_change_of_the_file_is_known_within_half_a_second(store: TokenStore) -> None:
     """A new token works and a revoked one ends without a restart."""
     book = book_of(store)
@@ -98,6 +109,20 @@ def test_a_file_that_cannot_be_believed_lets_nobody_in(store: TokenStore, how: s
     assert str(store.path) in book.trouble
     with pytest.raises(TokenError):
         store.create("eve", ("admin",), 1, NOW)
+
+
+def test_a_file_that_could_not_be_opened_is_read_as_soon_as_it_can(store: TokenStore) -> None:
+    """A process that has run out of open files for a moment must not lock everybody out until somebody touches the file."""
+    token, text = store.create("ada", ("admin",), 1, NOW)
+    book = book_of(store)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        found = book.check(text, NOW, 0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert (found, bool(book.trouble)) == (Turned("BAD_TOKEN"), True)
+    assert (book.check(text, NOW, LATER), book.trouble) == (token, "")
 
 
 def test_scopes_contain_each_other_but_for_alerts() -> None:

@@ -95,6 +95,16 @@ def test_haste_is_bounded_but_never_keeps_a_halt_out() -> None:
     assert admission.refusal_of(said(9), WALL, 60.0) is None
 
 
+@pytest.mark.parametrize("fields", [{}, {"is_forwarded": True}, {"kind": "edited_message"}, {"sent_at": 1}])
+def test_who_is_refused_is_told_so_only_so_often(fields: dict[str, Any]) -> None:
+    """A flood of what is not obeyed must not use up what Telegram lets the bot say to everybody."""
+    admission = door(rate=3)
+    found = [admission.refusal_of(said(number, **fields), WALL, 0.0) for number in range(1, 101)]
+    assert len([each for each in found if each is not None]) >= 97
+    assert len([each for each in found if each is not None and each.answer]) == 3
+    assert admission.refusal_of(said(101, text="/halt now"), WALL, 0.0) is None
+
+
 def test_an_allowance_says_when_there_is_one_again() -> None:
     """The window moves with each that was taken, and people are forgotten before they fill the memory."""
     allowance = Allowance(2, 60.0, people_max=2)
@@ -116,6 +126,7 @@ def test_an_allowance_says_when_there_is_one_again() -> None:
         ({"kind": "press", "data": "\u202e:abc"}, "button"),
         ({"kind": "press", "data": ""}, "button"),
         ({"text": "   "}, "message"),
+        ({"text": "/resume123456 all is well"}, "message"),
     ],
 )
 def test_the_record_says_which_word_was_tried(fields: dict[str, Any], what: str) -> None:

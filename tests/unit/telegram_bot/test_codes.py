@@ -64,19 +64,22 @@ def test_what_is_no_code_is_wrong(code: str) -> None:
 
 
 def test_what_was_used_is_used_after_a_restart(tmp_path: Path) -> None:
-    """The marks live in a file that only its owner can read; one that is spoilt is told and forgotten."""
+    """The marks live in a file that only its owner can read; where one is spoilt, nobody knows which codes of this minute were used: none counts."""
     path = tmp_path / "deep" / "memory.json"
     memory = Memory(bot=7, seen=Seen(12, WALL), marks={ADA: Marks(step=9)})
     codes = Codes({ADA: SEED}, memory.marks)
     assert codes.judge(ADA, code_at(WALL), WALL) == "GOOD"
     keeping.save(path, msgspec.json.encode(memory))
     assert path.stat().st_mode & 0o777 == 0o600
-    again = keeping.load(path)
+    again = keeping.load(path, WALL)
     assert again == memory
     assert Codes({ADA: SEED}, again.marks).judge(ADA, code_at(WALL), WALL) == "USED_CODE"
     path.write_text("{")
-    assert keeping.load(path) == Memory()
-    assert keeping.load(tmp_path / "none.json") == Memory()
+    spoilt = keeping.load(path, WALL)
+    codes = Codes({ADA: SEED}, spoilt.marks, spoilt.void_to)
+    assert [codes.judge(ADA, code_at(WALL + step), WALL) for step in (-30, 0, 30)] == ["USED_CODE"] * 3
+    assert codes.judge(ADA, code_at(WALL + 60), WALL + 60) == "GOOD"
+    assert keeping.load(tmp_path / "none.json", WALL) == Memory()
 
 
 def test_another_bot_has_other_numbers() -> None:

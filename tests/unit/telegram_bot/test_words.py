@@ -42,6 +42,8 @@ def status() -> Status:
         ("/trace  latest ", Wish(word="trace", argument="latest")),
         ("/halt the\nmarket \u202e is\tmad", Wish(word="halt", reason="the market is mad")),
         ("/halt", Wish(word="halt")),
+        ("/halt\nprices are wrong", Wish(word="halt", reason="prices are wrong")),
+        ("/resume\t123456\nall is well", Wish(word="resume", code="123456", reason="all is well")),
         ("/resume 123456 all is well", Wish(word="resume", code="123456", reason="all is well")),
         ("/resume 1234567 seven digits", Wish(word="resume", reason="1234567 seven digits")),
         ("/halt 123456 no code here", Wish(word="halt", reason="123456 no code here")),
