@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import sqlite3
 import sys
@@ -17,6 +18,7 @@ import pytest
 from libs.common.messages import BackupMade, BookRestored, OperatorCommanded, RestoreProven
 from libs.common.subjects import subject_of
 from libs.runtime.adapter import LogEntry
+from libs.runtime.nats_config import OBSERVER_USER, key_file
 from services.cli.backup import copying, restoring
 from services.cli.backup import holding as holding_module
 from services.cli.backup.archive import MANIFEST, entries_of, read_manifest
@@ -124,6 +126,20 @@ async def test_a_book_that_is_not_up_is_backed_up_too(stack: NatsStack, folder: 
     async with own_bus(stack.home):
         answer = await answer_of(stack.home, "backup", "--to", str(folder), code=UNAVAILABLE)
     assert "in use by another" in answer["error"]
+
+
+async def test_another_machine_needs_the_observers_key_and_nothing_else(
+    stack: NatsStack, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It can copy all of the log and change nothing of it; that the log was not told is said."""
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "keys").mkdir(parents=True)
+    shutil.copy2(key_file(stack.home, OBSERVER_USER), key_file(elsewhere, OBSERVER_USER))
+    monkeypatch.setenv("BULKHEAD_NATS_URL", stack.url)
+    made = await answer_of(elsewhere, "backup", "--to", str(folder))
+    assert (made["last_seq"], made["event"]) == (END, 0)
+    assert "cli.nk" in made["untold"]
+    assert [each.entry for each in entries_of(folder, read_manifest(folder))] == list(LOG)
 
 
 async def test_two_do_not_write_into_one_backup(
