@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
@@ -43,6 +44,7 @@ def raised_in(trees: dict[str, ast.Module]) -> list[Raised]:
     return [each for module in trees for each in _raised_by(module, trees, ways)]
 
 
+@cache
 def raised_here() -> list[Raised]:
     """All alerts that our services and libraries can raise."""
     return raised_in({module_of(path): tree_of(path) for path in python_files("libs", "services")})
