@@ -54,6 +54,8 @@ dev: install
 paper: install
 	@exec $(BIN)/bulkhead up --mode paper --home .bulkhead-paper
 
+# the workers leave rewritten test files, and services their byte code, for each other
+test: export PYTHONDONTWRITEBYTECODE :=
 test: install $(ORACLES)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1 --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -1,7 +1,8 @@
 """What makes thousands of tests quick to collect, in every process that runs some of them.
 
-Each process of xdist collects all tests. Two things took most of that time: pytest rewrites the assertions of every test file, the same ones in each
-process at the same moment; and the collector of garbage walks again and again over hundreds of thousands of objects that stay for good.
+Each process of xdist collects all tests. Three things took most of that time: pytest rewrites the assertions of every test file, the same ones in each
+process at the same moment; the collector of garbage walks again and again over hundreds of thousands of objects that stay for good; and coverage
+watches how large libraries of others are imported.
 """
 
 from __future__ import annotations
@@ -10,24 +11,31 @@ import gc
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 from _pytest.assertion import rewrite
 
 TESTS = Path(__file__).parent
+IMPORTED_BY_MANY = ("aiogram", "ccxt.pro", "fastapi", "hypothesis.strategies", "pyarrow", "sqlalchemy")
+"""Of others, and large: their lines are never counted."""
 
 
-def share_the_rewriting(config: pytest.Config) -> None:
-    """Rewrite this process's share of all test files, and leave it where the others look for it, as pytest itself would.
-
-    Without a place to leave it (`PYTHONDONTWRITEBYTECODE`), or where only some tests are asked for, everybody does as before.
-    """
+def prepare(config: pytest.Config) -> None:
+    """Do what a process of xdist that is to collect everything can do before coverage begins to look; anybody else needs none of it."""
     worker = getattr(config, "workerinput", None)
-    if worker is None or sys.dont_write_bytecode or [Path(each).resolve() for each in config.args] != [TESTS]:
+    if worker is None or [Path(each).resolve() for each in config.args] != [TESTS]:
         return
+    for name in IMPORTED_BY_MANY:
+        import_module(name)
+    if not sys.dont_write_bytecode:
+        share_the_rewriting(config, int(worker["workerid"].removeprefix("gw")), worker["workercount"])
+
+
+def share_the_rewriting(config: pytest.Config, first: int, step: int) -> None:
+    """Rewrite every `step`th test file, and leave it where the other processes look for it, as pytest itself would."""
     state = config.stash[rewrite.assertstate_key]
-    first, step = int(worker["workerid"].removeprefix("gw")), worker["workercount"]
     for path in sorted(TESTS.rglob("test_*.py"))[first::step]:
         folder = rewrite.get_cache_dir(path)
         rewritten = folder / f"{path.stem}{rewrite.PYC_TAIL}"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.collecting import nothing_is_garbage, share_the_rewriting
+from tests.collecting import nothing_is_garbage, prepare
 from tests.nats_stack import NatsStack
 
 REAL_TIME = {"e2e", "chaos", "paper_run"}
@@ -32,7 +32,7 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(
             "bulkhead.toml in this folder would change what is tested: move it, and name it in BULKHEAD_CONFIG", 4
         )
-    share_the_rewriting(session.config)
+    prepare(session.config)
 
 
 @pytest.hookimpl(wrapper=True)
