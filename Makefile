@@ -1,7 +1,7 @@
 # Two commands: `make dev` (everything, for real, on a simulated market) and `make test`. Both set up what they need in .venv.
 PYTHON ?= python3
 BIN    := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 4
 STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
 LOAD   := .bulkhead-load
@@ -13,7 +13,7 @@ PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-vers
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
 	@echo "make paper                      the same on the live market, on paper, in wall time, without a key (docs/paper-trading.md)"
-	@echo "make test [WORKERS=3]           the whole test suite, against real servers, in so many processes"
+	@echo "make test [WORKERS=4]           the whole test suite, against real servers, in so many processes"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
 	@echo "make paper-run [DAYS=14] [SYMBOLS=10] [SEED=1]   weeks of market through the running stack, with faults; writes docs/paper-run.md (an hour or more)"
@@ -55,6 +55,8 @@ dev: install
 paper: install
 	@exec $(BIN)/bulkhead up --mode paper --home .bulkhead-paper
 
+# the workers leave rewritten test files, and services their byte code, for each other
+test: export PYTHONDONTWRITEBYTECODE :=
 test: install $(ORACLES)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1 --cov --cov-report=term:skip-covered --cov-fail-under=90

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.collecting import nothing_is_garbage, prepare
 from tests.nats_stack import NatsStack
 
 REAL_TIME = {"e2e", "chaos", "paper_run"}
@@ -31,6 +32,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
         pytest.exit(
             "bulkhead.toml in this folder would change what is tested: move it, and name it in BULKHEAD_CONFIG", 4
         )
+    prepare(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """What is collected stays until the end."""
+    with nothing_is_garbage():
+        return (yield)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

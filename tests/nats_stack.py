@@ -130,8 +130,7 @@ class NatsStack:
         self.process.wait()
 
     async def stop(self) -> None:
-        """End every connection and the server."""
+        """End every connection and the server, for good: what it would do in the fifth of a second that a goodbye takes, nobody looks at."""
         for client in self._users:
             await client.close()
-        self.process.terminate()
-        self.process.wait(10)
+        self.kill()

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from libs.trading.public_ccxt import goodbye
+
 PRODUCTION_URL = "https://api.binance.com"
 PRODUCTION_SOCKETS_URL = "wss://stream.binance.com:9443"
 RECV_WINDOW_MS = 5000
@@ -38,6 +40,7 @@ def ccxt_config(base_url: str, key: str = "", secret: str = "") -> dict[str, Any
         },
         "streaming": {"keepAlive": KEEP_ALIVE_MS},
         "exceptions": {"exact": ccxt.binance().exceptions["spot"]["exact"]},
+        **goodbye(base_url),
     }
 
 

@@ -29,6 +29,7 @@ def kraken_config(base_url: str) -> dict[str, Any]:
         "options": {"tradesLimit": TRADES_LIMIT, "ws": {"cost": 0}},
         "enableRateLimit": True,
         "streaming": {"keepAlive": KEEP_ALIVE_MS},
+        **goodbye(base_url),
     }
 
 
@@ -53,7 +54,16 @@ def kucoin_config(base_url: str) -> dict[str, Any]:
         },
         "enableRateLimit": True,
         "streaming": {"keepAlive": KEEP_ALIVE_MS},
+        **goodbye(base_url),
     }
+
+
+def goodbye(base_url: str) -> dict[str, Any]:
+    """How long `close` of a client stands still for its connections to end: by ccxt's own choice a quarter of a second, which TLS may need.
+
+    Without TLS there is nothing to wait for.
+    """
+    return {"timeout_on_exit": 0} if base_url.startswith("http://") else {}
 
 
 def _addresses(base_url: str, venue: str) -> tuple[str, str]:

@@ -48,6 +48,14 @@ async def trailing(tmp_path: Path, nursery: Nursery) -> AsyncIterator[ExecutionS
         yield made
 
 
+@pytest.fixture
+async def slowly_reconciling(tmp_path: Path, nursery: Nursery) -> AsyncIterator[ExecutionStand]:
+    """The same, which has just compared its books with the venue, and does so again only when a question to it has long run out of time."""
+    settings = {"BULKHEAD_EXEC_TRAIL_BPS": "50", "BULKHEAD_EXEC_RECONCILE_INTERVAL_MS": "2000"}
+    async with open_stand(tmp_path / "home", nursery, **settings) as made:
+        yield made
+
+
 def stop_at(stand: ExecutionStand) -> Decimal:
     """Where the one stop at the venue stands, if there is one."""
     found = [each.stop_px for each in stand.venue.account.open_orders(BTC) if each.stop_px is not None]
@@ -81,17 +89,21 @@ async def test_the_pair_of_a_position_that_trails_is_replaced_by_a_stop(trailing
 
 
 @pytest.mark.parametrize("fault", ["timeout_after_accept", "reset_after_accept", "reset_before_accept", "http_503"])
-async def test_a_replacement_without_an_answer_is_looked_up_on_both_sides(trailing: ExecutionStand, fault: str) -> None:
+async def test_a_replacement_without_an_answer_is_looked_up_on_both_sides(
+    slowly_reconciling: ExecutionStand, fault: str
+) -> None:
     """Whether the venue has replaced the stop or not, the position keeps one, and the next attempt is made only when that is known."""
+    trailing = slowly_reconciling
     await trailing.position(stop=AT_REST)
+    await trailing.reconciled()
     eye, whole = Eye(trailing), trailing.held()
     trailing.deafen(4.0)
     trailing.venue.faults.add(OrderFault(kind=fault))  # type: ignore[arg-type]
     trailing.price(HIGHER)
     await trailing.until(lambda: "ORDER_UNKNOWN" in trailing.log.alerts, "the replacement to be unknown")
+    await trailing.until(lambda: trailing.log.said(OrderLookedUp), "the orders to be looked up")
     await _trailed(trailing)
     await trailing.check_books("ORDER_UNKNOWN")
-    assert trailing.log.said(OrderLookedUp)
     assert eye.least_resting == whole
 
 

@@ -110,7 +110,12 @@ async def test_trades_from_the_past(tmp_path: Path, reader: str, back_ms: int) -
     """The venue's times go back for three trades: they were in no minute that is over, and the minute they were in is asked for."""
     async with running(tmp_path, reader) as stand:
         await stand.whole_minutes(1)
-        stand.hurt(SocketFault(kind="mangle", stream="btcusdt@trade", field="T", offset=-back_ms, times=3))
-        await stand.until(lambda: stand.counted("BACK_IN_TIME") == 3, "three trades that go back")
+        back = SocketFault(kind="mangle", stream="btcusdt@trade", field="T", offset=-back_ms, times=3)
+        while (
+            stand.counted("BACK_IN_TIME") < 3
+        ):  # a trade that comes long after the last one stays in the last one's minute
+            stand.hurt(back)
+            await stand.until(lambda: not stand.venue.server.faults.shown()["active"], "three trades that go back")
+            await stand.whole_minutes(1)
         await stand.whole_minutes(2)
         await stand.assert_undisturbed()

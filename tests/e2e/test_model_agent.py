@@ -46,6 +46,9 @@ MATRIX = {
     "other_case": "grounding",
 }
 """What the server does, and what that is called; the kinds that close the route for good are tried one by one below."""
+NEVER_ANSWERED = [deed for deed, failure in MATRIX.items() if failure == "timeout"]
+SOON_MS, LATE_MS = 1_000, 15_000
+"""Deadlines of an agent that is never answered, and of one whose answers may take as long as a busy machine likes."""
 
 
 @pytest.fixture
@@ -166,21 +169,30 @@ def _spec(name: str) -> InstrumentSpec:
 async def test_every_way_to_fail_ends_in_a_decision(nats: NatsStack, server: ModelServer) -> None:
     """One proposal for each failure of the matrix: each is decided by the rules within the wait, called by its name, and replay agrees.
 
-    Two answers follow each failure, so that the breaker keeps asking.
+    Two answers for each failure come between, so that the breaker keeps asking.
     """
     names = tuple(f"C{number}-USDT" for number in range(3 * len(MATRIX)))
+    waiting = list(names)
     stand = await Stand.of(nats, server, names)
-    portfolio, agent = await stand.portfolio().live(), await stand.agent()
-    expected = {}
-    for place, (deed, failure) in enumerate(MATRIX.items()):
-        failing, *good = names[3 * place : 3 * place + 3]
-        server.script.play([Behaviour(do=deed, every_s=1.0)])  # type: ignore[arg-type]
-        await stand.signal(failing)
-        await stand.decisions(3 * place + 1)
-        server.script.play([Behaviour(voice="agrees")])
-        await stand.signal(*good)
-        await stand.decisions(3 * place + 3)
-        expected |= {failing: ("ENTER", "RULES", failure), **dict.fromkeys(good, ("ENTER", "MODEL", ""))}
+    expected: dict[str, tuple[str, str, str]] = {}
+
+    async def decided(behaviour: Behaviour, driver: str, fallback: str = "", count: int = 1) -> None:
+        server.script.play([behaviour])
+        these, waiting[:] = waiting[:count], waiting[count:]
+        await stand.signal(*these)
+        expected.update(dict.fromkeys(these, ("ENTER", driver, fallback)))
+        await stand.decisions(len(expected))
+
+    portfolio = await stand.portfolio(wait_ms=30_000).live()
+    agent = await stand.agent(llm_deadline_ms=SOON_MS)
+    for deed in NEVER_ANSWERED:
+        await decided(Behaviour(do=deed, every_s=1.0), "RULES", MATRIX[deed])  # type: ignore[arg-type]
+    assert await agent.stop() is None
+    agent = await stand.agent(llm_deadline_ms=LATE_MS)
+    await decided(Behaviour(voice="agrees"), "MODEL", count=2 * len(NEVER_ANSWERED))
+    for deed in [each for each in MATRIX if each not in NEVER_ANSWERED]:
+        await decided(Behaviour(do=deed, every_s=1.0), "RULES", MATRIX[deed])  # type: ignore[arg-type]
+        await decided(Behaviour(voice="agrees"), "MODEL", count=2)
     assert await stand.decisions(len(names)) == expected
     assert await stand.wishes(names) == list(names)
     made = (await stand.log.said("portfolio.decisions"))[-1]

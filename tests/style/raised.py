@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 
 import msgspec
 
-from tests.style.tree import module_of, python_files, tree_of
+from tests.style.tree import module_of, nodes, python_files, tree_of
 
 ENDS_TOO = "Sight"
 UNKNOWN = "?"
@@ -43,6 +44,7 @@ def raised_in(trees: dict[str, ast.Module]) -> list[Raised]:
     return [each for module in trees for each in _raised_by(module, trees, ways)]
 
 
+@cache
 def raised_here() -> list[Raised]:
     """All alerts that our services and libraries can raise."""
     return raised_in({module_of(path): tree_of(path) for path in python_files("libs", "services")})
@@ -133,11 +135,11 @@ def _severities(node: ast.expr | None, known: dict[str, ast.expr], tables: dict[
             yield UNKNOWN
 
 
+@cache
 def _assigned(scope: ast.AST) -> dict[str, ast.expr]:
     """What names are last set to in a function, or at the top of a module."""
-    nodes = scope.body if isinstance(scope, ast.Module) else ast.walk(scope)
     found: dict[str, ast.expr] = {}
-    for node in nodes:
+    for node in scope.body if isinstance(scope, ast.Module) else ast.walk(scope):
         if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
             found[node.targets[0].id] = node.value
         elif isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None:
@@ -155,12 +157,14 @@ def _imported(tree: ast.Module, trees: dict[str, ast.Module]) -> dict[str, ast.e
     return found
 
 
-def _functions(tree: ast.AST) -> Iterator[Function]:
-    return (node for node in ast.walk(tree) if isinstance(node, Function))
+@cache
+def _functions(tree: ast.AST) -> tuple[Function, ...]:
+    return tuple(node for node in nodes(tree) if isinstance(node, Function))
 
 
-def _calls(function: Function) -> Iterator[ast.Call]:
-    return (node for node in ast.walk(function) if isinstance(node, ast.Call))
+@cache
+def _calls(function: Function) -> tuple[ast.Call, ...]:
+    return tuple(node for node in ast.walk(function) if isinstance(node, ast.Call))
 
 
 def _is(node: ast.expr | None, name: str) -> bool:

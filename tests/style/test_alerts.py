@@ -16,7 +16,6 @@ from tests.style.raised import UNKNOWN, Raised, raised_here, raised_in
 from tests.style.test_tests import found_tests
 from tests.style.tree import ROOT, text_of, tree_of
 
-RAISED = raised_here()
 PARTS = ["Means.", "Done already.", "Look.", "Do.", "Over when."]
 
 
@@ -39,13 +38,13 @@ def source(text: str) -> list[Raised]:
 
 def test_every_alert_that_is_raised_is_in_the_catalogue() -> None:
     """An alert without an entry has no severity that anybody agreed to, and no runbook."""
-    assert sorted(f"{each.code} ({each.where})" for each in RAISED if not catalogued(each)) == []
-    assert len(RAISED) > 80
+    assert sorted(f"{each.code} ({each.where})" for each in raised_here() if not catalogued(each)) == []
+    assert len(raised_here()) > 80
 
 
 def test_every_entry_is_raised_by_somebody() -> None:
     """A page about what cannot happen is one more to read at night."""
-    raised = {entry.code for each in RAISED for entry in catalogued(each)}
+    raised = {entry.code for each in raised_here() for entry in catalogued(each)}
     assert sorted({each.code for each in CATALOGUE} - raised) == []
     assert len({each.code for each in CATALOGUE}) == len(CATALOGUE)
 
@@ -53,7 +52,7 @@ def test_every_entry_is_raised_by_somebody() -> None:
 def test_an_alert_is_as_grave_as_its_entry_says() -> None:
     """No place raises it with another severity, and none that is named is missing from the code."""
     for entry in CATALOGUE:
-        places = [each for each in RAISED if entry in catalogued(each)]
+        places = [each for each in raised_here() if entry in catalogued(each)]
         said = {severity for each in places for severity in each.severities}
         assert said - {UNKNOWN} <= set(entry.severities), entry.code
         assert said == set(entry.severities) or UNKNOWN in said or not places, entry.code

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
-from tests.style.tree import python_files, tree_of
+from tests.style.tree import nodes, python_files, tree_of
 
 TEST_FILES = [path for path in python_files("tests") if path.name.startswith("test_")]
 RAISING = {"raises", "warns", "fail", "deprecated_call"}
@@ -16,21 +17,33 @@ RAISING = {"raises", "warns", "fail", "deprecated_call"}
 def found_tests(tree: ast.AST) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [
         node
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_")
     ]
 
 
+class Deeds(NamedTuple):
+    """What a function does that may make a test fail: an assertion of its own, calls by their names, the operators of a conversation."""
+
+    asserts: bool
+    calls: frozenset[str]
+    shifts: bool
+
+
+@cache
+def deeds(function: ast.AST) -> Deeds:
+    below = list(ast.walk(function))
+    return Deeds(
+        any(isinstance(node, ast.Assert) for node in below),
+        frozenset(called(node) for node in below if isinstance(node, ast.Call)),
+        any(isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift | ast.RShift) for node in below),
+    )
+
+
 def asserts(function: ast.AST, asserting: set[str]) -> bool:
     """Whether a function can fail by itself, or through a function that can."""
-    for node in ast.walk(function):
-        if isinstance(node, ast.Assert):
-            return True
-        if isinstance(node, ast.Call) and called(node) in RAISING | asserting:
-            return True
-        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.LShift | ast.RShift) and "__op__" in asserting:
-            return True
-    return False
+    does = deeds(function)
+    return does.asserts or bool(does.calls & (RAISING | asserting)) or (does.shifts and "__op__" in asserting)
 
 
 def called(node: ast.Call) -> str:
@@ -43,7 +56,7 @@ def asserting_names() -> frozenset[str]:
     functions = [
         node
         for path in python_files("tests")
-        for node in ast.walk(tree_of(path))
+        for node in nodes(tree_of(path))
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("test_")
     ]
     found: set[str] = set()
@@ -73,7 +86,7 @@ def twice(path: Path) -> list[str]:
 def mocks(path: Path) -> list[str]:
     return [
         alias.name
-        for node in ast.walk(tree_of(path))
+        for node in nodes(tree_of(path))
         if isinstance(node, ast.Import | ast.ImportFrom)
         for alias in node.names
         if alias.name in ("mock", "Mock", "MagicMock", "AsyncMock", "unittest.mock")

@@ -53,6 +53,12 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(text_of(path), filename=str(path))
 
 
+@cache
+def nodes(tree: ast.AST) -> tuple[ast.AST, ...]:
+    """A node and all below it; many rules look at the same ones."""
+    return tuple(ast.walk(tree))
+
+
 def module_of(path: Path) -> str:
     """The dotted name of a file: `libs/common/__init__.py` is `libs.common`."""
     parts = path.with_suffix("").parts
@@ -85,6 +91,7 @@ def reachable(module: str) -> set[str]:
     return found
 
 
+@cache
 def comment_lines(path: Path) -> set[int]:
     """Lines that carry a comment beside or instead of code."""
 
