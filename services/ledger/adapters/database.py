@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,8 @@ MIGRATION_LOCK = 0x62756C6B  # "bulk": any constant that no other user of the sa
 CONNECT_S = 5
 BUSY_S = 1
 STATEMENT_MS_MAX = 10_000
+MIGRATION_S = 10
+"""So long a second process waits for the migration of the first, on either kind of database."""
 POSTGRES_ARGS: dict[str, Any] = {
     "connect_timeout": CONNECT_S,
     "application_name": "bulkhead-ledger",
@@ -47,10 +51,24 @@ def open_engine(url: URL) -> Engine:
 
 def migrate(engine: Engine, revision: str = "head") -> None:
     """Bring the schema to `revision`; a second process waits for the first, in one transaction each."""
-    with engine.begin() as connection:
+    with engine.connect() as connection, _patient(connection), connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
         command.upgrade(_config(connection), revision)
+
+
+@contextmanager
+def _patient(connection: Connection) -> Iterator[None]:
+    """Wait longer than usual for whoever else has locked a SQLite file (Postgres has its own limit, for every statement)."""
+    file = connection.connection.dbapi_connection
+    if not isinstance(file, sqlite3.Connection):
+        yield
+        return
+    file.execute(f"PRAGMA busy_timeout={MIGRATION_S * 1000}")
+    try:
+        yield
+    finally:
+        file.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
@@ -83,8 +101,8 @@ def _configure_sqlite(connection: sqlite3.Connection, _: Any) -> None:
 
 
 def _use_wal(cursor: sqlite3.Cursor) -> None:
-    """Switch to WAL; the switch itself does not wait for others as everything else does, so it is tried for as long."""
-    deadline = time.monotonic() + BUSY_S
+    """Switch to WAL, once in the life of a file; the switch itself does not wait for others as everything else does, so it is tried for as long as a migration may take."""
+    deadline = time.monotonic() + MIGRATION_S
     while True:
         try:
             cursor.execute("PRAGMA journal_mode=WAL")

@@ -6,8 +6,10 @@ import asyncio
 import os
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -16,7 +18,7 @@ from typing import Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import URL, func, select
+from sqlalchemy import URL, func, make_url, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from libs.common.codec import encode
@@ -152,6 +154,27 @@ async def test_two_processes_may_open_an_empty_database_at_once(databases: Datab
     for each in opened:
         assert isinstance(each, Projection)
         each.close()
+
+
+def test_a_migration_waits_for_who_has_locked_the_file(tmp_path: Path) -> None:
+    """Longer than anything else waits for a SQLite file: the first process may be slow with its own migration."""
+    file = tmp_path / "ledger.db"
+    holder = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    holder.execute("PRAGMA journal_mode=WAL")
+    holder.execute("BEGIN IMMEDIATE")
+    ending = threading.Timer(1.6, lambda: holder.execute("COMMIT"))
+    ending.start()
+    engine = open_engine(make_url(f"sqlite:///{file}"))
+    try:
+        migrate(engine)
+        with engine.connect() as connection:
+            assert connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one() == 1000, (
+                "and then as impatient as ever"
+            )
+    finally:
+        ending.join()
+        holder.close()
+        engine.dispose()
 
 
 def test_money_is_exact_in_every_database(databases: Databases) -> None:
