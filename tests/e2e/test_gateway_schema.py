@@ -57,6 +57,9 @@ async def test_no_request_gets_an_answer_that_is_not_described(tmp_path: Path) -
         assert "route_failed" not in gateway.log.read_text()
 
 
+TOO_LARGE = (413, 431)
+
+
 def ask_everything(gateway: Gateway, headers: dict[str, str]) -> int:
     """Some good and some bad requests to every route; returns how many routes there are."""
     request = urllib.request.Request(f"{gateway.url}/openapi.json", headers=headers)
@@ -96,6 +99,10 @@ def try_out(operation: Any, mode: Any, url: str, headers: dict[str, str], exampl
         checks = [
             each for each in CHECKS if OURS.get(answer.status_code) != operation.path or each is not not_a_server_error
         ]
+        if (
+            answer.status_code in TOO_LARGE
+        ):  # refused before anybody looked whether it is valid; schemathesis does not count it as such
+            checks.remove(negative_data_rejection)
         case.validate_response(answer, checks=checks)
 
     try:

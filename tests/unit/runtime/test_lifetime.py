@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,15 @@ NEST = {
 
 @pytest.fixture(autouse=True)
 def _the_log_of_a_test(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lifetime.logs, "configure", lambda *_: structlog.get_logger())
+    """On standard output as it is captured, whatever another test of this process has made of structlog."""
+
+    def configured(*_: object) -> object:
+        show = (structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer())
+        return structlog.wrap_logger(
+            structlog.PrintLogger(sys.stdout), processors=[*show], wrapper_class=structlog.BoundLogger
+        )
+
+    monkeypatch.setattr(lifetime.logs, "configure", configured)
 
 
 class Ending:
