@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -37,6 +37,7 @@ from libs.runtime.bus import AppendUnknown, Bus, BusError, Fenced
 from libs.runtime.engine import Append
 from libs.runtime.tracing import traceparent
 
+Fact = TypeVar("Fact", bound=Message)
 Word = Literal["HALT", "REDUCE", "RESUME", "FLATTEN", "CANCEL", "OVERRIDE"]
 
 TRIES_MAX = 5
@@ -114,6 +115,13 @@ def message_of(order: Order, writer: str, command_id: str, now: int) -> Message:
             )
         case _:
             return OperatorCommanded(command=order.word, **common)
+
+
+def stamped(message: Fact, writer: str, said_id: str, now: int) -> Fact:
+    """A fact as `writer` says it at `now` (ns): the first of a story of its own, under `said_id`."""
+    return msgspec.structs.replace(
+        message, id=said_id, ts_event=now, ts_init=now, correlation_id=said_id, producer=writer
+    )
 
 
 def command_id_of(writer: str, said_as: str, order: Order) -> str:

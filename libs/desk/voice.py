@@ -99,9 +99,7 @@ class Voice:
             nonlocal is_known
             is_known = tail <= self._known_to
             said_id = derive_id(type(message).__name__, writer, tail, encode(message).decode())
-            return msgspec.structs.replace(
-                message, id=said_id, ts_event=now, ts_init=now, correlation_id=said_id, producer=writer
-            )
+            return commands.stamped(message, writer, said_id, now)
 
         async with self._speaking:
             self._ready()

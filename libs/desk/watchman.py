@@ -280,10 +280,8 @@ class Watchman:
 
     def _backup(self, look: Look) -> Iterator[Sight]:
         if look.backup_age_s is not None:
-            old, text = (
-                look.backup_age_s > self.limits.backup_s_max,
-                f"the last backup is {look.backup_age_s / HOUR_S:.0f} h old",
-            )
+            old = look.backup_age_s > self.limits.backup_s_max
+            text = f"the last backup is {look.backup_age_s / HOUR_S:.0f} h old"
             yield _plain("BACKUP_OLD", "ticket", old, not old, text)
         if look.restore_proven_s is not None:
             days, old = look.restore_proven_s / DAY_S, look.restore_proven_s > self.limits.restore_proven_s_max

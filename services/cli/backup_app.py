@@ -17,6 +17,7 @@ from rich.text import Text
 
 from libs.common.ids import derive_id
 from libs.common.messages import RestoreProven
+from libs.desk.commands import stamped
 from libs.desk.saying import day_and_time_of
 from libs.runtime.registry import parts
 from libs.runtime.replay import ReplayReport, replay
@@ -81,10 +82,10 @@ def verify(
         place = _folder(folder, stack_settings(ctx.obj, strict=False).home)
         began = time.monotonic()
         manifest, last_seq, head = proven(place)
-        report = None if without_replay else replay(lambda: read_dump(place), parts())
         with Spool() as spool:
             for entry in read_dump(place):
                 spool.append(entry)
+            report = None if without_replay else replay(lambda: spool, parts())
             journal = books.verify(books.journal_in(spool), None, [])
     answer = {
         "folder": str(place),
@@ -191,13 +192,7 @@ async def _tell_proven(place: Place, restored: Restored, took_s: float) -> tuple
     """The event that says so and nothing, or 0 and why the log was not told."""
 
     def message(writer: str, tail: int) -> RestoreProven:
-        proven_id = derive_id("restore_proven", writer, tail, restored.head)
-        return RestoreProven(
-            id=proven_id,
-            ts_event=now,
-            ts_init=now,
-            correlation_id=proven_id,
-            producer=writer,
+        fact = RestoreProven(
             origin=restored.origin,
             last_seq=restored.last_seq,
             head=restored.head,
@@ -205,6 +200,7 @@ async def _tell_proven(place: Place, restored: Restored, took_s: float) -> tuple
             took_ms=round(took_s * 1000),
             author=command.operator_name(),
         )
+        return stamped(fact, writer, derive_id("restore_proven", writer, tail, restored.head), now)
 
     try:
         with failing_clearly():

@@ -93,16 +93,8 @@ async def append(bus: Bus, what: str, saying: Callable[[str, int], Message]) -> 
 
 
 def _baseline(writer: str, reason: str, author: str, now: int, tail: int) -> BaselineAccepted:
-    baseline_id = derive_id("baseline", writer, tail, reason, author)
-    return BaselineAccepted(
-        id=baseline_id,
-        ts_event=now,
-        ts_init=now,
-        correlation_id=baseline_id,
-        producer=writer,
-        reason=reason,
-        author=author,
-    )
+    fact = BaselineAccepted(reason=reason, author=author)
+    return commands.stamped(fact, writer, derive_id("baseline", writer, tail, reason, author), now)
 
 
 async def _comparison_after(bus: Bus, seq: int, wait_s: float) -> Reconciled | None:

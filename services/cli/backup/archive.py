@@ -123,25 +123,34 @@ def entries_of(folder: Path, manifest: Manifest, to_seq: int | None = None) -> I
     Raises:
         BadArchive: a file is missing or altered, or an entry is missing, doubled or out of order, or the chain does not end as it should.
     """
-    walk = _Walk(folder, manifest)
-    for segment in manifest.segments:
-        if to_seq is not None and segment.first_seq > to_seq:
-            return
-        yield from walk.segment(segment, to_seq)
-    if manifest.tail is not None and (to_seq is None or manifest.tail.first_seq <= to_seq):
-        yield from walk.tail(manifest.tail, to_seq)
+    return Walk(folder, manifest).entries(to_seq)
 
 
-class _Walk:
-    """Reads files in order, and holds each entry against the place it should have."""
+class Walk:
+    """Reads files in order, and holds each entry against the place it should have; `head` is the chain's after the last one handed out."""
 
     def __init__(self, folder: Path, manifest: Manifest):
         self._folder = folder
         self._manifest = manifest
         self._next_seq = manifest.first_seq
-        self._head = NOTHING
+        self.head = NOTHING
 
-    def segment(self, segment: Segment, to_seq: int | None) -> Iterator[Stored]:
+    @property
+    def last_seq(self) -> int:
+        """The last entry that was handed out."""
+        return self._next_seq - 1
+
+    def entries(self, to_seq: int | None = None) -> Iterator[Stored]:
+        """As `entries_of`."""
+        manifest = self._manifest
+        for segment in manifest.segments:
+            if to_seq is not None and segment.first_seq > to_seq:
+                return
+            yield from self._segment(segment, to_seq)
+        if manifest.tail is not None and (to_seq is None or manifest.tail.first_seq <= to_seq):
+            yield from self._tail(manifest.tail, to_seq)
+
+    def _segment(self, segment: Segment, to_seq: int | None) -> Iterator[Stored]:
         path = self._folder / segment.file
         _must_be(path, segment.bytes, segment.sha256)
         try:
@@ -151,7 +160,7 @@ class _Walk:
             raise BadArchive(f"{path} cannot be read: {error}") from error
         self._must_end(path, segment.last_seq, segment.head, to_seq)
 
-    def tail(self, tail: Tail, to_seq: int | None) -> Iterator[Stored]:
+    def _tail(self, tail: Tail, to_seq: int | None) -> Iterator[Stored]:
         path = self._folder / tail.file
         size = size_of(path)
         if size < tail.bytes:
@@ -178,7 +187,7 @@ class _Walk:
             if to_seq is not None and entry.seq > to_seq:
                 return
             self._next_seq += 1
-            self._head = next_head(self._head, entry)
+            self.head = next_head(self.head, entry)
             yield stored
 
     def _must_end(self, path: Path, last_seq: int, head: str, to_seq: int | None) -> None:
@@ -186,9 +195,9 @@ class _Walk:
             return
         if self._next_seq != last_seq + 1:
             raise BadArchive(f"{path} ends at entry {self._next_seq - 1}, where it should end at {last_seq}")
-        if self._head.hex() != head:
+        if self.head.hex() != head:
             raise BadArchive(
-                f"{path}: an entry up to {last_seq} was altered: the chain ends in {self._head.hex()[:16]}, not {head[:16]}"
+                f"{path}: an entry up to {last_seq} was altered: the chain ends in {self.head.hex()[:16]}, not {head[:16]}"
             )
 
 

@@ -20,6 +20,7 @@ import msgspec
 
 from libs.common.ids import derive_id
 from libs.common.messages import BackupMade
+from libs.desk.commands import stamped
 from services.cli import command
 from services.cli.backup.archive import NOTHING, BadArchive, KeptFile, Manifest, next_head
 from services.cli.backup.archive_writer import ArchiveWriter, keep_file
@@ -202,19 +203,14 @@ async def _told(place: Place, made: Made) -> Made:
         return made
 
     def message(writer: str, tail: int) -> BackupMade:
-        backup_id = derive_id("backup", writer, tail, made.head)
-        return BackupMade(
-            id=backup_id,
-            ts_event=now,
-            ts_init=now,
-            correlation_id=backup_id,
-            producer=writer,
+        fact = BackupMade(
             origin=made.origin,
             last_seq=made.last_seq,
             head=made.head,
             made_at=time.time_ns(),
             author=command.operator_name(),
         )
+        return stamped(fact, writer, derive_id("backup", writer, tail, made.head), now)
 
     try:
         with failing_clearly():

@@ -25,7 +25,7 @@ from libs.common.codec import BadEvent, decode_from
 from libs.common.ids import derive_id
 from libs.common.messages import BookRestored, Message
 from libs.desk import commands
-from libs.desk.commands import Order, command_id_of, message_of
+from libs.desk.commands import Order, command_id_of, message_of, stamped
 from libs.desk.saying import day_and_time_of
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus
@@ -37,6 +37,7 @@ from services.cli.backup.archive import (
     NOTHING,
     BadArchive,
     Manifest,
+    Walk,
     entries_of,
     kept_content,
     next_head,
@@ -82,15 +83,15 @@ def proven(folder: Path, to_seq: int | None = None) -> tuple[Manifest, int, str]
             raise BadArchive(f"{folder} is a backup of nothing yet")
         if to_seq is not None and not manifest.first_seq <= to_seq <= manifest.last_seq:
             raise BadArchive(f"{folder} holds entries {manifest.first_seq} to {manifest.last_seq}, and not {to_seq}")
-        head, last = NOTHING, 0
-        for stored in entries_of(folder, manifest, to_seq):
-            head, last = next_head(head, stored.entry), stored.entry.seq
+        walk = Walk(folder, manifest)
+        for _ in walk.entries(to_seq):
+            pass
         for kept in manifest.files:
             kept_content(folder, kept)
     except BadArchive as error:
         cure = "take another copy of the backup; `bulkhead backup verify` says which of them are whole"
         raise Failure(BAD_DUMP, str(error), cure) from error
-    return manifest, last, head.hex()
+    return manifest, walk.last_seq, walk.head.hex()
 
 
 async def restore(folder: Path, home: Path, to_seq: int | None = None) -> Restored:
@@ -261,13 +262,7 @@ async def _begin_again(place: Place, restored: Restored) -> None:
         made = day_and_time_of(restored.backup_made_at)
 
         def says_restored(tail: int) -> Message:
-            restored_id = derive_id("restored", tail, restored.head, restored_at)
-            return BookRestored(
-                id=restored_id,
-                ts_event=now,
-                ts_init=now,
-                correlation_id=restored_id,
-                producer=WRITER,
+            fact = BookRestored(
                 origin=restored.origin,
                 last_seq=restored.last_seq,
                 head=restored.head,
@@ -275,6 +270,7 @@ async def _begin_again(place: Place, restored: Restored) -> None:
                 restored_at=restored_at,
                 author=author,
             )
+            return stamped(fact, WRITER, derive_id("restored", tail, restored.head, restored_at), now)
 
         reason = (
             f"restored from a backup of {made}, up to event {restored.last_seq}: compare with the venue, then resume"
