@@ -37,12 +37,12 @@ from libs.common.messages import (
     TradingStateChanged,
 )
 from libs.common.money import ZERO, floor_to_step
+from libs.desk.saying import SECOND_NS
 from libs.trading.drift import digest_of
 
 NOISE = ("feed.marks", "feed.bars", "feed.history.", "exec.timer", "exec.account", "notify.timer")
 """Subjects nothing here is read from; most of a log."""
 
-SECOND_NS = 1_000_000_000
 BACKUP_S_MAX = 26 * 3600.0
 """A backup a day, and two hours for it to be late."""
 RESTORE_PROVEN_S_MAX = 35 * 24 * 3600.0
