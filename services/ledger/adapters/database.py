@@ -59,9 +59,10 @@ def migrate(engine: Engine, revision: str = "head") -> None:
 
 @contextmanager
 def _patient(connection: Connection) -> Iterator[None]:
-    """Wait longer than usual for whoever else has locked a SQLite file (Postgres has its own limit, for every statement)."""
+    """Wait longer than usual for whoever has locked a SQLite file whose tables are not up to date: he may be about to make them. (Postgres has
+    its own limit, for every statement.)"""
     file = connection.connection.dbapi_connection
-    if not isinstance(file, sqlite3.Connection):
+    if not isinstance(file, sqlite3.Connection) or _revision_of(file) == newest_revision():
         yield
         return
     file.execute(f"PRAGMA busy_timeout={MIGRATION_S * 1000}")
@@ -69,6 +70,15 @@ def _patient(connection: Connection) -> Iterator[None]:
         yield
     finally:
         file.execute(f"PRAGMA busy_timeout={BUSY_S * 1000}")
+
+
+def _revision_of(file: sqlite3.Connection) -> str:
+    """Which tables it has; "" if none, or if it cannot be read now."""
+    try:
+        row = file.execute("SELECT version_num FROM alembic_version").fetchone()
+    except sqlite3.OperationalError:
+        return ""
+    return str(row[0]) if row else ""
 
 
 def downgrade(engine: Engine, revision: str = "base") -> None:
