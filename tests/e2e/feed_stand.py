@@ -63,6 +63,13 @@ class Stand:
         told = len(self.log.bars)
         await self.until(lambda: len(self.log.bars) >= told + count, f"{count} more minutes")
 
+    async def told_of(self, venue: str, count: int) -> None:
+        """Let a running venue play until the newest so many minutes are this venue's: those before a switch come after it."""
+        await self.until(
+            lambda: [bar.venue for bar in self.said(INSTRUMENTS[0])][-count:] == [venue] * count,
+            f"{count} minutes of {venue}",
+        )
+
     # --- what the feed says ---------------------------------------------------------------------------------------
 
     @property

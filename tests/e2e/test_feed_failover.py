@@ -94,10 +94,10 @@ async def test_home_is_frozen(tmp_path: Path, reader: str) -> None:
     async with standing(tmp_path, market=FREE, feed_reader=reader, **QUICK) as stand:
         stand.hurt(SocketFault(kind="freeze", sticky=True))
         await stand.within(1.5, lambda: speaks(stand, "kraken"), "Kraken speaks")
-        await stand.whole_minutes(2)
+        await stand.told_of("kraken", 2)
         stand.heal()
         await stand.within(2.0, lambda: speaks(stand, "binance"), "home speaks")
-        await stand.whole_minutes(1)
+        await stand.told_of("binance", 1)
         assert {bar.venue for bar in stand.said(BTC)} == {"binance", "kraken"}
         await stand.assert_each_as_its_venue_says()
 
