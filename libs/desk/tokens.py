@@ -14,7 +14,6 @@ import hmac
 import os
 import re
 import secrets
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +23,7 @@ import msgspec
 import structlog
 
 from libs.runtime.nats_config import write_secret
+from libs.runtime.private_files import is_exposed, mode_of
 
 Scope = Literal["read", "operate", "admin", "alerts"]
 Why = Literal["NO_TOKEN", "BAD_TOKEN", "EXPIRED", "REVOKED"]
@@ -247,9 +247,9 @@ class TokenBook:
 
 
 def _read(path: Path) -> tuple[Token, ...]:
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise TokenError(f"{path} is open to others (mode {mode:04o})", f"chmod 600 {path}")
+    status = path.stat()
+    if is_exposed(status):
+        raise TokenError(f"{path} is open to others (mode {mode_of(status)})", f"chmod 600 {path}")
     try:
         return msgspec.json.decode(path.read_bytes(), type=_Kept).tokens
     except msgspec.MsgspecError as error:

@@ -20,7 +20,6 @@ from __future__ import annotations
 import json
 import os
 import ssl
-import stat
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from string import Template
@@ -31,6 +30,7 @@ import nkeys
 
 from libs.common.subjects import TRADING_ROOTS, filter_of, writer_filter
 from libs.runtime.contract import Contract, Zone
+from libs.runtime.private_files import is_exposed, mode_of
 from libs.runtime.streams import OBSERVER_DURABLES, RECORDER_DURABLE
 
 LOG, OBSERVER, SYS = "LOG", "OBSERVER", "SYS"
@@ -262,14 +262,14 @@ def check_private(path: Path) -> None:
         KeysError: with the file's name and what to do.
     """
     try:
-        mode = stat.S_IMODE(path.stat().st_mode)
+        status = path.stat()
     except FileNotFoundError:
         raise KeysError(f"{path} is missing; `bulkhead up` makes it, in a deployment it is mounted") from None
     except OSError as error:
         raise KeysError(f"{path} cannot be looked at ({error.strerror}); is BULKHEAD_HOME a folder of ours?") from None
-    if mode & 0o077:
+    if is_exposed(status):
         raise KeysError(
-            f"{path} is readable by others (mode {mode:04o}); chmod 600 it, and change the key if it leaked"
+            f"{path} is readable by others (mode {mode_of(status)}); chmod 600 it, and change the key if it leaked"
         )
 
 

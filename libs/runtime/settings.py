@@ -23,6 +23,7 @@ from libs.runtime.config_file import ConfigFile, read_config
 from libs.runtime.config_names import SECRET_WORDS, variables_of
 from libs.runtime.config_source import ConfigSource, ProfileSource
 from libs.runtime.logs import redact, register_secret
+from libs.runtime.private_files import is_exposed, mode_of
 from libs.runtime.profiles import ProfileName
 from libs.runtime.setting_rules import Verdict, dangers_in, judged, questions_in
 from libs.runtime.settings_error import SettingsError as SettingsError
@@ -186,9 +187,8 @@ def read_secret_file(path: Path | str, name: str, chars_min: int = 16) -> str:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise SettingsError(f"{refused} is not a plain file; point {name} at the file that holds the secret alone")
-        if status.st_mode & 0o077:
-            mode = stat.S_IMODE(status.st_mode)
-            raise SettingsError(f"{refused} can be read by others (mode {mode:04o}); do: chmod 600 {path}")
+        if is_exposed(status):
+            raise SettingsError(f"{refused} can be read by others (mode {mode_of(status)}); do: chmod 600 {path}")
         raw = os.read(descriptor, SECRET_BYTES_MAX + 1)
     finally:
         os.close(descriptor)

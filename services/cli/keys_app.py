@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import stat
 import time
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from libs.runtime.nats_config import PEOPLE
+from libs.runtime.private_files import is_exposed, mode_of
 from libs.runtime.registry import SERVICES
 from services.cli.answering import answering, show, tell_failure
 from services.cli.exit_codes import FINDING, POINTER
@@ -73,8 +73,8 @@ def keys_in(home: Path) -> list[Key]:
 def _key(path: Path) -> Key:
     status = path.stat()
     public, flaw = _looked_at(path)
-    if status.st_mode & 0o077 and path.name not in PUBLIC:
-        flaw = f"others can read it (mode {stat.S_IMODE(status.st_mode):04o})"
+    if is_exposed(status) and path.name not in PUBLIC:
+        flaw = f"others can read it (mode {mode_of(status)})"
     age = (time.time() - status.st_mtime) / DAY_S
     return Key(file=path.name, used_for=_used_for(path), age_days=round(age, 1), public=public, flaw=flaw)
 

@@ -19,6 +19,7 @@ from services.order_executor import settings_kraken, settings_kucoin
 from services.order_executor.machine import OrderExecutorMachine
 
 BINANCE_CREDENTIAL = re.compile(r"[A-Za-z0-9]{64}")
+PUBLIC_KEY = re.compile(r"[0-9a-f]{64}")
 PEM = "PRIVATE KEY-----"
 BINANCE = ("", "binance")
 """Venues whose credentials have Binance's form."""
@@ -34,8 +35,14 @@ class Settings(ServiceSettings):
         default=("BTC-USDT", "ETH-USDT"),
         description="the only instruments that may be bought, separated by commas",
     )
+    exec_gate_public_key_file: Path | None = Field(
+        default=None, description="a file that holds the risk gate's public key, where the key itself is not given"
+    )
     exec_gate_public_key: str = Field(
-        pattern=r"^[0-9a-f]{64}$", description="the risk gate's Ed25519 public key, 64 hex characters"
+        default="",
+        pattern=r"^(|[0-9a-f]{64})$",
+        validate_default=True,
+        description="the risk gate's Ed25519 public key, 64 hex characters",
     )
     exec_venue: str = Field(
         default="binance", pattern=r"^[a-z0-9_-]{0,32}$", description="whose trading rules count; empty: anybody's"
@@ -123,6 +130,24 @@ class Settings(ServiceSettings):
     )
     exec_losses_pause_ms: int = Field(default=1_800_000, ge=1_000, le=86_400_000, description="for how long they do")
 
+    @field_validator("exec_gate_public_key_file")
+    @classmethod
+    def _holds_a_key(cls, value: Path | None) -> Path | None:
+        if value is not None:
+            _public_key_in(value)
+        return value
+
+    @field_validator("exec_gate_public_key")
+    @classmethod
+    def _is_known(cls, value: str, info: ValidationInfo) -> str:
+        """Whose approvals count must be said: without the key, every order would be refused one by one."""
+        file: Path | None = info.data.get("exec_gate_public_key_file")
+        if value or file is not None:
+            return value or _public_key_in(file)
+        raise ValueError(
+            "whose approvals count? want the gate's public key here, or its file in BULKHEAD_EXEC_GATE_PUBLIC_KEY_FILE"
+        )
+
     @field_validator("exec_lookup_delays_ms", "exec_retry_delays_ms")
     @classmethod
     def _are_delays(cls, value: tuple[int, ...]) -> tuple[int, ...]:
@@ -201,6 +226,17 @@ class Settings(ServiceSettings):
             venue_url=self.exec_venue_url.rstrip("/"),
             clock_url=self.clock_url,
         )
+
+
+def _public_key_in(path: Path) -> str:
+    """No secret, so anybody may read the file; but it decides whose orders are sent, so it holds the key and nothing else."""
+    try:
+        text = path.read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"{path} cannot be read: {type(error).__name__}") from None
+    if not PUBLIC_KEY.fullmatch(text):
+        raise ValueError(f"{path} should hold 64 hex characters and nothing else")
+    return text
 
 
 def _key_in(path: Path, venue: str) -> str:

@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from libs.common.approval import sign
 from libs.common.messages import Message, OrderApproved
+from libs.runtime.private_files import is_exposed, mode_of
 from libs.runtime.redaction import register_secret
 from libs.runtime.settings import SettingsError
 
@@ -56,7 +57,7 @@ def _read_private(path: Path) -> bytes:
     except OSError as error:
         raise BadKeyFile(f"cannot read {path}: {error.strerror}; want the file with the signing key") from None
     try:
-        _refuse_unless_private(os.fstat(descriptor).st_mode, path)
+        _refuse_unless_private(os.fstat(descriptor), path)
         raw = os.read(descriptor, FILE_BYTES_MAX + 1)
     finally:
         os.close(descriptor)
@@ -65,12 +66,11 @@ def _read_private(path: Path) -> bytes:
     return raw
 
 
-def _refuse_unless_private(mode: int, path: Path) -> None:
-    if not stat.S_ISREG(mode):
+def _refuse_unless_private(status: os.stat_result, path: Path) -> None:
+    if not stat.S_ISREG(status.st_mode):
         raise BadKeyFile(f"{path} is not a regular file")
-    if mode & 0o077:
-        shown = f"{stat.S_IMODE(mode):04o}"
-        raise BadKeyFile(f"{path} is open to others (mode {shown}); want 0600 or 0400: chmod 600 {path}")
+    if is_exposed(status):
+        raise BadKeyFile(f"{path} is open to others (mode {mode_of(status)}); want 0600 or 0400: chmod 600 {path}")
 
 
 def _decoded(raw: bytes, path: Path) -> Ed25519PrivateKey:

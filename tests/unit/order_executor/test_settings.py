@@ -138,6 +138,26 @@ def test_a_bad_setting_is_refused_by_name(environment, monkeypatch, variable, va
         load_settings(Settings)
 
 
+def test_the_gates_public_key_comes_from_a_file_where_it_is_not_given(environment, monkeypatch):
+    """A deployment mounts the gate's public key as a file; what is given in words wins."""
+    (environment / "gate.hex").write_text(f"{'a' * 64}\n")
+    monkeypatch.setenv("BULKHEAD_EXEC_GATE_PUBLIC_KEY_FILE", str(environment / "gate.hex"))
+    assert load_settings(Settings).machine().gate_public_key == KEY
+    monkeypatch.delenv("BULKHEAD_EXEC_GATE_PUBLIC_KEY")
+    assert load_settings(Settings).machine().gate_public_key == "a" * 64
+
+
+@pytest.mark.parametrize("content", [None, "", "a" * 63, "g" * 64, "a" * 64 + "\n" + "b" * 64])
+def test_without_the_gates_key_no_executor_starts(environment, monkeypatch, content):
+    """Without the gate's key nobody's approvals count: no file, an empty one or another text are refused at the start."""
+    monkeypatch.delenv("BULKHEAD_EXEC_GATE_PUBLIC_KEY")
+    if content is not None:
+        (environment / "gate.hex").write_text(content)
+        monkeypatch.setenv("BULKHEAD_EXEC_GATE_PUBLIC_KEY_FILE", str(environment / "gate.hex"))
+    with pytest.raises(SettingsError, match="BULKHEAD_EXEC_GATE_PUBLIC_KEY"):
+        load_settings(Settings)
+
+
 @pytest.fixture
 def kucoin(environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A complete environment for KuCoin."""
