@@ -79,11 +79,13 @@ soak-feed: install
 docs: install
 	@$(BIN)/python docs/generate.py
 
+KINDS := build machine gate model feed executor ledger people gateway venue cli
 COMPILE := uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11
 lock:
 	$(COMPILE) --group dev pyproject.toml -o requirements/dev.lock
 	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
 	$(COMPILE) --group load --constraint requirements/dev.lock -o requirements/load.lock
+	for kind in $(KINDS); do $(COMPILE) --group image-$$kind --constraint requirements/dev.lock -o requirements/images/$$kind.lock || exit 1; done
 
 clean:
 	rm -rf .venv .bulkhead .bulkhead-peers $(LOAD) .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info

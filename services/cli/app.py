@@ -26,6 +26,7 @@ from services.cli import (
     agents_app,
     backtest_app,
     backup_app,
+    deploy_app,
     graduate_app,
     keys_app,
     ledger_app,
@@ -74,6 +75,7 @@ app = typer.Typer(
 log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
 app.add_typer(log_app, name="log")
 app.add_typer(backup_app.app, name="backup")
+app.add_typer(deploy_app.app, name="deploy")
 app.add_typer(risk_app.app, name="risk")
 app.add_typer(agents_app.app, name="agents")
 app.add_typer(keys_app.app, name="keys")

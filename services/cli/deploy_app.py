@@ -1,0 +1,87 @@
+"""`bulkhead deploy keys | token | open`: what a deployment in containers needs of us before it starts."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from libs.desk.tokens import SCOPES, Scope, TokenError, TokenStore
+from libs.research.certificate import CertificateRefused
+from libs.runtime.settings import load_settings
+from services.cli.answering import answering, show
+from services.cli.deploy.key_files import CONTAINER_UID, give_away, make_keys, token_path
+from services.cli.deploy.opening import OpeningSettings, open_deployment
+from services.cli.exit_codes import CONFIG, POINTER, UNAVAILABLE, Failure
+from services.cli.genesis import GenesisError, OtherWorld
+from services.cli.options import Json
+from services.cli.stack import StackSettings
+from services.cli.stack_keys import StackError
+
+app = typer.Typer(
+    help="A deployment in containers: its keys, and its log opened.", epilog=POINTER, no_args_is_help=True
+)
+
+FOLDER = Path(".bulkhead-deploy")
+Folder = Annotated[
+    Path, typer.Option("--home", help="Where the deployment's secrets stand, on the machine that deploys.")
+]
+
+
+@app.command(epilog=POINTER)
+def keys(
+    name: Annotated[
+        list[str], typer.Option("--name", help="A further host name or address of the gateway. Repeatable.")
+    ] = [],  # noqa: B006
+    home: Folder = FOLDER,
+    as_json: Json = False,
+) -> None:
+    """Make every secret that is missing, each for one process; renew certificates that end within a month; keep the rest."""
+    with answering(as_json):
+        try:
+            made = make_keys(home, name)
+        except StackError as error:
+            raise Failure(CONFIG, str(error), "correct what is named, then try again") from error
+        except OSError as error:
+            raise Failure(CONFIG, f"{error.filename}: {error.strerror}", "choose another --home") from error
+        whose = "" if made.uid != CONTAINER_UID else "; they belong to the containers' user, as root runs nothing"
+        words = f"{len(made.new)} new, {made.kept} kept, in {made.folder}{whose}"
+        answer = {"folder": made.folder, "new": made.new, "kept": made.kept, "uid": made.uid}
+        show({**answer, "folder": str(made.folder)} if as_json else Text(words), as_json)
+
+
+@app.command(epilog=POINTER)
+def token(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="After who will hold it; it signs what he orders.")],
+    scope: Annotated[list[str], typer.Option("--scope", help="read, operate, admin or alerts. Repeatable.")],
+    days: Annotated[int, typer.Option("--days", help="So long it is valid.")] = 90,
+    home: Folder = FOLDER,
+) -> None:
+    """Make a token of the API and the console. It is shown now, and never again; the gateway knows it within a second."""
+    with answering(False):
+        wanted: tuple[Scope, ...] = tuple(each for each in SCOPES if each in scope)
+        if len(wanted) != len(set(scope)):
+            raise Failure(CONFIG, f"a scope is one of {', '.join(SCOPES)}", "say what it is for")
+        try:
+            _, text = TokenStore(token_path(home)).create(name, wanted, days, int(time.time()))
+        except TokenError as error:
+            raise Failure(CONFIG, str(error), error.cure) from error
+        give_away(home)
+    typer.echo(text)
+
+
+@app.command(name="open", epilog=POINTER)
+def open_all() -> None:
+    """Make streams, tables, roles and the book's first event, or say in what they differ. A deployment's first job; again, it changes nothing."""
+    with answering(False):
+        stack, settings = load_settings(StackSettings), load_settings(OpeningSettings)
+        try:
+            asyncio.run(open_deployment(stack, settings, typer.echo))
+        except (OtherWorld, CertificateRefused) as error:
+            raise Failure(CONFIG, str(error), error.cure) from error
+        except (StackError, GenesisError) as error:
+            raise Failure(UNAVAILABLE, str(error), "see what the bus says, then run it again") from error
