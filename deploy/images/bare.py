@@ -10,7 +10,17 @@ import stat
 from pathlib import Path
 
 PROGRAMS = ("/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/sbin", "/usr/libexec")
-USELESS = ("/usr/share/doc", "/usr/share/man", "/usr/share/perl5", "/usr/lib/apt", "/var/lib/apt", "/var/cache", "/var/log", "/root", "/usr/lib/dpkg")
+USELESS = (
+    "/usr/share/doc",
+    "/usr/share/man",
+    "/usr/share/perl5",
+    "/usr/lib/apt",
+    "/var/lib/apt",
+    "/var/cache",
+    "/var/log",
+    "/root",
+    "/usr/lib/dpkg",
+)
 PYTHON = Path("/usr/local/bin")
 
 

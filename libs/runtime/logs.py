@@ -27,6 +27,9 @@ __all__ = ["bind", "configure", "lines_dropped", "redact", "register_secret"]
 OURS = ("libs", "services")
 """Loggers that obey the configured level; all others say nothing below `info` (ccxt's debug lines are whole HTTP exchanges)."""
 
+NOISE = ("returning true from eof_received() has no effect when using ssl",)
+"""What libraries warn of although nothing is wrong: the standard library's own stream protocol is asked this at the end of every TLS connection."""
+
 _FIRST = ("timestamp", "level", "service", "event", "correlation_id", "trace_id", "logger")
 _dropped = 0
 
@@ -66,6 +69,10 @@ def lines_dropped() -> int:
 
 class SafeLines(logging.StreamHandler):  # type: ignore[type-arg]
     """The one handler everything in the process ends in."""
+
+    def __init__(self, stream: TextIO):
+        super().__init__(stream)
+        self.addFilter(lambda record: record.msg not in NOISE)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Count, and say nothing: the standard library would print the raw record, secrets and all."""

@@ -87,7 +87,7 @@ def reachable(module: str) -> set[str]:
             continue
         found.add(name)
         waiting.extend(module_imports(name))
-        waiting.extend(_packages_around(name))
+        waiting.extend(packages_around(name))
     return found
 
 
@@ -99,6 +99,7 @@ def comment_lines(path: Path) -> set[int]:
     return {token.start[0] for token in tokens if token.type == tokenize.COMMENT}
 
 
-def _packages_around(module: str) -> list[str]:
+def packages_around(module: str) -> list[str]:
+    """The packages a module is in, the outermost first: importing it runs them all."""
     parts = module.split(".")
     return [".".join(parts[:end]) for end in range(1, len(parts))]

@@ -60,6 +60,14 @@ def test_foreign_loggers_and_warnings_are_covered(log_output: LogOutput) -> None
     assert {event["service"] for event in log_output.events} == {"order-executor"}
 
 
+def test_noise_of_libraries_is_left_out(log_output: LogOutput) -> None:
+    """What asyncio warns of at the end of every TLS connection says nothing about this system; its next line does."""
+    logs.configure("ledger", "info", log_output)
+    logging.getLogger("asyncio").warning(logs.NOISE[0])
+    logging.getLogger("asyncio").warning("something else")
+    assert [event["event"] for event in log_output.events] == ["something else"]
+
+
 def test_exceptions_are_told_without_their_secrets(log_output: LogOutput) -> None:
     """A traceback names the error; neither it nor its causes show a secret."""
     log = logs.configure("ledger", "info", log_output)

@@ -1,0 +1,141 @@
+"""docker-compose.yml, held against the table of who runs in a deployment: who holds which secret, who meets whom, who is root."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from libs.runtime.contract import Zone
+from services.cli.deploy import fleet
+from services.cli.deploy.key_files import make_keys
+from services.cli.newcomer import DEV_DEFAULTS
+from tests.style.tree import ROOT
+
+FILE = ROOT / "docker-compose.yml"
+ZONES = {zone: zone.lower() for zone in Zone}
+EVERYWHERE = set(ZONES.values())
+JOBS = ("prepare", "open")
+BESIDE = {"gateway": EVERYWHERE | {"front"}, "ledger": {"core", "database"}}
+"""Who is in more networks than that of his zone, and why: the gateway asks everybody how he is and is asked by people; the ledger writes tables."""
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    """The file, its anchors resolved."""
+    found: dict[str, Any] = yaml.safe_load(FILE.read_text())
+    return found
+
+
+def settings_in(name: str) -> dict[str, str]:
+    """The variables of a file of settings."""
+    lines = (ROOT / "deploy" / "compose" / name).read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+
+
+def environment_of(service: dict[str, Any]) -> dict[str, str]:
+    """What a container is told on a simulated market, in the order in which it counts."""
+    given = {name: str(value) for name, value in service.get("environment", {}).items()}
+    return {**settings_in("common.env"), **settings_in("sim.env"), **given}
+
+
+def held_by(service: dict[str, Any]) -> set[str]:
+    """The names of the secret files it finds."""
+    return {Path(each["target"]).name if isinstance(each, dict) else each for each in service.get("secrets", [])}
+
+
+@pytest.mark.parametrize("member", fleet.members(), ids=lambda member: member.service)
+def test_each_service_runs_as_the_table_says(compose: dict[str, Any], member: fleet.Member) -> None:
+    """Its image, its module, its secrets where it looks for them, its variables, its network: no more and no less."""
+    service = compose["services"][member.service]
+    arguments = service["build"]["args"]
+    assert (arguments["SERVICE"], arguments["MODULE"], arguments["KIND"]) == (
+        member.service,
+        member.module,
+        member.kind,
+    )
+    extra = {"telegram-token"} if member.service == "telegram-bot" else set()
+    assert held_by(service) == {*member.keys, *extra}
+    assert {Path(each["target"]).parent.as_posix() for each in service["secrets"]} == {fleet.KEYS}
+    told = environment_of(service)
+    assert {name: told.get(name) for name in member.environment} == member.environment
+    assert set(service["networks"]) == BESIDE.get(member.service, {ZONES[member.zone]})
+    assert ("profiles" in service) is member.is_optional
+    assert service["depends_on"] == {"open": {"condition": "service_completed_successfully"}}
+
+
+def test_nobody_stands_in_the_file_who_is_not_in_the_table(compose: dict[str, Any]) -> None:
+    """Beside the services: what they stand on, two jobs, and the command line."""
+    known = {each.service for each in fleet.members()}
+    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, *JOBS}
+
+
+def test_everything_of_ours_is_nobody(compose: dict[str, Any]) -> None:
+    """No root (but the job that gives volumes away, which has no network), nothing to write on but its state, no capability, no way to gain one."""
+    for name, service in compose["services"].items():
+        assert service["read_only"], name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert "mem_limit" in service or name in JOBS, name
+        assert not service.get("privileged"), name
+        if service.get("user") == "0:0":
+            assert (name, service["network_mode"], service["cap_add"]) == ("prepare", "none", ["CHOWN"])
+
+
+def test_no_network_leads_outside(compose: dict[str, Any]) -> None:
+    """Zones, tools and the database are internal; by the one that people come in by, nobody goes out, and only the gateway is in it."""
+    for name, network in compose["networks"].items():
+        if name == "front":
+            assert network["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
+        else:
+            assert network == {"internal": True}, name
+    inside = {name: set(service.get("networks", ())) for name, service in compose["services"].items()}
+    assert {name for name, networks in inside.items() if "front" in networks} == {"gateway"}
+    assert {name for name, networks in inside.items() if "database" in networks} == {"postgres", "ledger", "open"}
+    assert [name for name, service in compose["services"].items() if "ports" in service] == ["gateway"]
+    assert all(port.startswith("127.0.0.1:") for port in compose["services"]["gateway"]["ports"])
+
+
+def test_every_secret_is_a_file_that_deploy_keys_makes(compose: dict[str, Any], tmp_path: Path) -> None:
+    """What the file mounts is what the command makes; the certificate authority's own key is mounted nowhere."""
+    made = {path.name for path in make_keys(tmp_path).folder.iterdir()}
+    wanted = {Path(each["file"]).name for each in compose["secrets"].values()}
+    assert wanted - made == {"telegram-token"}  # only its owner has that
+    assert made - wanted == {"authority.key", "authority.pem", "sys.nk"}
+
+
+def test_no_secret_stands_in_a_variable(compose: dict[str, Any]) -> None:
+    """`docker inspect` shows variables, labels and commands to whoever may ask: what sounds like a secret names a file."""
+    words = re.compile(r"PASSWORD|SECRET|TOKEN|_KEY|DATABASE_URL")
+    for name, service in compose["services"].items():
+        told = {str(key): str(value) for key, value in service.get("environment", {}).items()}
+        bare = {key: value for key, value in told.items() if words.search(key) and not key.endswith("_FILE")}
+        assert bare == {}, name
+        assert "://" not in " ".join(map(str, service.get("command", []))), name
+
+
+def test_a_simulated_market_in_containers_is_a_newcomers(compose: dict[str, Any]) -> None:
+    """What `make dev` tells its services so that something happens soon, containers are told as well."""
+    wanted = {name: value for values in DEV_DEFAULTS.values() for name, value in values.items()}
+    mode = {"BULKHEAD_MODE": "sim", "BULKHEAD_CLOCK_URL": f"ws://{fleet.VENUE}:{fleet.SIM_PORT}/sim/clock"}
+    assert settings_in("sim.env") == {**mode, **wanted}
+
+
+def test_a_container_has_longer_to_stop_than_a_service_takes(compose: dict[str, Any]) -> None:
+    """Whoever is killed while stopping leaves his last snapshot unwritten."""
+    for each in fleet.members():
+        assert compose["services"][each.service]["stop_grace_period"] == f"{fleet.STOP_GRACE_S}s"
+
+
+def test_volumes_are_given_to_whom_everybody_runs_as(compose: dict[str, Any]) -> None:
+    """Every volume but the database's, whose image does that itself, is given away before anybody starts, and each belongs to one container's state."""
+    given = {each.split(":")[0] for each in compose["services"]["prepare"]["volumes"]}
+    assert given == set(compose["volumes"]) - {"postgres"}
+    users: dict[str, set[str]] = {}
+    for name, service in compose["services"].items():
+        for volume in service.get("volumes", ()) if name != "prepare" else ():
+            users.setdefault(volume.split(":")[0], set()).add(name)
+    assert {volume: names for volume, names in users.items() if len(names) > 1} == {"state-cli": {"open", "cli"}}
