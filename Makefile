@@ -8,12 +8,13 @@ LOAD   := .bulkhead-load
 STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
+.PHONY: help install dev paper test compose-test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
 	@echo "make paper                      the same on the live market, on paper, in wall time, without a key (docs/paper-trading.md)"
 	@echo "make test [WORKERS=4]           the whole test suite, against real servers, in so many processes"
+	@echo "make compose-test               docker-compose.yml for real: built, brought up, looked into, killed (needs a Docker engine; long)"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
 	@echo "make paper-run [DAYS=14] [SYMBOLS=10] [SEED=1]   weeks of market through the running stack, with faults; writes docs/paper-run.md (an hour or more)"
@@ -60,6 +61,9 @@ test: export PYTHONDONTWRITEBYTECODE :=
 test: install $(ORACLES)
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check --quiet .
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --reruns 1 --cov --cov-report=term:skip-covered --cov-fail-under=90
+
+compose-test: install
+	@$(BIN)/python -m pytest -m slow -rs -s tests/e2e/test_compose.py
 
 lint: install
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+from collections.abc import Sequence
 from pathlib import Path
 
 from cryptography import x509
@@ -66,12 +67,15 @@ class Authority:
         write_secret(key, _pem(made))
         write_secret(certificate, signed.public_bytes(Encoding.PEM))
 
-    def has_signed(self, certificate: Path, *, days_left: int = 0) -> bool:
-        """Whether this file holds a certificate of ours that is valid for so many more days."""
+    def has_signed(self, certificate: Path, names: Sequence[str] = (), *, days_left: int = 0) -> bool:
+        """Whether this file holds a certificate of ours for (at least) these names that is valid for so many more days."""
         try:
             found = x509.load_pem_x509_certificate(certificate.read_bytes())
             found.verify_directly_issued_by(self.certificate)
         except (OSError, ValueError, TypeError, InvalidSignature):
+            return False
+        known = found.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        if any(_alternative(name) not in list(known) for name in names):
             return False
         return found.not_valid_after_utc > dt.datetime.now(dt.UTC) + dt.timedelta(days=days_left)
 

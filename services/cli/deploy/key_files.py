@@ -80,7 +80,8 @@ def _certify(folder: Path, names: Sequence[str]) -> None:
         write_secret(folder / copy, (folder / CERTIFICATE).read_bytes())
     for server, (certificate, key) in SERVERS.items():
         called = (server, "localhost", "127.0.0.1", *(names if server == "gateway" else ()))
-        if not (folder / key).exists() or not authority.has_signed(folder / certificate, days_left=RENEW_DAYS):
+        is_good = authority.has_signed(folder / certificate, called, days_left=RENEW_DAYS)
+        if not (folder / key).exists() or not is_good:
             authority.certify(folder / certificate, folder / key, called)
         check_private(folder / key)
 

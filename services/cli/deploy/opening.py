@@ -24,11 +24,13 @@ from sqlalchemy import URL, Engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from libs.research.certificate import Certificate
+from libs.runtime.bus import Bus
 from libs.runtime.clock import open_clock
 from libs.runtime.nats_config import ADMIN_USER, connect_options
 from libs.runtime.provision import provision
 from libs.runtime.registry import contracts
 from libs.runtime.settings import ServiceSettings
+from libs.runtime.snapshots import SnapshotFolder
 from services.cli.deploy import fleet
 from services.cli.exit_codes import UNAVAILABLE, Failure
 from services.cli.genesis import declare_genesis, refuse_other_world
@@ -40,6 +42,8 @@ from services.cli.unlock import certificate_in_force, declare_unlocked
 WAIT_S_MAX = 60.0
 """How long bus, database and clock may take to come up beside us."""
 TRY_EVERY_S = 0.5
+WATERMARK_OF = "deploy"
+"""Under which name we remember how long the log was: a bus whose disk is new would otherwise be given an empty log to go on with."""
 Say = Callable[[str], None]
 
 
@@ -68,8 +72,9 @@ async def open_deployment(stack: StackSettings, settings: OpeningSettings, say: 
         for line in await provision(client, contracts()):
             say(line)
     if settings.database_owner_url_file is not None:
-        await asyncio.to_thread(_open_database, settings, say)
-    await _begin_book(stack, settings, certificate, say)
+        await asyncio.to_thread(open_database, settings.database_owner_url_file, settings.database_url_file, say)
+    length = await _begin_book(stack, settings, certificate, say)
+    SnapshotFolder(settings.home, WATERMARK_OF).save_watermark(settings.log_stream, length)
     _write_map(stack, settings)
     say("open: services may start")
 
@@ -112,7 +117,8 @@ async def _admin(settings: OpeningSettings) -> AsyncIterator[Client]:
 
 async def _begin_book(
     stack: StackSettings, settings: OpeningSettings, certificate: Certificate | None, say: Say
-) -> None:
+) -> int:
+    """The book has begun; returns how long the log is."""
     clock = open_clock(settings.clock_url)
     await clock.connect(WAIT_S_MAX)
     try:
@@ -124,6 +130,7 @@ async def _begin_book(
             if certificate is not None:
                 days = stack.certificate_days_max
                 await declare_unlocked(client, certificate, author=_author(), days_max=days, now=clock.now())
+            return await Bus(client, settings.log_stream).last_seq()
     finally:
         await clock.close()
 
@@ -138,18 +145,21 @@ def _author() -> str:
 # --- the database -------------------------------------------------------------------------------------------------
 
 
-def _open_database(settings: OpeningSettings, say: Say) -> None:
-    """Tables up to date, roles granted, and the ledger's login with the password that its own URL holds."""
-    assert settings.database_owner_url_file is not None
+def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
+    """Tables up to date, roles granted, and the ledger's login with the password that its own URL holds (both are files that hold a URL).
+
+    Raises:
+        Failure: the database does not answer for a minute, or refuses.
+    """
     ledger, roles = (import_module(f"services.ledger.adapters.{name}") for name in ("database", "roles"))
-    owner = _url_in(settings.database_owner_url_file)
+    owner = _url_in(owner_url)
     engine: Engine = ledger.open_engine(owner)
     try:
         _wait_for(engine, owner)
         ledger.migrate(engine)
         roles.grant_roles(engine)
-        if settings.database_url_file is not None:
-            _make_login(engine, _url_in(settings.database_url_file), roles.LEDGER)
+        if ledger_url is not None:
+            _make_login(engine, _url_in(ledger_url), roles.LEDGER)
     except SQLAlchemyError as error:
         cure = "see what the database says; the owner of the tables must be allowed to make tables and roles"
         raise Failure(UNAVAILABLE, f"{owner.host} refuses: {type(error).__name__}", cure) from error

@@ -1,0 +1,117 @@
+"""The deployment of docker-compose.yml, unmodified, on a real Docker engine: built, brought up, looked into, hurt."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from services.cli.deploy.key_files import make_keys
+from tests.nats_stack import free_ports
+from tests.style.tree import ROOT
+
+BASES = ("python:3.12-slim", "nats:2.15-alpine", "postgres:17")
+PROJECT = "bulkhead-test"
+
+
+def compose_or_skip() -> None:
+    """Return where an engine, Compose and the images that ours stand on are at hand; else skip, and say which is not."""
+    if shutil.which("docker") is None:
+        pytest.skip("docker is not installed")
+    if _run("docker", "version", check=False).returncode:
+        pytest.skip("no Docker engine answers")
+    if _run("docker", "compose", "version", check=False).returncode:
+        pytest.skip("Docker's Compose plugin is not installed")
+    for image in BASES:
+        if (
+            _run("docker", "image", "inspect", image, check=False).returncode
+            and _run("docker", "pull", image, check=False).returncode
+        ):
+            pytest.skip(f"the engine has no image {image} and cannot get it")
+
+
+def _run(*command: str, check: bool = True, seconds: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **variables}, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    if check and done.returncode:
+        raise AssertionError(
+            f"{' '.join(command)}: exit code {done.returncode}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+        )
+    return done
+
+
+class Deployment:
+    """One deployment with secrets, volumes and a console's port of its own."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self.uid = make_keys(folder).uid
+        (self.console,) = free_ports(1)
+
+    def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """`docker compose ...` in the project's folder."""
+        told = {"DEPLOY_HOME": str(self.folder), "DEPLOY_UID": str(self.uid), "CONSOLE_PORT": str(self.console)}
+        return _run("docker", "compose", "-p", PROJECT, *words, check=check, **told)
+
+    def up(self) -> float:
+        """Bring it up; how many seconds that took."""
+        began = time.monotonic()
+        self.compose("up", "-d", "--wait")
+        return time.monotonic() - began
+
+    def bulkhead(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The operator's command, in a container of its own."""
+        return self.compose("run", "--rm", "--no-deps", "cli", *words, check=False)
+
+    def status(self) -> dict[str, Any]:
+        """What `bulkhead status` says."""
+        found: dict[str, Any] = json.loads(self.bulkhead("status", "--json").stdout)
+        return found
+
+    def inspect(self, service: str) -> dict[str, Any]:
+        """What the engine knows of a container, and shows to whoever may ask it."""
+        (name,) = self.compose("ps", "-a", "-q", service).stdout.split()
+        found: dict[str, Any] = json.loads(_run("docker", "inspect", name).stdout)[0]
+        return found
+
+    def python(self, service: str, code: str) -> str:
+        """What this code prints inside a service's container."""
+        return self.compose("exec", "-T", service, "python", "-c", code).stdout.strip()
+
+    def sql(self, query: str) -> str:
+        """The answer of the database, to its owner, beside it."""
+        script = 'PGPASSWORD="$(cat /tls/password)" psql -h localhost -U bulkhead_owner -d bulkhead -tA -c "$1"'
+        return self.compose(
+            "exec", "-T", "-e", "PGSSLMODE=require", "postgres", "bash", "-c", script, "--", query
+        ).stdout.strip()
+
+    def is_healthy(self, service: str) -> bool:
+        """Whether the engine takes it for healthy."""
+        state = self.inspect(service)["State"]
+        return state["Running"] and state.get("Health", {}).get("Status") == "healthy"
+
+    def until(self, is_so: Callable[[], bool], what: str, seconds: float = 90) -> float:
+        """Return once it is so; how many seconds that took."""
+        began = time.monotonic()
+        while not is_so():
+            if time.monotonic() - began > seconds:
+                raise AssertionError(f"not within {seconds:g} s: {what}")
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+    def lose_volume(self, name: str) -> None:
+        """Remove a volume and whoever used it, as a disk that died does."""
+        self.compose("rm", "-f", name, "prepare")
+        _run("docker", "volume", "rm", f"{PROJECT}_{name}")
+
+    def down(self) -> None:
+        """Take all of it away, volumes included."""
+        self.compose("--profile", "*", "down", "-v", "--remove-orphans", "--timeout", "20", check=False)
