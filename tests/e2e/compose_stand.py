@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pytest
 
-from services.cli.deploy.key_files import make_keys
+from libs.desk.tokens import TokenStore
+from services.cli.deploy.key_files import give_away, make_keys, token_path
 from tests.nats_stack import free_ports
 from tests.style.tree import ROOT
 
@@ -74,6 +77,19 @@ class Deployment:
     def status(self) -> dict[str, Any]:
         """What `bulkhead status` says."""
         found: dict[str, Any] = json.loads(self.bulkhead("status", "--json").stdout)
+        return found
+
+    def api(self, path: str) -> dict[str, Any]:
+        """What the gateway answers to somebody with a token and our authority's certificate, by the port that people use."""
+        _, token = TokenStore(token_path(self.folder)).create("test", ("read",), 1, int(time.time()))
+        give_away(self.folder)
+        trusted = ssl.create_default_context(cafile=self.folder / "keys" / "authority.pem")
+        time.sleep(1.0)  # the gateway looks for new tokens twice a second
+        request = Request(
+            f"https://localhost:{self.console}/api/v1/{path}", headers={"Authorization": f"Bearer {token}"}
+        )
+        with urlopen(request, context=trusted, timeout=10) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
         return found
 
     def inspect(self, service: str) -> dict[str, Any]:

@@ -62,13 +62,14 @@ def test_it_trades_and_the_trade_is_everywhere(deployment: Deployment) -> None:
     )
     read = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:9100/metrics').read().decode())"
     counted = re.search(
-        r'bulkhead_appended_total\{service="order-executor",type="ExecReport"\} ([0-9.]+)',
+        r'bulkhead_appended_total\{service="order-executor",type="ExecutionReport"\} ([0-9.]+)',
         deployment.python("order-executor", read),
     )
     assert counted is not None
     assert float(counted[1]) > 0
     status = deployment.status()
     assert {each["name"] for each in status["services"]} == set(SERVICES)
+    assert deployment.api("fills")["items"]
     story = deployment.bulkhead("trace", "latest")
     assert story.returncode == 0, story.stderr
     assert "APPROVED" in story.stdout.upper()

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from libs.runtime.contract import Zone
+from libs.trading.binance_ccxt import PRODUCTION_URL
 from services.cli.deploy import fleet
 from services.cli.deploy.key_files import make_keys
 from services.cli.newcomer import DEV_DEFAULTS
@@ -19,6 +20,8 @@ FILE = ROOT / "docker-compose.yml"
 ZONES = {zone: zone.lower() for zone in Zone}
 EVERYWHERE = set(ZONES.values())
 JOBS = ("prepare", "open")
+WAYS_OUT = {"feed": "feed", "exec": "exec", "model": "model", "people": "edge"}
+"""The containers that lead outside, each with the network whose names lead to it."""
 BESIDE = {"gateway": EVERYWHERE | {"front"}, "ledger": {"core", "database"}}
 """Who is in more networks than that of his zone, and why: the gateway asks everybody how he is and is asked by people; the ledger writes tables."""
 
@@ -70,7 +73,9 @@ def test_each_service_runs_as_the_table_says(compose: dict[str, Any], member: fl
 def test_nobody_stands_in_the_file_who_is_not_in_the_table(compose: dict[str, Any]) -> None:
     """Beside the services: what they stand on, two jobs, and the command line."""
     known = {each.service for each in fleet.members()}
-    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, *JOBS}
+    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, *JOBS} | {
+        f"egress-{zone}" for zone in WAYS_OUT
+    }
 
 
 def test_everything_of_ours_is_nobody(compose: dict[str, Any]) -> None:
@@ -90,13 +95,37 @@ def test_no_network_leads_outside(compose: dict[str, Any]) -> None:
     for name, network in compose["networks"].items():
         if name == "front":
             assert network["driver_opts"] == {"com.docker.network.bridge.enable_ip_masquerade": "false"}
-        else:
+        elif name != "outside":
             assert network == {"internal": True}, name
     inside = {name: set(service.get("networks", ())) for name, service in compose["services"].items()}
     assert {name for name, networks in inside.items() if "front" in networks} == {"gateway"}
+    assert {name for name, networks in inside.items() if "outside" in networks} == {
+        f"egress-{zone}" for zone in WAYS_OUT
+    }
     assert {name for name, networks in inside.items() if "database" in networks} == {"postgres", "ledger", "open"}
     assert [name for name, service in compose["services"].items() if "ports" in service] == ["gateway"]
     assert all(port.startswith("127.0.0.1:") for port in compose["services"]["gateway"]["ports"])
+
+
+@pytest.mark.parametrize(("zone", "network"), WAYS_OUT.items())
+def test_a_way_out_has_the_names_of_its_list(compose: dict[str, Any], zone: str, network: str) -> None:
+    """The names that lead to it on its network are the hosts that it lets through: one without the other would be a promise or a hole."""
+    lines = (ROOT / "deploy" / "egress" / zone / "hosts").read_text().splitlines()
+    hosts = [line for line in lines if line and not line.startswith("#")]
+    service = compose["services"][f"egress-{zone}"]
+    assert service["networks"] == {"outside": {}, network: {"aliases": hosts}}
+    assert service["profiles"] == ["outside"]
+    assert not service.get("secrets")
+    assert any(volume.startswith(f"./deploy/egress/{zone}/hosts:/etc/egress/hosts") for volume in service["volumes"])
+
+
+def test_paper_trading_in_containers_follows_the_live_market() -> None:
+    """In wall time, with a deployment's own limits: what a newcomer's market is told is not told here."""
+    told = settings_in("paper.env")
+    assert told["BULKHEAD_MODE"] == "paper"
+    assert told["BULKHEAD_CLOCK_URL"] == ""
+    assert told["BULKHEAD_FEED_VENUE_URL"] == told["BULKHEAD_SIM_FOLLOW_URL"] == PRODUCTION_URL
+    assert not told.keys() & {name for values in DEV_DEFAULTS.values() for name in values}
 
 
 def test_every_secret_is_a_file_that_deploy_keys_makes(compose: dict[str, Any], tmp_path: Path) -> None:
@@ -138,4 +167,5 @@ def test_volumes_are_given_to_whom_everybody_runs_as(compose: dict[str, Any]) ->
     for name, service in compose["services"].items():
         for volume in service.get("volumes", ()) if name != "prepare" else ():
             users.setdefault(volume.split(":")[0], set()).add(name)
-    assert {volume: names for volume, names in users.items() if len(names) > 1} == {"state-cli": {"open", "cli"}}
+    shared = {volume: names for volume, names in users.items() if len(names) > 1 and not volume.startswith("./")}
+    assert shared == {"state-cli": {"open", "cli"}}
