@@ -128,24 +128,32 @@ def account_of(contract: Contract) -> str:
     return f"{contract.zone}_{contract.service}".upper().replace("-", "_")
 
 
-def accounts(contracts: Iterable[Contract], public_keys: Mapping[str, str]) -> dict[str, Any]:
-    """The `accounts` block of the server's configuration. `public_keys` has one nkey for each service and each of PEOPLE."""
-    log_users: list[dict[str, Any]] = [{"nkey": public_keys[ADMIN_USER]}]
+def accounts(
+    contracts: Iterable[Contract], public_keys: Mapping[str, str], former: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The `accounts` block of the server's configuration. `public_keys` has one nkey for each service and each of PEOPLE, `former` those that
+    are being replaced: until that is done both are let in, with the same permissions."""
+
+    def known(user: str, grant: Grant | None) -> list[dict[str, Any]]:
+        keys = [public_keys[user], *([former[user]] if former and user in former else [])]
+        return [{"nkey": key} if grant is None else _user(key, grant) for key in keys]
+
+    log_users = known(ADMIN_USER, None)
     guests: dict[str, Grant] = {OBSERVER: observer_grant()}
     found: dict[str, Any] = {
-        OBSERVER: {"users": [_user(public_keys[OBSERVER_USER], guests[OBSERVER])]},
-        SYS: {"users": [{"nkey": public_keys[SYS_USER]}]},
+        OBSERVER: {"users": known(OBSERVER_USER, guests[OBSERVER])},
+        SYS: {"users": known(SYS_USER, None)},
     }
     for contract in contracts:
-        user = _user(public_keys[contract.service], grant_of(contract))
+        users = known(contract.service, grant_of(contract))
         account = account_of(contract)
         if account == LOG:
-            log_users.append(user)
+            log_users += users
         elif account in guests:
             raise ValueError(f"{contract.service}: two services would share the account {account}")
         else:
             guests[account] = grant_of(contract)
-            found[account] = {"users": [user]}
+            found[account] = {"users": users}
     for account, grant in guests.items():
         found[account]["imports"] = [_import(kind, subject) for kind, subject in _crossing(grant)]
     return {LOG: {"jetstream": "enabled", "users": log_users, "exports": _exports(guests)}, **found}
@@ -182,8 +190,13 @@ def _import(kind: str, subject: str) -> dict[str, Any]:
     return entry if there == subject else {**entry, "to": subject}
 
 
-def render(contracts: Iterable[Contract], public_keys: Mapping[str, str], server: ServerSettings) -> str:
-    """The text of the server's configuration file."""
+def render(
+    contracts: Iterable[Contract],
+    public_keys: Mapping[str, str],
+    server: ServerSettings,
+    former: Mapping[str, str] | None = None,
+) -> str:
+    """The text of the server's configuration file. `former`: see `accounts`."""
     tls = ""
     if server.tls_cert is not None:
         tls = f'tls {{ cert_file: "{server.tls_cert}", key_file: "{server.tls_key}" }}\n'
@@ -197,7 +210,7 @@ def render(contracts: Iterable[Contract], public_keys: Mapping[str, str], server
         file_store_max=server.file_store_max,
         sync_interval=server.sync_interval,
         tls=tls,
-        accounts=json.dumps(accounts(tuple(contracts), public_keys), indent=2),
+        accounts=json.dumps(accounts(tuple(contracts), public_keys, former), indent=2),
     )
 
 
@@ -223,7 +236,7 @@ def ensure_keys(home: Path, users: Iterable[str]) -> dict[str, str]:
     folder = home / "keys"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     folder.chmod(0o700)
-    return {user: _public_key(_ensure_key(key_file(home, user))) for user in users}
+    return {user: public_key_of(_ensure_key(key_file(home, user))) for user in users}
 
 
 def _ensure_key(path: Path) -> Path:
@@ -244,7 +257,12 @@ def write_secret(path: Path, secret: bytes) -> None:
     draft.replace(path)
 
 
-def _public_key(path: Path) -> str:
+def public_key_of(path: Path) -> str:
+    """The public half of the seed in a file.
+
+    Raises:
+        KeysError: it is missing, readable by others, or no seed.
+    """
     check_private(path)
     try:
         pair = nkeys.from_seed(bytearray(path.read_bytes().strip()))
@@ -279,7 +297,7 @@ def check_key(home: Path, user: str) -> None:
     Raises:
         KeysError: it is missing, readable by others, or no seed.
     """
-    _public_key(key_file(home, user))
+    public_key_of(key_file(home, user))
 
 
 # --- connecting -----------------------------------------------------------------------------------------------

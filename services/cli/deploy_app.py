@@ -1,4 +1,4 @@
-"""`bulkhead deploy keys | token | open`: what a deployment in containers needs of us before it starts."""
+"""`bulkhead deploy keys | token | rotate | open`: what a deployment in containers needs of us before it starts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from libs.runtime.settings import load_settings
 from services.cli.answering import answering, show
 from services.cli.deploy.key_files import CONTAINER_UID, give_away, make_keys, token_path
 from services.cli.deploy.opening import OpeningSettings, open_deployment
+from services.cli.deploy.rotation import finish
+from services.cli.deploy.rotation import rotate as change
 from services.cli.exit_codes import CONFIG, POINTER, UNAVAILABLE, Failure
 from services.cli.genesis import GenesisError, OtherWorld
 from services.cli.options import Json
@@ -72,6 +74,33 @@ def token(
             raise Failure(CONFIG, str(error), error.cure) from error
         give_away(home)
     typer.echo(text)
+
+
+@app.command(epilog=POINTER)
+def rotate(
+    what: Annotated[
+        str,
+        typer.Argument(
+            metavar="WHAT",
+            help="A user of the bus (ledger, admin ...), nats-tls, postgres-tls, gateway-tls, database or gate.",
+        ),
+    ],
+    done: Annotated[
+        bool, typer.Option("--finish", help="Whoever uses it has the new one: the old one opens nothing any more.")
+    ] = False,
+    home: Folder = FOLDER,
+    as_json: Json = False,
+) -> None:
+    """Change a secret of a deployment that runs: makes a new one, and says what to do, in order."""
+    with answering(as_json):
+        try:
+            changed = (finish if done else change)(home, what)
+        except StackError as error:
+            raise Failure(CONFIG, str(error), "correct what is named, then try again") from error
+        words = f"new: {', '.join(changed.files)}\nnow, in this order:\n" + "\n".join(
+            f"  {each}" for each in changed.steps
+        )
+        show(changed if as_json else Text(words), as_json)
 
 
 @app.command(name="open", epilog=POINTER)

@@ -1,6 +1,7 @@
 """Every secret of a deployment as a file of its own, in `keys/` of a state folder, and the configuration of the bus that follows from them.
 
     bulkhead deploy keys ──▶ <home>/keys/   <user>.nk  gate-signing.pem  gate-public.hex  venue-api-…  database-…  *.pem *.key  nats-server.conf
+                             <home>/bus/    what the bus reads of them
                              <home>/tokens/ api-tokens.json
 
 What is there stays: running it again makes what is missing, renews certificates that end within a month, and writes the bus's configuration anew, because that
@@ -16,7 +17,15 @@ from pathlib import Path
 
 import msgspec
 
-from libs.runtime.nats_config import ServerSettings, check_private, ensure_keys, render, users_of, write_secret
+from libs.runtime.nats_config import (
+    ServerSettings,
+    check_private,
+    ensure_keys,
+    public_key_of,
+    render,
+    users_of,
+    write_secret,
+)
 from libs.runtime.registry import contracts
 from services.cli.deploy import fleet
 from services.cli.deploy.authority import CERTIFICATE, KEY, Authority
@@ -28,7 +37,9 @@ CONTAINER_UID = 10001
 RENEW_DAYS = 30
 BUS_FOLDER = "/etc/nats"
 BUS_STORE = "/data"
-TOKENS = "tokens"
+BUS, TOKENS = "bus", "tokens"
+FORMER = ".former"
+"""What the file of a key is called that is being replaced: the bus lets it in beside the new one."""
 SERVERS: dict[str, tuple[str, str]] = {
     "nats": (fleet.NATS_CERT, fleet.NATS_KEY),
     "postgres": (fleet.DATABASE_CERT, fleet.DATABASE_KEY),
@@ -62,8 +73,10 @@ def make_keys(home: Path, names: Sequence[str] = ()) -> Made:
     write_secret(folder / fleet.GATE_PUBLIC, f"{ensure_gate_key(home).public_key}\n".encode())
     _certify(folder, names)
     _open_database(folder)
-    write_secret(folder / fleet.NATS_CONF, render(contracts(), public_keys, _bus_settings()).encode())
+    config = render(contracts(), public_keys, _bus_settings(), _former_keys(folder))
+    write_secret(folder / fleet.NATS_CONF, config.encode())
     (home / TOKENS).mkdir(exist_ok=True, mode=0o700)
+    _lay_out_bus(home)
     after = _contents(folder)
     uid = give_away(home)
     new = tuple(sorted(name for name, content in after.items() if before.get(name) != content))
@@ -72,6 +85,23 @@ def make_keys(home: Path, names: Sequence[str] = ()) -> Made:
 
 def _contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+
+def _former_keys(folder: Path) -> dict[str, str]:
+    """The public keys that are being replaced, by user (`rotation`)."""
+    found = folder.glob(f"*.nk{FORMER}")
+    return {path.name.removesuffix(f".nk{FORMER}"): public_key_of(path) for path in found}
+
+
+def _lay_out_bus(home: Path) -> None:
+    """What the bus is configured by, once more in a folder of its own: it reads these files again while it runs, and a file that is mounted alone is the one of
+    the start for ever."""
+    folder = home / BUS
+    folder.mkdir(exist_ok=True, mode=0o700)
+    for name in (fleet.NATS_CONF, fleet.NATS_CERT, fleet.NATS_KEY):
+        content = (home / "keys" / name).read_bytes()
+        if not (folder / name).exists() or (folder / name).read_bytes() != content:
+            write_secret(folder / name, content)
 
 
 def _certify(folder: Path, names: Sequence[str]) -> None:
@@ -125,7 +155,7 @@ def give_away(home: Path) -> int:
     uid = os.getuid()
     if uid:
         return uid
-    folders = (home / "keys", home / TOKENS)
+    folders = (home / "keys", home / BUS, home / TOKENS)
     for path in (*folders, *(each for folder in folders for each in folder.iterdir())):
         if path.name != KEY:
             os.chown(path, CONTAINER_UID, CONTAINER_UID)
