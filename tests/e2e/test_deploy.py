@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
 import shutil
+import signal
+import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from nats.aio.client import Client
 
 from libs.runtime import nats_server
 from libs.runtime.bus import Bus
-from libs.runtime.nats_config import connect_options
+from libs.runtime.nats_config import connect_options, write_secret
 from libs.runtime.streams import TRADING
 from services.cli.deploy.key_files import make_keys
+from services.cli.deploy.rotation import Rotated, finish, rotate
 from tests.nats_stack import free_ports
 
 SECRETS = ("nats-ca.pem", "admin.nk", "cli.nk", "observer.nk")
@@ -30,11 +35,19 @@ class Deployment:
     """A bus as `bulkhead deploy keys` configured it, its files moved to where a test may write; and the state folder of the job that opens it."""
 
     def __init__(self, folder: Path):
-        self.keys = make_keys(folder / "deploy").folder
+        self.folder = folder / "deploy"
+        self.keys = make_keys(self.folder).folder
+        self.former = (self.keys / "cli.nk").read_bytes()
         self.port, self.monitor = free_ports(2)
         self.store = folder / "store"
         self.home = folder / "job"
         self.bus: subprocess.Popen[bytes] | None = None
+        self.config = folder / "nats-server.conf"
+        self.configure()
+        self.mount(SECRETS)
+
+    def configure(self) -> None:
+        """The bus's configuration as it stands now, for where a test may listen and write."""
         text = (self.keys / "nats-server.conf").read_text()
         for old, new in (
             ('"0.0.0.0:4222"', f'"127.0.0.1:{self.port}"'),
@@ -44,9 +57,7 @@ class Deployment:
         ):
             assert old in text, old
             text = text.replace(old, new)
-        self.config = folder / "nats-server.conf"
         self.config.write_text(text)
-        self.mount(SECRETS)
 
     def mount(self, names: tuple[str, ...]) -> None:
         """Give the job these secrets, and no others."""
@@ -71,6 +82,27 @@ class Deployment:
             self.bus.wait(20)
             self.bus = None
 
+    async def changed(self, _: Rotated) -> None:
+        """What the first of a change's steps does: the bus reads its configuration again."""
+        assert self.bus is not None
+        self.configure()
+        self.bus.send_signal(signal.SIGHUP)
+        await asyncio.sleep(0.5)
+
+    def certificate(self) -> bytes:
+        """What the bus shows to whoever comes now (it speaks first, in plain, and then TLS)."""
+        context = ssl.create_default_context(cafile=self.keys / "nats-ca.pem")
+        with socket.create_connection(("127.0.0.1", self.port), 5) as plain:
+            plain.recv(65536)
+            with context.wrap_socket(plain, server_hostname="localhost") as secure:
+                shown = secure.getpeercert(binary_form=True)
+        assert shown is not None
+        return shown
+
+    def options(self, user: str) -> dict[str, Any]:
+        """How this user connects."""
+        return connect_options(self.home, user, f"tls://localhost:{self.port}")
+
     def open(self, **variables: str) -> subprocess.CompletedProcess[str]:
         """`bulkhead deploy open` as its container runs it."""
         plain = {name: value for name, value in os.environ.items() if not name.startswith("BULKHEAD_")}
@@ -82,11 +114,18 @@ class Deployment:
     async def connected(self, user: str = "admin") -> AsyncIterator[Client]:
         """On the bus as one of its users."""
         client = Client()
-        await client.connect(**connect_options(self.home, user, f"tls://localhost:{self.port}"))
+        await client.connect(**self.options(user))
         try:
             yield client
         finally:
             await client.close()
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    """Return once it is so."""
+    async with asyncio.timeout(10):
+        while not is_so():  # noqa: ASYNC110  (nobody tells us)
+            await asyncio.sleep(0.05)
 
 
 @pytest.fixture
@@ -153,6 +192,41 @@ async def test_the_bus_takes_nobody_without_tls(deployment: Deployment) -> None:
     client = Client()
     with pytest.raises(Exception, match=r"(?i)tls|secure|ssl"):
         await client.connect(**{**options, "allow_reconnect": False})
+
+
+async def test_a_key_is_changed_without_a_restart_of_the_bus(deployment: Deployment) -> None:
+    """Old and new connections live side by side while both keys are let in; finished, the old key's connection ends and it opens nothing; the bus ran on."""
+    await deployment.start()
+    assert deployment.open().returncode == 0
+    async with deployment.connected("observer") as bystander:
+        async with deployment.connected("cli") as old:
+            await deployment.changed(rotate(deployment.folder, "cli"))
+            await old.flush(5)
+            deployment.mount(("cli.nk",))
+            async with deployment.connected("cli") as new:
+                await new.flush(5)
+                await deployment.changed(finish(deployment.folder, "cli"))
+                await until(lambda: not old.is_connected)
+                await new.flush(5)
+        await bystander.flush(5)
+        assert bystander.stats["reconnects"] == 0
+    refused = deployment.home / "keys" / "cli.nk"
+    write_secret(refused, deployment.former)
+    with pytest.raises(Exception, match=r"(?i)authorization"):
+        await Client().connect(**{**deployment.options("cli"), "allow_reconnect": False})
+
+
+async def test_the_bus_shows_another_certificate_without_a_restart(deployment: Deployment) -> None:
+    """A new certificate by the same authority: whoever is connected stays, whoever comes is shown the new one."""
+    await deployment.start()
+    async with deployment.connected() as before:
+        shown = deployment.certificate()
+        await deployment.changed(rotate(deployment.folder, "nats-tls"))
+        await until(lambda: deployment.certificate() != shown)
+        async with deployment.connected() as after:
+            await after.flush(5)
+        await before.flush(5)
+        assert before.stats["reconnects"] == 0
 
 
 async def test_a_job_without_its_keys_says_which(deployment: Deployment) -> None:
