@@ -1,4 +1,4 @@
-"""`bulkhead deploy keys | token | rotate | open`: what a deployment in containers needs of us before it starts."""
+"""`bulkhead deploy keys | token | rotate | identity | seal | unseal | open`: what a deployment in containers needs of us before it starts."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from services.cli.deploy.key_files import CONTAINER_UID, give_away, make_keys, t
 from services.cli.deploy.opening import OpeningSettings, open_deployment
 from services.cli.deploy.rotation import finish
 from services.cli.deploy.rotation import rotate as change
+from services.cli.deploy.sealing import is_memory, new_identity, seal, unseal
 from services.cli.exit_codes import CONFIG, POINTER, UNAVAILABLE, Failure
 from services.cli.genesis import GenesisError, OtherWorld
 from services.cli.options import Json
@@ -101,6 +102,44 @@ def rotate(
             f"  {each}" for each in changed.steps
         )
         show(changed if as_json else Text(words), as_json)
+
+
+@app.command(epilog=POINTER)
+def identity(
+    path: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Where the private half goes; keep it off this machine.")
+    ],
+) -> None:
+    """Make a key pair of age for `seal`, and say its public half. `age-keygen` does the same."""
+    with answering(False):
+        typer.echo(new_identity(path))
+
+
+@app.command(name="seal", epilog=POINTER)
+def seal_all(
+    sealed: Annotated[Path, typer.Argument(metavar="FILE", help="The encrypted file; it may lie in version control.")],
+    to: Annotated[list[str], typer.Option("--to", help="Whose identity opens it: age1... Repeatable.")],
+    home: Folder = FOLDER,
+) -> None:
+    """Encrypt the deployment's secrets to people's public keys: the form in which they lie on a disk."""
+    with answering(False):
+        count = seal(home, to, sealed)
+        typer.echo(f"{count} files sealed into {sealed}, for {len(to)}")
+
+
+@app.command(name="unseal", epilog=POINTER)
+def unseal_all(
+    sealed: Annotated[Path, typer.Argument(metavar="FILE", help="What `seal` wrote.")],
+    by: Annotated[Path, typer.Option("--identity", help="The file with the private half.")],
+    home: Folder = FOLDER,
+) -> None:
+    """Open sealed secrets into an empty folder, best one that is memory: then no disk holds them in plain."""
+    with answering(False):
+        count = unseal(sealed, by, home)
+        typer.echo(
+            f"{count} files in {home}"
+            + ("" if is_memory(home) else ", which is a disk: they lie there in plain (a tmpfs forgets them)")
+        )
 
 
 @app.command(name="open", epilog=POINTER)
