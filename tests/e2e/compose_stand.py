@@ -7,6 +7,7 @@ import os
 import shutil
 import ssl
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -57,11 +58,18 @@ class Deployment:
     def __init__(self, folder: Path):
         self.folder = folder
         self.uid = make_keys(folder).uid
+        self.backup = folder / "backup"
+        self.backup.mkdir()
         (self.console,) = free_ports(1)
 
     def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`docker compose ...` in the project's folder."""
-        told = {"DEPLOY_HOME": str(self.folder), "DEPLOY_UID": str(self.uid), "CONSOLE_PORT": str(self.console)}
+        told = {
+            "DEPLOY_HOME": str(self.folder),
+            "DEPLOY_UID": str(self.uid),
+            "CONSOLE_PORT": str(self.console),
+            "BACKUP_FOLDER": str(self.backup),
+        }
         return _run("docker", "compose", "-p", PROJECT, *words, check=check, **told)
 
     def up(self) -> float:
@@ -127,6 +135,34 @@ class Deployment:
         """Remove a volume and whoever used it, as a disk that died does."""
         self.compose("rm", "-f", name, "prepare")
         _run("docker", "volume", "rm", f"{PROJECT}_{name}")
+
+    def bring_back(self) -> int:
+        """The steps of docs/backup.md after a lost log: restored beside the deployment, its store copied into the bus's volume, memories of the services dropped;
+        how many entries came back."""
+        home = self.folder / "restored"
+        told = _run(sys.executable, "-m", "services.cli", "restore", str(self.backup), "--home", str(home), "--json")
+        self.compose("down", "--timeout", "20")
+        volumes = _run("docker", "volume", "ls", "-q", "--filter", f"name={PROJECT}_state-").stdout.split()
+        kept = (
+            f"{PROJECT}_state-exchange-sim",
+        )  # the venue of a simulated market remembers its account, as a real one does
+        _run("docker", "volume", "rm", *(each for each in volumes if each not in kept))
+        mounts = ("-v", f"{PROJECT}_nats:/data", "-v", f"{home / 'nats' / 'store'}:/from:ro", "-e", f"OWNER={self.uid}")
+        mounts += ("-v", f"{ROOT / 'deploy' / 'compose' / 'bring_back.py'}:/bring_back.py:ro")
+        _run(
+            "docker",
+            "run",
+            "--rm",
+            "--user",
+            "0:0",
+            *mounts,
+            "--entrypoint",
+            "python",
+            "bulkhead/cli:0.1.0",
+            "/bring_back.py",
+        )
+        entries: int = json.loads(told.stdout)["last_seq"]
+        return entries
 
     def down(self) -> None:
         """Take all of it away, volumes included."""

@@ -166,3 +166,14 @@ def test_a_lost_log_is_not_replaced_by_an_empty_one(deployment: Deployment) -> N
     assert "events are lost" in said
     assert "bulkhead restore" in said
     assert not [each for each in SERVICES if deployment.inspect(each)["State"]["Running"]]
+
+
+def test_a_lost_log_comes_back_from_its_backup(deployment: Deployment) -> None:
+    """The copy that the deployment kept of it is brought back, as the page says: the same book, halted until somebody has looked, and every decision derived again."""
+    entries = deployment.bring_back()
+    took = deployment.up()
+    print(f"\n{entries} entries brought back from the backup, everybody healthy after {took:.1f} s")
+    assert deployment.status()["trading"]["state"] == "HALTED"
+    verified = deployment.bulkhead("replay", "--verify", "--json")
+    assert verified.returncode == 0, verified.stdout + verified.stderr
+    assert json.loads(verified.stdout)["verified"] > 0

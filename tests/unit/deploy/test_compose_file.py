@@ -75,7 +75,7 @@ def test_each_service_runs_as_the_table_says(compose: dict[str, Any], member: fl
 def test_nobody_stands_in_the_file_who_is_not_in_the_table(compose: dict[str, Any]) -> None:
     """Beside the services: what they stand on, two jobs, and the command line."""
     known = {each.service for each in fleet.members()}
-    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, *JOBS} | {
+    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, "backup", *JOBS} | {
         f"egress-{zone}" for zone in WAYS_OUT
     }
 
@@ -163,7 +163,7 @@ def test_a_container_has_longer_to_stop_than_a_service_takes(compose: dict[str, 
 
 def test_volumes_are_given_to_whom_everybody_runs_as(compose: dict[str, Any]) -> None:
     """Every volume but the database's, whose image does that itself, is given away before anybody starts, and each belongs to one container's state."""
-    given = {each.split(":")[0] for each in compose["services"]["prepare"]["volumes"]}
+    given = {each.split(":/volumes/")[1] for each in compose["services"]["prepare"]["volumes"]}
     assert given == set(compose["volumes"]) - {"postgres"}
     users: dict[str, set[str]] = {}
     for name, service in compose["services"].items():
