@@ -78,6 +78,7 @@ soak-feed: install
 
 docs: install
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m deploy.k8s.generate
 
 COMPILE := uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11
 lock:
