@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from deploy.k8s import kustomization
 from deploy.k8s.cluster import table
 from deploy.k8s.values_schema import values_schema
 
@@ -42,6 +43,7 @@ def write(files: dict[Path, str]) -> None:
 def main() -> None:
     """The chart's files first: the rest is rendered from them."""
     write(chart_files())
+    write(kustomization.files(CHART, HERE))
 
 
 if __name__ == "__main__":
