@@ -33,6 +33,7 @@ VARIABLES: dict[str, Any] = {
     "propertyNames": {"pattern": "^(BULKHEAD_[A-Z0-9_]+|HTTPS_PROXY|NO_PROXY)$", "not": {"pattern": SECRET_NAMES}},
     "additionalProperties": TEXT,
 }
+LABELS: dict[str, Any] = {"type": "object", "additionalProperties": TEXT}
 RESOURCES: dict[str, Any] = {
     "type": "object",
     "additionalProperties": False,
@@ -85,7 +86,7 @@ def _nats() -> dict[str, Any]:
         routesSecret=NAME,
         storage=_storage(),
         resources=RESOURCES,
-        existing=_closed(url=URL, monitorUrl=URL, peers=PEERS, replicas=replicas),
+        existing=_closed(url=URL, monitorUrl=URL, peers=PEERS, podLabels=LABELS, replicas=replicas),
     )
     wants = {"existing": {"properties": {"url": {"pattern": "^(tls|nats)://[^@\\s]+$"}}}}
     return {**found, "if": {"properties": {"mode": {"const": "existing"}}}, "then": {"properties": wants}}
@@ -149,7 +150,7 @@ def values_schema() -> dict[str, Any]:
             podMonitor=BOOLEAN,
             rules=BOOLEAN,
             dashboards=BOOLEAN,
-            labels={"type": "object", "additionalProperties": TEXT},
+            labels=LABELS,
         ),
         **{"global": {"type": "object"}},
     )

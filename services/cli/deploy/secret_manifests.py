@@ -3,12 +3,16 @@
     <home>/keys/*  ──▶  <release>-<process>-keys   mounted at /state/keys of that process alone
 
 The same table makes the manifests here and names the Secrets in the chart.
+
+    python -m services.cli.deploy.secret_manifests --namespace book | kubectl apply -f -
 """
 
 from __future__ import annotations
 
+import argparse
 import base64
 import json
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -77,3 +81,25 @@ def _secret(name: str, namespace: str, release: str, paths: list[Path]) -> dict[
         "type": "Opaque",
         "data": {path.name: base64.b64encode(path.read_bytes()).decode() for path in paths},
     }
+
+
+def main() -> int:
+    """Print them; on a terminal it refuses, because secrets would stay in its scrollback."""
+    parser = argparse.ArgumentParser(description="Every Secret of a release, for `kubectl apply -f -`.")
+    parser.add_argument("--home", type=Path, default=Path(".bulkhead-deploy"))
+    parser.add_argument("--release", default="bulkhead")
+    parser.add_argument("--namespace", required=True)
+    given = parser.parse_args()
+    if sys.stdout.isatty():
+        print("these are secrets; pipe them into `kubectl apply -f -`", file=sys.stderr)
+        return 2
+    try:
+        sys.stdout.write(manifests(given.home, given.release, given.namespace))
+    except (FilesMissing, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from typing import Any
 
 import pytest
+import yaml
 
+from deploy.k8s import matrix
 from deploy.k8s.cluster import CONSOLE, DNS, HTTPS, MODES, OUTSIDE, PEER_PORT, SCRAPER, Mode, Reach, reaches
+from deploy.k8s.generate import HERE, PAGE
 from libs.runtime.contract import Zone
 from services.cli.deploy import fleet
 from services.cli.deploy.secret_manifests import NATS, OPEN, POSTGRES
@@ -44,13 +48,14 @@ MEMBERS = {each.service: each for each in fleet.members()}
 class Cluster:
     """The policies of one release, and everybody whom they could be about."""
 
-    def __init__(self, mode: Mode, servers: int):
+    def __init__(self, mode: Mode, servers: int, **more: Any):
         values: Object = {
             "mode": mode,
             "live": {"certificate": "c" if mode == "live" else ""},
             "nats": {"replicas": servers},
             "services": {"telegram-bot": {"enabled": True}},
             "network": {"console": [CONSOLE_PEER]},
+            **more,
         }
         self.policies = [each["spec"] for each in of_kind(render(values), "NetworkPolicy").values()]
         self.pods = {name: {"namespace": "book", "labels": _labels(name)} for name in (*OURS, STRANGER)}
@@ -126,6 +131,14 @@ def test_everybody_reaches_whom_he_must_and_nobody_else(mode: Mode, servers: int
     assert sorted(found - wanted) == [], "what no process needs is open"
 
 
+def test_a_bus_of_the_nats_io_chart_in_this_namespace_is_reached_as_ours_would_be() -> None:
+    """Default is deny for its pods as well, so they have a policy; it selects them by what that chart calls them."""
+    ours = yaml.safe_load((HERE / "dependencies" / "nats-io.ours.yaml").read_text())
+    cluster = Cluster("paper", 3, **ours)
+    cluster.pods[NATS]["labels"] = {**ours["nats"]["existing"]["podLabels"], "helm.sh/chart": "nats"}
+    assert set(allowed(cluster)) == reaches("paper", nats_servers=3)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_only_who_works_outside_may_leave(mode: Mode) -> None:
     """The zone CORE never speaks to the internet, nor do the gateway, the bus and the database; who does gets nowhere near the machines of the cluster."""
@@ -165,3 +178,11 @@ def test_without_policies_the_chart_says_so() -> None:
     objects = render({"network": {"enabled": False}})
     assert of_kind(objects, "NetworkPolicy") == {}
     assert named(objects, "Deployment", "gateway")
+
+
+def test_the_page_shows_the_matrix() -> None:
+    """The table in docs/KUBERNETES.md is made of the same statement; `make docs` writes it again."""
+    page = PAGE.read_text()
+    assert matrix.BEGIN in page
+    assert page == matrix.placed(page)
+    assert "| `risk-gate` | CORE | `nats`:4222 | `exchange-sim`:4202 |  |  |" in page
