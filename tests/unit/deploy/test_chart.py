@@ -352,7 +352,7 @@ def test_each_door_knows_where_every_other_service_tells_how_it_is() -> None:
 def test_an_upgrade_is_opened_before_anything_changes_and_not_for_ever() -> None:
     """The job is a hook with a deadline: where it fails, Helm changes nothing, and what runs goes on."""
     job = named(render(is_upgrade=True), "Job", "open")
-    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-install,pre-upgrade"
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
     assert job["spec"]["activeDeadlineSeconds"] == 300
     (container,) = pod_of(job)["containers"]
     assert container["args"] == ["deploy", "open"]
@@ -361,9 +361,18 @@ def test_an_upgrade_is_opened_before_anything_changes_and_not_for_ever() -> None
 
 
 def test_at_a_first_install_the_job_stands_beside_the_bus_that_it_waits_for() -> None:
-    """A hook would wait for servers that come after it. Where they are there already it goes first at once."""
-    assert "annotations" not in named(render(), "Job", "open-first")["metadata"]
-    assert "helm.sh/hook" in named(render(EXISTING), "Job", "open")["metadata"]["annotations"]
+    """A hook would wait for servers that come after it, with a volume that comes after it."""
+    for values in VARIANTS.values():
+        assert "annotations" not in named(render(values), "Job", "open-first")["metadata"]
+
+
+def test_the_job_remembers_how_long_the_log_was() -> None:
+    """On a volume that is there before the hook of an upgrade runs: in the place of a lost log no new one is begun."""
+    for is_upgrade, name in ((False, "open-first"), (True, "open")):
+        objects = render(is_upgrade=is_upgrade)
+        volumes = {each["name"]: each for each in pod_of(named(objects, "Job", name))["volumes"]}
+        claim = named(objects, "PersistentVolumeClaim", volumes["state"]["persistentVolumeClaim"]["claimName"])
+        assert claim["metadata"]["annotations"] == {"helm.sh/resource-policy": "keep"}
 
 
 def test_so_many_servers_so_many_copies_of_the_log() -> None:

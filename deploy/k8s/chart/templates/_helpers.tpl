@@ -82,11 +82,6 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- if eq .Values.nats.mode "builtin" }}{{ .Values.nats.replicas }}{{ else }}{{ .Values.nats.existing.replicas }}{{ end }}
 {{- end }}
 
-{{/* Whether bus and database are there before this release is: then the first opening can go before everything else, like all later ones. */}}
-{{- define "bulkhead.standsOnOthers" -}}
-{{- if and (eq .Values.nats.mode "existing") (eq .Values.postgres.mode "existing") (ne .Values.mode "sim") }}yes{{ end }}
-{{- end }}
-
 {{/* What everybody is told, as a JSON object. */}}
 {{- define "bulkhead.settings" -}}
 {{- $fleet := include "bulkhead.fleet" . | fromJson -}}
