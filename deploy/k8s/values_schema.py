@@ -142,6 +142,7 @@ def values_schema() -> dict[str, Any]:
             deadlineS={"type": "integer", "minimum": 60, "maximum": 3600},
             resources=RESOURCES,
         ),
+        operator=_closed(enabled=BOOLEAN, existingSecret=NAME, resources=RESOURCES),
         nats=_nats(),
         postgres=_postgres(),
         network=_closed(enabled=BOOLEAN, dns=PEERS, outside=PEERS, console=PEERS, scrapers=PEERS),

@@ -98,8 +98,8 @@ def test_no_two_objects_have_one_name(variant: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_who_runs_is_who_is_in_the_fleet(mode: str) -> None:
-    """Every member, the simulated venue except in live mode, and nobody else."""
-    beside = set() if mode == "live" else {fleet.VENUE}
+    """Every member, the simulated venue except in live mode, the operator's pod, and nobody else."""
+    beside = {fleet.CLI} if mode == "live" else {fleet.CLI, fleet.VENUE}
     assert set(of_kind(render(values_of(mode)), "Deployment")) == {*MEMBERS, *beside}
 
 
@@ -138,6 +138,20 @@ def test_nothing_multiplies_a_writer_and_nothing_stops_a_drain() -> None:
     budgets = of_kind(objects, "PodDisruptionBudget")
     assert {name: each["spec"]["maxUnavailable"] for name, each in budgets.items()} == {"nats": 1}
     assert of_kind(render(EVERYBODY), "PodDisruptionBudget") == {}
+
+
+def test_the_operators_pod_knows_where_everything_is_and_may_be_left_out() -> None:
+    """The command line finds the map that `bulkhead up` writes; who wants nobody to hold its keys all day switches it off."""
+    objects = render(EVERYBODY)
+    found = json.loads(named(objects, "ConfigMap", f"{RELEASE}-map")["data"]["stack.json"])
+    assert found["services"] == {name: f"http://{name}:{fleet.HTTP_PORT}" for name in MEMBERS}
+    assert found["nats_url"] == told(objects, "ledger")["BULKHEAD_NATS_URL"]
+    assert (found["mode"], found["venue_url"]) == ("sim", "http://exchange-sim:4202")
+    mounts = {
+        each["mountPath"] for each in pod_of(named(objects, "Deployment", "cli"))["containers"][0]["volumeMounts"]
+    }
+    assert {"/state/stack.json", fleet.KEYS} <= mounts
+    assert "cli" not in of_kind(render({"operator": {"enabled": False}}), "Deployment")
 
 
 # --- what each may ----------------------------------------------------------------------------------------------------
