@@ -82,6 +82,7 @@ soak-feed: install
 
 docs: install
 	@$(BIN)/python docs/generate.py
+	@$(BIN)/python -m deploy.k8s.generate
 
 KINDS := build machine gate model feed executor ledger people gateway venue cli
 COMPILE := uv pip compile --generate-hashes --no-header --no-emit-index-url --universal --python-version 3.11

@@ -1,7 +1,8 @@
 """Three pages for machines: is it alive, can it work, what does it count. Nothing else, and no secret.
 
 `/livez` answers while the event loop runs and tests nothing beyond: a restart does not cure a bus that is away. `/readyz` asks
-the probe, which does test it.
+the probe, which does test it. `/readyz?standby=ready` is content with an instance that stands by as well: a rolling update waits for that before it ends
+the instance whose lease the new one waits for.
 """
 
 from __future__ import annotations
@@ -81,7 +82,8 @@ class HealthServer:
 
     async def _readyz(self, request: web.Request) -> web.Response:
         found = self.readiness()
-        return _json(200 if found.ready else 503, found)
+        is_enough = found.ready or (request.query.get("standby") == "ready" and found.stands_by)
+        return _json(200 if is_enough else 503, found)
 
     async def _show_metrics(self, request: web.Request) -> web.Response:
         self._metrics.observe(self.readiness())

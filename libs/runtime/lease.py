@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError, Fenced
+from libs.runtime.readiness import STANDING_BY
 
 RETRY_S = 0.25
 
@@ -78,7 +79,7 @@ class Lease:
             try:
                 if await self.acquire():
                     return
-                reason = "standby: another instance holds the lease"
+                reason = STANDING_BY
             except BusError as error:  # a standby has nothing to lose by waiting
                 reason = f"waiting for the lease: {error}"
             if reason != last:

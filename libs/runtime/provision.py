@@ -2,7 +2,8 @@
 
 What is missing is created. What exists is compared field by field: a log that is configured otherwise than this code believes
 is a reason to stop, not to repair silently. The exceptions are a consumer's filters, which follow the contracts, and the life of a
-lease as former versions of this code made it: neither a consumer nor a lease holds anything that could be lost.
+lease as former versions of this code made it: neither a consumer nor a lease holds anything that could be lost. And where the bus has
+grown from one server to three, a stream gets its further copies; to take copies away is a person's decision.
 """
 
 from __future__ import annotations
@@ -94,6 +95,12 @@ async def _ensure_stream(client: Client, wanted: dict[str, Any]) -> list[str]:
         _must(f"update stream {name}", updated)
         _must_equal(f"stream {name}", wanted, updated)
         return [f"updated stream {name}"]
+    if _copies(_config(f"stream {name}", answer)) < _copies(wanted):
+        _must_equal(f"stream {name}", _copyless(wanted), {"config": _copyless(_config(f"stream {name}", answer))})
+        updated = await _api(client, f"STREAM.UPDATE.{name}", wanted)
+        _must(f"update stream {name}: num_replicas {_copies(wanted)}", updated)
+        _must_equal(f"stream {name}", wanted, updated)
+        return [f"updated stream {name}: {_copies(wanted)} copies"]
     _must_equal(f"stream {name}", wanted, answer)
     return []
 
@@ -169,6 +176,14 @@ def _without_filters(config: dict[str, Any]) -> dict[str, Any]:
 
 def _ageless(config: dict[str, Any]) -> dict[str, Any]:
     return {field: value for field, value in config.items() if field not in ("max_age", "duplicate_window")}
+
+
+def _copies(config: dict[str, Any]) -> int:
+    return int(config.get("num_replicas") or 1)
+
+
+def _copyless(config: dict[str, Any]) -> dict[str, Any]:
+    return {field: value for field, value in config.items() if field != "num_replicas"}
 
 
 def _shown(value: Any) -> str:

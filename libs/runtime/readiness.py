@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
+STANDING_BY = "standby: another instance holds the lease"
+"""What an instance says that could go on at once if the holder ended. It has reached the bus: otherwise it would not know."""
+
 
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """The answer of a probe.
@@ -20,3 +23,8 @@ class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     pending_requests: int = 0
     quiescent: bool = False
     code_version: str = ""
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it would do its work at once if another instance ended: up, let in by the bus, and waiting for the lease."""
+        return any(STANDING_BY in reason for reason in self.reasons)

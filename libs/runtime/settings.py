@@ -85,12 +85,27 @@ class ConfiguredSettings(BaseSettings):
         return init_settings, env_settings, ConfigSource(settings_cls), ProfileSource(settings_cls)
 
 
+def _has_a_majority(copies: int) -> int:
+    if copies == 2:
+        raise ValueError("want 1 or 3: of two servers neither may go on without the other")
+    return copies
+
+
+LogReplicas = Annotated[int, AfterValidator(_has_a_majority)]
+
+
 class ServiceSettings(ConfiguredSettings):
     """What every service is told: where the state folder, the bus, its own port and the clock are."""
 
     home: Path = Field(default=Path(".bulkhead"), description="the state folder: keys, snapshots, the log")
     nats_url: str = Field(default="nats://127.0.0.1:4222", pattern=r"^(nats|tls)://[^@]+$", description="the bus")
     log_stream: str = Field(default="TRADING_0001", pattern=r"^TRADING_[0-9]{4}$", description="the log's epoch")
+    log_replicas: LogReplicas = Field(
+        default=1,
+        ge=1,
+        le=3,
+        description="how many servers of the bus keep each stream, 1 or 3: what `bulkhead deploy open` makes them for",
+    )
     instance: str = Field(default="local", pattern=r"^[A-Za-z0-9_.-]{1,64}$", description="names this process")
     egress: str = Field(
         default="",

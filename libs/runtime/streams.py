@@ -55,6 +55,7 @@ class StreamLimits(msgspec.Struct, frozen=True, kw_only=True):
     market_bytes_max: int = 512 * MIB
     market_age_s_max: float = 24 * 3600.0
     replicas: int = 1
+    """On how many servers each stream stands: 1, or 3 where the bus is a cluster of three."""
 
 
 class Consumer(msgspec.Struct, frozen=True):
@@ -154,12 +155,17 @@ def _trading(limits: StreamLimits) -> dict[str, Any]:
 
 
 def _market(limits: StreamLimits) -> dict[str, Any]:
-    """`persist_mode` async overrides the server's `sync_interval: always` for this stream alone."""
+    """`persist_mode` async overrides the server's `sync_interval: always` for this stream alone.
+
+    The server allows it on one copy only, and three synced copies of every raw trade would cost more than what nobody decides from is worth: so one it is,
+    also where all others have three.
+    """
     return _stream(
         MARKET,
         ["market.>"],
         "Raw trades and quotes as the venues said them. Bounded; nobody decides from it.",
         limits,
+        num_replicas=1,
         discard="old",
         max_bytes=limits.market_bytes_max,
         max_age=int(limits.market_age_s_max * SECOND_NS),

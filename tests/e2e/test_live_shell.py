@@ -217,6 +217,8 @@ async def test_a_standby_is_silent_until_the_lease_is_gone(bus: NatsStack) -> No
     info = await admin.ask(f"$JS.API.CONSUMER.INFO.{TRADING}.risk-gate")
     assert info["num_waiting"] == 1, "only the first may have a pull outstanding"
     assert second.readiness.reasons == ["standby: another instance holds the lease"]
+    assert second.readiness.stands_by
+    assert not first.readiness.stands_by
     assert await third.stop() is None
     await first.kill()
     seq = await feed.say(mark(2))

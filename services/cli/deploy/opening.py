@@ -31,6 +31,7 @@ from libs.runtime.provision import provision
 from libs.runtime.registry import contracts
 from libs.runtime.settings import ServiceSettings
 from libs.runtime.snapshots import SnapshotFolder
+from libs.runtime.streams import StreamLimits
 from services.cli.deploy import fleet
 from services.cli.exit_codes import UNAVAILABLE, Failure
 from services.cli.genesis import declare_genesis, refuse_other_world
@@ -69,7 +70,7 @@ async def open_deployment(stack: StackSettings, settings: OpeningSettings, say: 
     certificate = certificate_in_force(stack, time.time_ns())
     async with _admin(settings) as client:
         await refuse_lost_log(client, settings.home)
-        for line in await provision(client, contracts()):
+        for line in await provision(client, contracts(), StreamLimits(replicas=settings.log_replicas)):
             say(line)
     if settings.database_owner_url_file is not None:
         await asyncio.to_thread(open_database, settings.database_owner_url_file, settings.database_url_file, say)

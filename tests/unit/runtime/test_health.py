@@ -12,6 +12,7 @@ from libs.runtime import logs
 from libs.runtime.health import HealthServer, Readiness
 from libs.runtime.metrics import LABEL_VALUES_MAX, ServiceMetrics
 from libs.runtime.ports import PortTaken
+from libs.runtime.readiness import STANDING_BY
 from libs.runtime.redaction import forget_secrets
 
 SECRET = "s3cr3t-value-9000"
@@ -172,3 +173,12 @@ async def test_a_taken_port_is_an_error(service: Service) -> None:
     with pytest.raises(PortTaken, match="in use"):
         await second.start()
     await second.stop()
+
+
+async def test_a_rolling_update_is_content_with_an_instance_that_stands_by(service: Service) -> None:
+    """The new one gets the lease when the old one ends, and the old one ends when the new one is up: so standing by is enough for whoever asks for that alone."""
+    service.found = Readiness(ready=False, reasons=[f"standby: {STANDING_BY}"])
+    assert (await get(service, "/readyz?standby=ready"))[0] == 200
+    assert (await get(service, "/readyz"))[0] == 503
+    service.found = Readiness(ready=False, reasons=["standby: waiting for the lease: the bus is unreachable"])
+    assert (await get(service, "/readyz?standby=ready"))[0] == 503
