@@ -173,7 +173,7 @@ def test_a_lost_log_comes_back_from_its_backup(deployment: Deployment) -> None:
     entries = deployment.bring_back()
     took = deployment.up()
     print(f"\n{entries} entries brought back from the backup, everybody healthy after {took:.1f} s")
-    assert deployment.status()["trading"]["state"] == "HALTED"
+    assert deployment.status()["trading_state"] == "HALTED"
     verified = deployment.bulkhead("replay", "--verify", "--json")
     assert verified.returncode == 0, verified.stdout + verified.stderr
     assert json.loads(verified.stdout)["verified"] > 0
