@@ -6,6 +6,7 @@ The chart reads it from `chart/files/fleet.json`, which `python -m deploy.k8s.ge
 from __future__ import annotations
 
 from collections.abc import Iterator
+from importlib.util import find_spec
 from typing import Any, Literal, NamedTuple
 
 from services.cli.deploy import fleet
@@ -84,6 +85,11 @@ def _askers_of_names(mode: Mode, names: list[str], nats_servers: int) -> Iterato
         yield fleet.VENUE
 
 
+def _loads(module: str) -> str:
+    """What to import to have all code of a service loaded and nothing started."""
+    return f"{module}.run" if find_spec(f"{module}.run") else f"{module}.__main__"
+
+
 def table() -> dict[str, Any]:
     """What the chart reads. Numbers stand as text where a template would otherwise print them as fractions."""
     files = files_of_each()
@@ -91,6 +97,7 @@ def table() -> dict[str, Any]:
     services = {
         each.service: {
             "zone": each.zone.value.lower(),
+            "loads": _loads(each.module),
             "keys": list(each.keys),
             "environment": {name: text for name, text in each.environment.items() if shared.get(name) != text},
             "isLone": each.is_lone,

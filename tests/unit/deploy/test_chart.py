@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from typing import Any
 
 import helm_python
@@ -372,6 +374,37 @@ def test_an_upgrade_is_opened_before_anything_changes_and_not_for_ever() -> None
     assert container["args"] == ["deploy", "open"]
     assert container["image"] == "bulkhead/cli:0.1.0"
     assert "envFrom" not in container, "the ConfigMap is still the former release's when a hook runs"
+
+
+def test_every_new_image_is_tried_before_an_old_one_is_ended() -> None:
+    """By a hook before the one that migrates: with the images of the upgrade, without secrets, each loading its own service's code."""
+    values = {**EVERYBODY, "image": {"tag": "0.2.0"}}
+    objects = render(values, is_upgrade=True)
+    job, opening = named(objects, "Job", "try"), named(objects, "Job", "open")
+    weights = [int(each["metadata"]["annotations"]["helm.sh/hook-weight"]) for each in (job, opening)]
+    assert weights == sorted(weights)
+    assert weights[0] < weights[1]
+    images = {each["name"]: each["image"] for each in pod_of(job)["containers"]}
+    running = {name: pod_of(named(objects, "Deployment", name))["containers"][0]["image"] for name in MEMBERS}
+    assert images == running
+    assert not [each for each in pod_of(job)["volumes"] if "secret" in each]
+    assert "try" not in of_kind(render(values), "Job")
+
+
+@pytest.mark.parametrize("service", MEMBERS)
+def test_what_is_tried_is_loaded_and_does_not_start(service: str) -> None:
+    """The import comes back, also without settings: a process that began to run would complain of them, or never end."""
+    (container,) = [
+        each
+        for each in pod_of(named(render(EVERYBODY, is_upgrade=True), "Job", "try"))["containers"]
+        if each["name"] == service
+    ]
+    assert MEMBERS[service].module in container["command"][-1]
+    command = [sys.executable, *container["command"][1:]]
+    done = subprocess.run(
+        command, cwd=CHART.parents[2], env={}, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
 
 
 def test_at_a_first_install_the_job_stands_beside_the_bus_that_it_waits_for() -> None:
