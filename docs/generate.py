@@ -1,5 +1,5 @@
 """Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's
-life; `.env.example`, `docs/ENVIRONMENT_VARIABLES.md`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks.
+life; `.env.example`, `docs/ENVIRONMENT_VARIABLES.md`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks; `docs/metrics.md`.
 
 Run by `make docs`. The pages are committed, and a test fails when they are not what the code says.
 """
@@ -364,6 +364,7 @@ def pages() -> dict[Path, str]:
         HERE / "orders.md": orders_page(),
         HERE / "checks.md": checks_page(),
         HERE / "runbooks" / "README.md": runpy.run_path(str(HERE / "runbooks_index.py"))["index"](WRITTEN_BY),
+        HERE / "metrics.md": runpy.run_path(str(HERE / "metrics_page.py"))["metrics_page"](WRITTEN_BY),
         HERE / "asyncapi.json": json.dumps(asyncapi_document(), indent=1, ensure_ascii=False, sort_keys=False) + "\n",
     }
 

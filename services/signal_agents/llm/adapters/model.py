@@ -15,14 +15,16 @@ from collections.abc import Callable
 from decimal import Decimal
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from libs.common.messages import Answer, ModelAnswered, RequestExpired
+from libs.common.metrics.trading import MODEL_ASKINGS
 from libs.common.money import ZERO
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.breaker import BreakerChange
 from libs.runtime.breaker_metrics import BreakerMetrics
 from libs.runtime.core import Asked
+from libs.runtime.made_metrics import counter_of
 from libs.runtime.settings import SettingsError
 from services.signal_agents.llm.adapters.budget import Caps, Prices, SpendBook, SpendBroken
 from services.signal_agents.llm.adapters.client import LitellmClient, ModelPort, ModelReply
@@ -67,12 +69,7 @@ class ModelAdapter:
         registry = context.registry if context.registry is not None else CollectorRegistry()
         self._breaker_metrics = BreakerMetrics("agent-llm", registry)
         self._breaker_metrics.stands("model", self._route.breaker.state)
-        self._askings = Counter(
-            "bulkhead_model_askings",
-            "how often a model was to be asked, by how that ended",
-            ("end",),
-            registry=registry,
-        )
+        self._askings = counter_of(MODEL_ASKINGS, registry)
         if self._port is None:
             context.logger.warning("model_not_configured", wish="set BULKHEAD_LLM_URL and BULKHEAD_LLM_MODEL")
         self._begun.set()
