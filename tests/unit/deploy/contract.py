@@ -12,7 +12,7 @@ from tests.unit.deploy.promql import Selector, grouped, selectors
 
 SETTINGS = AlertSettings.model_construct()
 SAMPLES: dict[str, Declared] = {sample: each for each in CATALOGUE.values() for sample in each.samples}
-FOREIGN = {"up", "process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_max_fds"}  # fmt: skip
+FOREIGN = {"ALERTS", "up", "process_start_time_seconds", "process_resident_memory_bytes", "process_cpu_seconds_total", "process_open_fds", "process_max_fds"}  # fmt: skip
 """What Prometheus and its client library make for every process."""
 TARGET = {"job", "instance", "le"}
 RECORDED = {rule.record: rule.expr for each in groups(SETTINGS).values() for group in each for rule in group.rules if isinstance(rule, Record)}  # fmt: skip
@@ -29,6 +29,8 @@ def faults(expr: str) -> list[str]:
 
 def labels_of(metric: str) -> set[str]:
     """The labels that a metric may have beside those of its target."""
+    if metric == "ALERTS":
+        return {"alertname", "severity", "alertstate"}
     if metric in RECORDED:
         return grouped(RECORDED[metric])
     return set(SAMPLES[metric].label_names) if metric in SAMPLES else set()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-_SELECTOR = re.compile(r"(?<![A-Za-z0-9_:\"$/.])([a-z][a-z0-9_]*(?::[a-z0-9_:]+)?)\s*(\{[^}]*\})?")
+_SELECTOR = re.compile(r"(?<![A-Za-z0-9_:\"$/.])([a-zA-Z][a-zA-Z0-9_]*(?::[a-z0-9_:]+)?)\s*(\{[^}]*\})?")
 _MATCHER = re.compile(r"([a-zA-Z_]+)\s*(=~|!~|!=|=)\s*\"([^\"]*)\"")
 _GROUPING = re.compile(r"\b(?:by|without|on|ignoring|group_left|group_right)\s*\(([^)]*)\)")
 _OURS = re.compile(r"bulkhead[_:]|process_|up$|ALERTS$")
