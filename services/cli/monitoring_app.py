@@ -60,7 +60,7 @@ def monitoring(
             path.write_text(text)
     commands = (
         f"prometheus --config.file={folder}/prometheus.yml --storage.tsdb.path={folder}/data --web.listen-address={prometheus}",
-        f"alertmanager --config.file={folder}/alertmanager.yml --storage.path={folder}/silences --web.listen-address={alertmanager}",
+        f"alertmanager --config.file={folder}/alertmanager.yml --storage.path={folder}/silences --web.listen-address={alertmanager} --cluster.listen-address=",
     )
     if as_json:
         show({"files": sorted(texts), "commands": list(commands)}, as_json)

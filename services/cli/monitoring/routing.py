@@ -114,9 +114,11 @@ route:
     - matchers: ['alertname = "TradingHalted"']
       receiver: kill-switch
       group_wait: 0s
+      group_interval: 15s
       repeat_interval: 15m
     - matchers: ['severity = "page"']
       receiver: page
+      group_interval: 15s
       repeat_interval: 1h
     - matchers: ['severity = "ticket"']
       receiver: ticket
