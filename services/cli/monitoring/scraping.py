@@ -13,8 +13,16 @@ from services.cli.monitoring.rules import WRITTEN
 CONTAINER_PORT = 9100
 """Where every service has its health pages in a container of its own."""
 INTERVAL_S = 5
-CONTAINERS = tuple(name for name in SERVICES if name != "cli")
+WHERE_WANTED = ("telegram-bot",)
+"""Runs only where it is configured: found by its name, and missed by nobody where the name leads nowhere."""
+CONTAINERS = tuple(name for name in SERVICES if name not in ("cli", *WHERE_WANTED))
 
+_BY_NAME = """\
+    dns_sd_configs:
+      - {{names: [{names}], type: A, port: {port}, refresh_interval: 30s}}
+    relabel_configs:
+      - {{source_labels: [__meta_dns_name], regex: (.+), target_label: instance}}
+"""
 _TEXT = """\
 {written}# {why}
 global:
@@ -30,7 +38,7 @@ alerting:
 scrape_configs:
   - job_name: bulkhead
     static_configs:
-{targets}  - job_name: prometheus
+{targets}{by_name}  - job_name: prometheus
     static_configs:
       - targets: ["{itself}"]
 """
@@ -40,7 +48,8 @@ def in_containers() -> str:
     """For containers that find each other by name."""
     pages = {name: f"{name}:{CONTAINER_PORT}" for name in CONTAINERS}
     why = "For containers: every service is found by its name."
-    return _config(pages, "/etc/prometheus/rules/*.yml", "alertmanager:9093", "localhost:9090", why)
+    by_name = _BY_NAME.format(names=", ".join(WHERE_WANTED), port=CONTAINER_PORT)
+    return _config(pages, "/etc/prometheus/rules/*.yml", "alertmanager:9093", "localhost:9090", why, by_name)
 
 
 def on_this_machine(pages: Mapping[str, str], rules: str, *, alertmanager: str, itself: str) -> str:
@@ -48,7 +57,7 @@ def on_this_machine(pages: Mapping[str, str], rules: str, *, alertmanager: str, 
     return _config(pages, rules, alertmanager, itself, "For a stack on this machine.")
 
 
-def _config(pages: Mapping[str, str], rules: str, alertmanager: str, itself: str, why: str) -> str:
+def _config(pages: Mapping[str, str], rules: str, alertmanager: str, itself: str, why: str, by_name: str = "") -> str:
     targets = "".join(
         f'      - targets: ["{address}"]\n        labels: {{instance: {name}}}\n' for name, address in pages.items()
     )
@@ -60,5 +69,6 @@ def _config(pages: Mapping[str, str], rules: str, alertmanager: str, itself: str
         rules=rules,
         alertmanager=alertmanager,
         targets=targets,
+        by_name=by_name,
         itself=itself,
     )

@@ -13,9 +13,11 @@ import pytest
 from typer.main import get_command
 
 from libs.common.alerts import alert_of
+from libs.runtime.registry import SERVICES
 from services.cli.app import app
 from services.cli.monitoring.files import groups, rule_files
 from services.cli.monitoring.rules import Record, Rule
+from services.cli.monitoring.scraping import on_this_machine
 from services.cli.monitoring.settings import AlertSettings
 from tests.unit.deploy.contract import SETTINGS, faults
 from tests.unit.deploy.rule_scenes import SCENES, Scene, healthy
@@ -136,3 +138,15 @@ def test_thresholds_are_settings() -> None:
     assert "bulkhead:drawdown:ratio >= 0.2'" in after
     assert "bulkhead:model_failed:ratio_increase1h > 0.5 " in after
     assert 'runbook_url: "https://books.example/r/positions.md#uncovered"' in after
+
+
+@needs_promtool
+def test_promtool_takes_the_scraping(tmp_path: Path) -> None:
+    """In containers by name, on one machine by address; every service is a target under its own name."""
+    native = on_this_machine({"ledger": "127.0.0.1:4215"}, "/r/*.yml", alertmanager="127.0.0.1:1", itself="127.0.0.1:2")
+    (tmp_path / "native.yml").write_text(native)
+    for path in (FOLDER.parent / "prometheus.yml", tmp_path / "native.yml"):
+        promtool("check", "config", "--syntax-only", str(path))
+    text = (FOLDER.parent / "prometheus.yml").read_text()
+    assert [name for name in SERVICES if name != "cli" and not re.search(rf"\b{name}\b", text)] == []
+    assert 'targets: ["127.0.0.1:4215"]\n        labels: {instance: ledger}' in native
