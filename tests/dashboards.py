@@ -38,11 +38,14 @@ async def answers_of(watched: Watched, panel: Panel, seconds: float) -> Answered
 def draw(board: Board, answers: dict[str, Answered], path: Path) -> None:
     """One dashboard, its panels where Grafana has them, from their answers by title."""
     places, height = placed(board)
-    figure = plt.figure(figsize=(COLUMNS * CELL_IN, height * CELL_IN * 0.62 + 0.6), dpi=80)
-    figure.suptitle(board.title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-    grid = figure.add_gridspec(height, COLUMNS, left=0.035, right=0.99, top=0.955, bottom=0.02, hspace=4.5, wspace=3.0)
+    tall_in = height * CELL_IN * 0.62 + 0.8
+    figure = plt.figure(figsize=(COLUMNS * CELL_IN, tall_in), dpi=80)
+    figure.suptitle(board.title, x=0.01, y=1 - 0.15 / tall_in, ha="left", fontsize=13, fontweight="bold")
+    grid = figure.add_gridspec(
+        height, COLUMNS, left=0.035, right=0.99, top=1 - 0.8 / tall_in, bottom=0.02, hspace=1.5, wspace=3.0
+    )
     for panel, (x, y, w, h) in places:
-        axes = figure.add_subplot(grid[y : y + h, x : x + w])
+        axes = figure.add_subplot(grid[y : y + h - 1, x : x + w])  # a line between, for what stands below an axis
         axes.set_title(panel.title, fontsize=8, loc="left")
         (_numbers if panel.shape == "stat" else _courses)(axes, panel, answers[panel.title])
     figure.savefig(path)
@@ -75,7 +78,7 @@ def _shown(panel: Panel, value: float) -> str:
         return panel.states[int(value)]
     match panel.unit:
         case "percentunit":
-            return f"{value:.1%}"
+            return f"{value * 100:.3g} %"
         case "bytes":
             return f"{value / 1e9:.1f} GB" if value >= 1e9 else f"{value / 1e6:.0f} MB"
         case "s":

@@ -85,6 +85,7 @@ async def _not_scraped(watched: Watched) -> AsyncIterator[None]:
     yield
     watched.configure()
     watched.reload()
+    await watched.answers("bulkhead_mark_age_seconds")
 
 
 DONE = (

@@ -120,7 +120,11 @@ class Watched:
         for process in self._processes.values():
             with suppress(ProcessLookupError):
                 process.terminate()
-            await asyncio.wait_for(process.wait(), 20)
+            try:
+                await asyncio.wait_for(process.wait(), 10)
+            except TimeoutError:  # Prometheus, told to stop while it reads its files again, may wait for ever
+                process.kill()
+                await process.wait()
         await self.http.close()
         await self.stack.abandon()
         await self.telegram.stop()

@@ -19,7 +19,10 @@ class AlertTally:
     """Alerts so far; codes are those of the catalogue, so that they stay few."""
 
     def __init__(self) -> None:
-        self.raised: Counter[tuple[str, str]] = Counter()
+        self.raised: Counter[tuple[str, str]] = Counter(
+            {(each.code, severity): 0 for each in CATALOGUE for severity in each.severities}
+        )
+        """By code and severity; from 0 on, so that the first one is seen as growth."""
         self.open: dict[str, str] = {code: "" for code in sorted(_ENDING)}
         """By code how grave it is; "": it is over, or was never there."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 from prometheus_client import CollectorRegistry
 
 from libs.common.metrics import service as declared
@@ -28,6 +30,8 @@ class BudgetMetrics:
         self._limit.labels(self._service, venue).set(limit)
         self._breaker.labels(self._service, venue).set(is_open)
         self._is_shared.labels(self._service, venue).set(is_shared)
+        for lane in get_args(Lane):
+            self._refused.labels(self._service, venue, lane)  # from 0 on: the first refusal is a step that rate() sees
 
     def waited(self, venue: str, lane: Lane, seconds: float, *, granted: bool) -> None:
         """A request waited for so long; then it went, or was refused."""

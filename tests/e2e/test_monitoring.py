@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.messages import AlertRaised
 from libs.common.metrics import CATALOGUE
 from services.cli.monitoring.boards import BOARDS
 from tests.monitored import Watched, missing, monitored
@@ -84,3 +85,5 @@ async def test_a_stack_is_seen_by_prometheus_and_heard_of_when_its_feed_stops(tm
         assert "docs/runbooks/" in text
         await watched.reads("OVER", seconds=150)
         await watched.switch.heard(1)
+        codes = {each.code for each in await watched.stack.told() if isinstance(each, AlertRaised)}
+        assert codes & {"ALERTMANAGER_SERVICEDOWN", "ALERTMANAGER_PRICESGONE"}, "the gateway's webhook has recorded it"

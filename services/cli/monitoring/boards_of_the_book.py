@@ -112,7 +112,7 @@ EXECUTION = Board(
             (
                 lines("Request weight used", "Of what the venue allows in its window.", "percentunit", ("bulkhead:venue_weight:ratio", "{{venue}}")),
                 lines("Waiting for a share of it", "99 of 100 requests waited no longer.", "s", (quantile("0.99", "bulkhead_venue_weight_wait_seconds", "service", "lane"), "{{service}} {{lane}}")),
-                lines("Refused for want of room", "Requests that were not sent.", "eps", (f"sum by (service, lane) (rate(bulkhead_venue_weight_refused_total[{RATE}]))", "{{service}} {{lane}}"), empty_is_good="nothing was ever refused"),
+                lines("Refused for want of room", "Requests that were not sent.", "eps", (f"sum by (service, lane) (rate(bulkhead_venue_weight_refused_total[{RATE}]))", "{{service}} {{lane}}")),
                 lines("The venue's clock", "Less ours.", "s", ("max by (venue) (bulkhead_exec_venue_clock_offset_seconds)", "{{venue}}"), width=24),
             ),
         ),

@@ -41,6 +41,8 @@ class ExecutionSeries(Collector):
         self._line = line
         self._instruments = instruments
         self._seconds = histogram_of(declared.SUBMIT_SECONDS, registry)
+        for outcome in declared.SUBMIT_SECONDS.labels[0].values:
+            self._seconds.labels(outcome)  # from 0 on: the first failure is a step that rate() sees
         if registry is not None:
             registry.register(self)
 

@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
 from prometheus_client import CollectorRegistry
@@ -36,6 +37,7 @@ from services.signal_agents.llm.settings import Settings
 
 AT_ONCE_MAX = 4
 FOLDER = "agent-llm"
+ANSWERED = "answered"
 
 
 class ModelAdapter:
@@ -70,6 +72,8 @@ class ModelAdapter:
         self._breaker_metrics = BreakerMetrics("agent-llm", registry)
         self._breaker_metrics.stands("model", self._route.breaker.state)
         self._askings = counter_of(MODEL_ASKINGS, registry)
+        for end in (ANSWERED, *get_args(Failure)):
+            self._askings.labels(end)  # from 0 on: the first failure is a step that rate() sees
         if self._port is None:
             context.logger.warning("model_not_configured", wish="set BULKHEAD_LLM_URL and BULKHEAD_LLM_MODEL")
         self._begun.set()
@@ -92,7 +96,7 @@ class ModelAdapter:
         now = self._context.clock.now()
         if reply is None:
             return RequestExpired(request_id=asked.request_id, ts_event=now, ts_init=now)
-        self._askings.labels(reply.failure or "answered").inc()
+        self._askings.labels(reply.failure or ANSWERED).inc()
         answer = ModelAnswered(
             request_id=asked.request_id,
             key=request.question.key,
