@@ -8,7 +8,7 @@ LOAD   := .bulkhead-load
 STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test compose-test lint sim chaos paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
+.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -17,6 +17,7 @@ help:
 	@echo "make compose-test               docker-compose.yml for real: built, brought up, looked into, killed (needs a Docker engine; long)"
 	@echo "make sim [SEEDS=300] [SEED=7] [BUG=<name>]   seeded simulation; a failing seed prints the command that replays it"
 	@echo "make chaos                      kill everything, repeatedly; the books must not notice (long)"
+	@echo "make drills [LONG=1]            every alert on its way, from what is wrong to a message that people read (needs prometheus and alertmanager; long)"
 	@echo "make paper-run [DAYS=14] [SYMBOLS=10] [SEED=1]   weeks of market through the running stack, with faults; writes docs/paper-run.md (an hour or more)"
 	@echo "make soak-feed [MINUTES=30] [SEED=1]   the feed in bad weather, watched for what grows (long)"
 	@echo "make bench-feed                 what reading the market costs, and how old a price is when the log tells it (recorded frames: BULKHEAD_DATA_DIR)"
@@ -73,6 +74,9 @@ sim: install
 
 chaos: install
 	@$(BIN)/python -m tests.chaos
+
+drills: install
+	@$(BIN)/python -m tests.drills $(if $(LONG),--long)
 
 paper-run: install
 	@$(BIN)/python -m tests.paper_run --days $(or $(DAYS),14) --symbols $(or $(SYMBOLS),10) --seed $(or $(SEED),1)

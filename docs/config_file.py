@@ -19,6 +19,7 @@ from libs.runtime.registry import SERVICES
 from libs.runtime.setting_limits import CEILINGS, ORDERS, on_wall_time
 from libs.runtime.setting_pairs import MATCHES
 from libs.runtime.settings import ServiceSettings
+from services.cli.monitoring.settings import AlertSettings
 from services.cli.stack import StackSettings
 
 SIMULATORS = {
@@ -41,6 +42,7 @@ WORDS = (
     "gateway",
     "model_sim",
     "sim",
+    "alert",
 )
 """Words that variables begin with and tables are called by. A setting without one is its service's alone, or everybody's."""
 
@@ -94,6 +96,7 @@ def _kinds() -> Iterator[tuple[str, type[BaseSettings]]]:
     for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
         if service != "cli":
             yield service.replace("-", "_"), importlib.import_module(f"{module}.settings").Settings
+    yield "alert", AlertSettings  # last: those of risk are described where the gate reads them
 
 
 def _place(variable: str, owner: str) -> tuple[str, str]:

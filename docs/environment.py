@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings
 
 from libs.runtime.registry import SERVICES
 from libs.runtime.settings import ServiceSettings
+from services.cli.monitoring.settings import AlertSettings
 from services.cli.stack import StackSettings
 
 HEAD = """\
@@ -72,6 +73,11 @@ def _sections() -> Iterator[tuple[str, type[BaseSettings], set[str]]]:
     for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
         if service != "cli":
             yield service, importlib.import_module(f"{module}.settings").Settings, shared
+    yield (
+        "`bulkhead monitoring`",
+        AlertSettings,
+        shared | {name for name in AlertSettings.model_fields if name.startswith("risk_")},
+    )
 
 
 def _row(kind: type[BaseSettings], name: str, field: FieldInfo) -> str:

@@ -1,5 +1,6 @@
 """Writes what the code knows: `docs/events.md` for people, `docs/asyncapi.json` (AsyncAPI 3) for tools, `docs/orders.md` of an order's
-life; `.env.example`, `docs/ENVIRONMENT_VARIABLES.md`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks.
+life; `.env.example`, `docs/ENVIRONMENT_VARIABLES.md`, `deploy/bulkhead.example.toml` and `docs/limits.md` of the settings; the index of the runbooks; `docs/metrics.md`; rules, scraping,
+routes and dashboards under `deploy/`.
 
 Run by `make docs`. The pages are committed, and a test fails when they are not what the code says.
 """
@@ -21,6 +22,8 @@ from libs.common.messages import ALL, Answer, Message, OrdStatus
 from libs.common.subjects import filter_of, may_say, subject_matches
 from libs.runtime.contract import Contract
 from libs.runtime.registry import contracts
+from services.cli.monitoring.files import deployed
+from services.cli.monitoring.settings import AlertSettings
 from services.order_executor.orders import CLOSED
 from services.order_executor.transitions import TRANSITIONS, Fact
 from services.risk_gate.checks import BAR_CHECKS, CHECKS, LEVEL_CHECKS, MACRO_CHECKS, SIGNAL_CHECKS
@@ -47,6 +50,8 @@ HEADERS = {
     "traceparent": "W3C trace context of the span that published the message; the trace is the story (`correlation_id`)",
 }
 WRITTEN_BY = "<!-- Written by docs/generate.py from the code; `make docs` writes it again. -->"
+
+WRITTEN_AS_YAML = "# Written by docs/generate.py; `make docs` writes it again.\n"
 
 
 def tag_of(kind: type[Message]) -> str:
@@ -351,9 +356,17 @@ def _order_table() -> list[str]:
     return ["\n".join(lines), "\n".join(notes)]
 
 
+def defaults_of(kind: Any) -> Any:
+    """Settings as nobody has changed them, whatever stands in the environment."""
+    return kind.model_construct()
+
+
 def pages() -> dict[Path, str]:
     """Every generated page with its text."""
-    config, environment = (runpy.run_path(str(HERE / name)) for name in ("config_file.py", "environment.py"))
+    config, environment, grafana = (
+        runpy.run_path(str(HERE / name)) for name in ("config_file.py", "environment.py", "grafana.py")
+    )
+    deploy = HERE.parent / "deploy"
     return {
         HERE.parent / ".env.example": environment["env_example"](),
         HERE / "ENVIRONMENT_VARIABLES.md": environment["environment_page"](WRITTEN_BY),
@@ -364,11 +377,16 @@ def pages() -> dict[Path, str]:
         HERE / "orders.md": orders_page(),
         HERE / "checks.md": checks_page(),
         HERE / "runbooks" / "README.md": runpy.run_path(str(HERE / "runbooks_index.py"))["index"](WRITTEN_BY),
+        HERE / "metrics.md": runpy.run_path(str(HERE / "metrics_page.py"))["metrics_page"](WRITTEN_BY),
+        **{deploy / path: text for path, text in deployed(defaults_of(AlertSettings)).items()},
+        **{deploy / "grafana" / "dashboards" / name: text for name, text in grafana["dashboards"]().items()},
+        **{deploy / "grafana" / name: WRITTEN_AS_YAML + text for name, text in grafana["PROVISIONED"].items()},
         HERE / "asyncapi.json": json.dumps(asyncapi_document(), indent=1, ensure_ascii=False, sort_keys=False) + "\n",
     }
 
 
 if __name__ == "__main__":
     for path, text in pages().items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         print(f"wrote {path.name}, {len(text.splitlines())} lines")

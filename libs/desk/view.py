@@ -32,6 +32,7 @@ from libs.common.messages import (
     TradingStateChanged,
 )
 from libs.common.money import ZERO, to_decimal
+from libs.desk.alert_tally import AlertTally
 from libs.desk.book_record import BookFold
 from libs.desk.lines import (
     AlertLine,
@@ -88,6 +89,7 @@ class DeskView:
         self.scores: AgentsScored | None = None
         self.last: dict[str, str] = {}
         self.model_tally = ModelTally()
+        self.alert_tally = AlertTally()
         self.decisions: deque[DecisionLine] = deque(maxlen=RECENT_MAX)
         self.intents: deque[tuple[OrderIntent, int]] = deque(maxlen=RECENT_MAX)
         self.fills: deque[FillLine] = deque(maxlen=RECENT_MAX)
@@ -107,6 +109,7 @@ class DeskView:
         self._take_orders(said)
         if isinstance(said, AlertRaised):
             self.alerts.appendleft(alert_line(entry.seq, said))
+            self.alert_tally.hear(said)
         if not isinstance(said, FeedMarks | FeedBars) and (text := self._narrator.words_of(said)):
             self.lines.appendleft(LogLine(entry.seq, said.ts_init, said.producer, text, f"message:{said.id}"))
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry
 
+from libs.common.metrics import service as declared
 from libs.runtime.breaker import State
+from libs.runtime.made_metrics import counter_of, gauge_of
 
 STATE_VALUES: dict[State, int] = {"CLOSED": 0, "HALF_OPEN": 1, "OPEN": 2}
 """What the gauge shows: the higher, the worse."""
@@ -17,18 +19,8 @@ class BreakerMetrics:
         self._service = service
         self._states: dict[str, State] = {}
         registry = registry if registry is not None else CollectorRegistry()
-        self._state = Gauge(
-            "bulkhead_breaker_state",
-            "0 while the breaker is CLOSED, 1 HALF_OPEN, 2 OPEN",
-            ("service", "name"),
-            registry=registry,
-        )
-        self._openings = Counter(
-            "bulkhead_breaker_openings",
-            "how often the breaker has opened in the life of this process",
-            ("service", "name"),
-            registry=registry,
-        )
+        self._state = gauge_of(declared.BREAKER_STATE, registry)
+        self._openings = counter_of(declared.BREAKER_OPENINGS, registry)
 
     def stands(self, name: str, state: State) -> None:
         """Where the breaker `name` stands; getting into OPEN is counted. Call it once at the start, then at every change."""

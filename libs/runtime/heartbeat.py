@@ -19,8 +19,9 @@ from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
-from prometheus_client import CollectorRegistry, Counter
 
+from libs.common.metrics.service import HEARTBEATS
+from libs.runtime.made_metrics import counter_of
 from libs.runtime.redaction import register_secret
 from libs.runtime.settings import read_secret_file
 
@@ -48,12 +49,7 @@ class Heartbeat:
         self._service = service
         self._logger = logger
         self._last: Beat | None = None
-        self._beats = Counter(
-            "bulkhead_heartbeats",
-            "heartbeats to the dead man's switch: sent, failed, or withheld because something is wrong here",
-            ("service", "result"),
-            registry=registry if registry is not None else CollectorRegistry(),
-        )
+        self._beats = counter_of(HEARTBEATS, registry)
 
     async def beat_for_ever(self) -> None:
         """One beat now, and one after every period."""

@@ -102,6 +102,10 @@ class Lease:
             except BusError as error:
                 not_renewed(error)
 
-    async def is_held(self) -> bool:
+    def is_ours(self) -> bool:
         """Whether the lease is certainly still ours: counted on the monotonic clock, which runs while a process is frozen."""
         return self._renewed_at > 0 and time.monotonic() - self._renewed_at < self.ttl_s * 0.8
+
+    async def is_held(self) -> bool:
+        """`is_ours`, for whoever waits for the answer."""
+        return self.is_ours()

@@ -107,6 +107,7 @@ class LiveShell:
             self._market = MarketOutlet(self._bus, self._metrics.market_dropped)
             self._budget = open_budget(self.contract, self.settings, self._bus, self._metrics.registry, self._clock.now)
             self._lease = Lease(self._bus, self.contract.writer, self.settings.instance, LEASE_TTL_S)
+            self._metrics.leads = self._lease.is_ours
             await unless(self._stop, self._lease.wait(self._stand_by))
             await unless(self._stop, self._recover())
             await self._serve()

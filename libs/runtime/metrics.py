@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import choose_encoder
 
+from libs.common.metrics import service as declared
 from libs.runtime import logs
+from libs.runtime.made_metrics import counter_of, gauge_of, histogram_of
 from libs.runtime.readiness import Readiness
 
 LABEL_VALUES_MAX = 256
 """Beyond so many different values a label says `other`: whoever writes subjects must not be able to fill our memory."""
 
 _LABEL = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_FAST = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class ServiceMetrics:
@@ -29,30 +31,26 @@ class ServiceMetrics:
         self._lines_dropped_shown = 0
         self._tail_seq = 0
         ProcessCollector(registry=self.registry)
-        self._inputs = self._counter("inputs", "inputs of the log that were handled", "type")
-        self._appended = self._counter("appended", "messages appended to the log", "type")
-        self._rejected = self._counter("rejected", "inputs refused as poison", "reason")
-        self._market_dropped = self._counter(
-            "market_dropped", "market records dropped: the outlet was full or the bus away"
-        )
-        self._lines_dropped = self._counter(
-            "log_lines_dropped", "log lines that could not be made safe, and were not written"
-        )
-        self._handle = self._histogram("handle_seconds", "time to handle one input")
-        self._append = self._histogram("append_seconds", "time from sending an append to its acknowledgement")
-        self._ready = self._gauge("ready", "1 while /readyz says ready")
-        self._pending = self._gauge("pending_requests", "requests to the world without an answer")
-        self._outbox = self._gauge("outbox", "outputs decided but not yet in the log")
-        self._lag = self._gauge("log_lag", "inputs in the log that were not yet handled")
-        self._processed = self._gauge("processed_seq", "the last input handled")
-        self._tail = self._gauge("log_tail_seq", "the highest sequence of the log seen by this process")
-        self._snapshot_age = self._gauge(
-            "snapshot_age_seconds", "age of the last snapshot this process wrote (of its start before)"
-        )
-        self._build = Gauge(
-            "bulkhead_build_info", "always 1; the code that runs", ("service", "code_version"), registry=self.registry
-        )
+        registry = self.registry
+        self._inputs = counter_of(declared.INPUTS, registry)
+        self._appended = counter_of(declared.APPENDED, registry)
+        self._rejected = counter_of(declared.REJECTED, registry)
+        self._market_dropped = counter_of(declared.MARKET_DROPPED, registry)
+        self._lines_dropped = counter_of(declared.LINES_DROPPED, registry)
+        self._handle = histogram_of(declared.HANDLE_SECONDS, registry)
+        self._append = histogram_of(declared.APPEND_SECONDS, registry)
+        self._ready = gauge_of(declared.READY, registry)
+        self._leader = gauge_of(declared.LEADER, registry)
+        self._pending = gauge_of(declared.PENDING_REQUESTS, registry)
+        self._outbox = gauge_of(declared.OUTBOX, registry)
+        self._lag = gauge_of(declared.LOG_LAG, registry)
+        self._processed = gauge_of(declared.PROCESSED_SEQ, registry)
+        self._tail = gauge_of(declared.LOG_TAIL_SEQ, registry)
+        self._snapshot_age = gauge_of(declared.SNAPSHOT_AGE, registry)
+        self._build = gauge_of(declared.BUILD_INFO, registry)
         self._began_at = time.monotonic()
+        self.leads: Callable[[], bool] | None = None
+        """Whether this process holds its service's lease; None: it has not asked for one."""
 
     def handled(self, kind: str, seconds: float, seq: int, lag: int) -> None:
         """An input of `kind` at `seq` was handled; `lag` more are waiting."""
@@ -89,6 +87,8 @@ class ServiceMetrics:
         self._lag.labels(self.service).set(readiness.lag)
         self._processed.labels(self.service).set(readiness.processed_seq)
         self._build.labels(self.service, readiness.code_version).set(1)
+        if self.leads is not None:
+            self._leader.labels(self.service).set(self.leads())
 
     def exposition(self, accept: str = "") -> tuple[bytes, str]:
         """All series as Prometheus reads them, and their content type."""
@@ -113,15 +113,6 @@ class ServiceMetrics:
             return "other"
         seen.add(value)
         return value
-
-    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
-        return Counter(f"bulkhead_{name}", meaning, ("service", *labels), registry=self.registry)
-
-    def _gauge(self, name: str, meaning: str) -> Gauge:
-        return Gauge(f"bulkhead_{name}", meaning, ("service",), registry=self.registry)
-
-    def _histogram(self, name: str, meaning: str) -> Histogram:
-        return Histogram(f"bulkhead_{name}", meaning, ("service",), registry=self.registry, buckets=_FAST)
 
 
 def kind_of(subject: str) -> str:

@@ -43,5 +43,7 @@ participation_max weight_limit api_key_file api_secret_file api_passphrase_file 
 key_ip_restricted
 [model_sim] host port voice
 [telegram_sim] host port chats
+[alert] model_failed_share_max limit_share daily_loss_share api_weight_share data_age_s_max orders_slo runbooks_url
+telegram_chat
 """
 """Tables in brackets, each with its keys; the one without a name is the root."""

@@ -31,6 +31,7 @@ from services.cli import (
     keys_app,
     ledger_app,
     market_app,
+    monitoring_app,
     operator_app,
     performance_app,
     proof,
@@ -83,6 +84,7 @@ app.add_typer(ledger_app.app, name="ledger")
 app.add_typer(strategy_app.app, name="strategy")
 app.add_typer(token_app.app, name="token")
 app.command(name="restore", epilog=POINTER)(backup_app.restore)
+app.command(name="monitoring", epilog=POINTER)(monitoring_app.monitoring)
 app.command(name="record", epilog=POINTER)(market_app.record)
 app.command(name="import", epilog=POINTER)(market_app.import_files)
 app.command(name="backtest", epilog=POINTER)(backtest_app.backtest)

@@ -16,10 +16,11 @@ from collections.abc import Callable
 from typing import Any
 
 import structlog
-from prometheus_client import Counter, Histogram
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.common.metrics.doors import HTTP_REQUESTS, HTTP_SECONDS
+from libs.runtime.made_metrics import counter_of, histogram_of
 from libs.runtime.metrics import ServiceMetrics
 from services.gateway.bodies import Gone, read_body, refuse_ambiguous, refuse_unshapely, replayed
 from services.gateway.gatekeeper import HARMLESS, Gatekeeper
@@ -85,14 +86,8 @@ class Doors:
         self._named = named
         self._armour = {**ARMOUR, **(HSTS if settings.speaks_tls else {})}
         self._service = metrics.service
-        labels = ("service", "route", "status")
-        self._requests = Counter("bulkhead_http_requests", "requests answered", labels, registry=metrics.registry)
-        self._seconds = Histogram(
-            "bulkhead_http_seconds",
-            "time from a request to its answer's first byte",
-            labels[:2],
-            registry=metrics.registry,
-        )
+        self._requests = counter_of(HTTP_REQUESTS, metrics.registry)
+        self._seconds = histogram_of(HTTP_SECONDS, metrics.registry)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""

@@ -50,6 +50,11 @@ class Guard:
         self._offset_ms: float | None = None
         self._asked_at = -CLOCK_EVERY_S
 
+    @property
+    def clock_offset_s(self) -> float | None:
+        """By how much our clock is ahead of the log server's; None: not measured, or not ours to measure."""
+        return None if self._offset_ms is None else self._offset_ms / 1e3
+
     async def run(self) -> None:
         """Look, until cancelled."""
         while True:

@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from prometheus_client import Counter
-
+from libs.common.metrics.doors import ACCESS_REFUSED
 from libs.desk.refusals import KINDS_MAX, Kind, Refused
 from libs.desk.refusals import Refusals as Telling
+from libs.runtime.made_metrics import counter_of
 from libs.runtime.metrics import ServiceMetrics
 from services.gateway.callers import Door
 from services.gateway.rates import network_of
@@ -60,12 +60,7 @@ class Refusals:
         self._telling = Telling("api", tell, tell_often)
         self._guesses = Guesses()
         self._service = metrics.service
-        self._counter = Counter(
-            "bulkhead_access_refused",
-            "requests turned away",
-            ("service", "door", "why"),
-            registry=metrics.registry,
-        )
+        self._counter = counter_of(ACCESS_REFUSED, metrics.registry)
 
     def note(self, door: Door, who: str, address: str, what: str, why: str) -> None:
         """Somebody was turned away; never waits, never fails."""

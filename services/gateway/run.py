@@ -23,6 +23,7 @@ from services.gateway.app import make_app
 from services.gateway.contract import CONTRACT
 from services.gateway.guard import Guard
 from services.gateway.refusals import OFTEN_S, Often, Refusals
+from services.gateway.series import LogSeries
 from services.gateway.server import QuietServer, bound, make_room, server_of
 from services.gateway.settings import Settings
 from services.gateway.watch import Watch
@@ -67,6 +68,7 @@ class Gateway(Door):
         listener = _listener(settings)
         _announce(settings, listener.getsockname()[1])
         guard = Guard(desk, watch, self._tokens, settings.home, clock_is_ours=not settings.clock_url)
+        self._metrics.registry.register(LogSeries(desk, watch, settings.home, lambda: guard.clock_offset_s))
         return refusals.run(), watch.run(), guard.run(), _serve(server, listener)
 
 

@@ -59,6 +59,8 @@ class Watch:
         self._store_asked_at = -STORE_EVERY_S
         self._performance: tuple[float, Performance] | None = None
         self._working = asyncio.Lock()
+        self.answered_at: dict[str, float] = {}
+        """When each service answered last (wall time, s); one that never did is not in it."""
 
     async def run(self) -> None:
         """Look, until cancelled."""
@@ -67,6 +69,7 @@ class Watch:
             while True:
                 if self._desk.services is not self._now:
                     self._before, self._now = self._now, self._desk.services
+                    self.answered_at.update({name: time.time() for name, line in self._now.items() if line.up})
                 self._database = await self._ask_ledger(session)
                 if time.monotonic() - self._store_asked_at >= STORE_EVERY_S:
                     self._store_asked_at, self._store = time.monotonic(), await self._ask_bus(session)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from prometheus_client import Counter
-
+from libs.common.metrics import doors as declared
+from libs.runtime.made_metrics import counter_of
 from libs.runtime.metrics import ServiceMetrics
 
 OTHER = "other"
@@ -15,24 +15,11 @@ class Series:
     def __init__(self, metrics: ServiceMetrics):
         self._service = metrics.service
         registry = metrics.registry
-        self._refused = Counter(
-            "bulkhead_access_refused", "requests turned away", ("service", "door", "why"), registry=registry
-        )
-        self._asked = Counter(
-            "bulkhead_telegram_requests",
-            "what was asked of Telegram",
-            ("service", "method", "outcome"),
-            registry=registry,
-        )
-        self._heard = Counter(
-            "bulkhead_telegram_heard", "what people have said and was heard", ("service", "word"), registry=registry
-        )
-        self._token_reads = Counter(
-            "bulkhead_telegram_token_reads", "the token's file was read again", ("service",), registry=registry
-        )
-        self._unsent = Counter(
-            "bulkhead_telegram_unsent", "answers that did not leave", ("service",), registry=registry
-        )
+        self._refused = counter_of(declared.ACCESS_REFUSED, registry)
+        self._asked = counter_of(declared.TELEGRAM_REQUESTS, registry)
+        self._heard = counter_of(declared.TELEGRAM_HEARD, registry)
+        self._token_reads = counter_of(declared.TELEGRAM_TOKEN_READS, registry)
+        self._unsent = counter_of(declared.TELEGRAM_UNSENT, registry)
         self._token_reads.labels(self._service)
         self._unsent.labels(self._service)
 

@@ -22,13 +22,15 @@ from contextlib import aclosing
 from typing import Any, Literal, NoReturn, TypeVar
 
 import msgspec
-from prometheus_client import CollectorRegistry, Gauge
+from prometheus_client import CollectorRegistry
 from sqlalchemy import URL
 
 from libs.common.messages import Answer
+from libs.common.metrics import trading as declared
 from libs.runtime.adapter import AdapterContext, LogEntry
 from libs.runtime.bus import BusError
 from libs.runtime.core import Asked
+from libs.runtime.made_metrics import gauge_of
 from libs.runtime.redaction import SECRET_CHARS_MIN, redact, register_secret
 from services.ledger.adapters.outage import DatabaseBreaker
 from services.ledger.adapters.projection import PositionMoved, Projection, WrongLog
@@ -50,13 +52,10 @@ class _Gauges:
     """What /metrics says of the projection."""
 
     def __init__(self, registry: CollectorRegistry | None):
-        def gauge(name: str, text: str) -> Gauge:
-            return Gauge(f"bulkhead_ledger_projection_{name}", text, registry=registry)
-
-        self.up = gauge("up", "1 while the SQL projection follows the log")
-        self.position = gauge("position", "seq of the last event committed to SQL")
-        self.lag_events = gauge("lag_events", "events read from the log and not yet committed to SQL")
-        self.lag_s = gauge("lag_seconds", "age of the oldest event read and not yet committed to SQL")
+        self.up = gauge_of(declared.PROJECTION_UP, registry)
+        self.position = gauge_of(declared.PROJECTION_POSITION, registry)
+        self.lag_events = gauge_of(declared.PROJECTION_LAG_EVENTS, registry)
+        self.lag_s = gauge_of(declared.PROJECTION_LAG_SECONDS, registry)
 
 
 class Lag(msgspec.Struct, frozen=True):

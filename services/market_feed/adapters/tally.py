@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Literal
 
-import prometheus_client
+from prometheus_client import CollectorRegistry
 
 from libs.common.messages import Bar, PrintRejected, TradePrinted
+from libs.common.metrics import trading as declared
 from libs.common.subjects import TOKEN
 from libs.common.timeframe import SECOND
 from libs.runtime.adapter import AdapterContext
+from libs.runtime.made_metrics import counter_of, gauge_of
 from services.market_feed.adapters.reader import Link
 from services.market_feed.failover import Health
 from services.market_feed.frames import PRODUCER
@@ -32,20 +34,14 @@ class Tally:
         if context.registry is not None:
             self._register(context.registry)
 
-    def _register(self, registry: prometheus_client.CollectorRegistry) -> None:
-        self._odd = prometheus_client.Counter(
-            "bulkhead_feed_odd_frames",
-            "frames and prints that were refused, repeated, late, or behind a hole in the trade ids",
-            ("venue", "reason", "instrument"),
-            registry=registry,
-        )
-        for name, text, labels in (
-            ("health", "how well a venue's sockets deliver, 0 to 1", ("venue",)),
-            ("speaks", "1 for the venue that speaks, by sockets or by polling", ("venue", "via")),
-            ("epoch", "connections of a socket so far", ("venue", "socket")),
-            ("bar_overdue_seconds", "how long the bar missing for longest is missing", ("timeframe",)),
-        ):
-            self._gauges[name] = prometheus_client.Gauge(f"bulkhead_feed_{name}", text, labels, registry=registry)
+    def _register(self, registry: CollectorRegistry) -> None:
+        self._odd = counter_of(declared.FEED_ODD_FRAMES, registry)
+        self._gauges = {
+            "health": gauge_of(declared.FEED_HEALTH, registry),
+            "speaks": gauge_of(declared.FEED_SPEAKS, registry),
+            "epoch": gauge_of(declared.FEED_EPOCH, registry),
+            "bar_overdue_seconds": gauge_of(declared.BAR_OVERDUE, registry),
+        }
 
     # --- counted ----------------------------------------------------------------------------------------------------
 

@@ -30,7 +30,7 @@ from libs.trading.binance_ccxt import ccxt_config, follow_clock
 from services.order_executor.adapters.classify import outcome_of
 from services.order_executor.adapters.clock_drift import ClockDrift
 from services.order_executor.adapters.frames import symbol_of
-from services.order_executor.adapters.gauges import ExecutionSeries
+from services.order_executor.adapters.gauges import ExecutionSeries, VenueLine
 from services.order_executor.adapters.names import OrderNames
 from services.order_executor.adapters.ordering import Ordering
 from services.order_executor.adapters.questions import Questions
@@ -85,7 +85,7 @@ class CcxtVenue:
         self._drift = drift = self.clock(context)
         self._wire = wire = self.wire(context, drift)
         self._parts = parts = self.parts(wire, context, drift)
-        self._series = ExecutionSeries(context.registry, context.state, self._settings.instruments)
+        self._series = ExecutionSeries(context.registry, context.state, self._settings.instruments, self._line)
         drift.start(wire)
         self._stream = asyncio.create_task(parts.stream.run(), name="user stream")
         self._opened.set()
@@ -144,6 +144,9 @@ class CcxtVenue:
                 raise TypeError(f"the venue cannot {type(request).__name__}")
         now = self._context.clock.now()
         return msgspec.structs.replace(answer, ts_event=now, ts_init=now)
+
+    def _line(self) -> VenueLine:
+        return VenueLine(self._venue, self._parts.stream.is_connected, self._drift.offset_s)
 
     def _count(self, answer: Answer, began: float) -> None:
         assert isinstance(answer, OrderAnswered | PairAnswered | ReplaceAnswered)

@@ -42,12 +42,18 @@ class ClockDrift:
         self._context = context
         self._wire: Wire | None = None
         self._drift = Drift(0, 0)
+        self._is_measured = False
         self._measuring: asyncio.Task[None] | None = None
         self._keeping: asyncio.Task[None] | None = None
 
     def now_ns(self) -> int:
         """What to stamp a request with: nanoseconds of the venue's clock."""
         return self._context.clock.now() + self._drift.proven_ms * MS
+
+    @property
+    def offset_s(self) -> float | None:
+        """The venue's clock less ours, as it was measured last; None: it was not."""
+        return self._drift.offset_ms / 1e3 if self._is_measured else None
 
     def start(self, wire: Wire) -> None:
         """Measure now, and again and again."""
@@ -89,7 +95,7 @@ class ClockDrift:
         drift = Drift(shown_ms - (began + ended) // 2 // MS, (ended - began) // 2 // MS + error_ms)
         if drift.proven_ms != self._drift.proven_ms:
             self._context.logger.info("venue_clock", offset_ms=drift.offset_ms, error_ms=drift.error_ms)
-        self._drift = drift
+        self._drift, self._is_measured = drift, True
         return drift
 
     async def _shown(self, wire: Wire) -> tuple[int, int]:

@@ -1,6 +1,5 @@
-"""What the executor shows Prometheus: what is held without a stop, orders nobody knows the fate of, how long a submission takes.
-
-The first two are computed from the machine's state when they are asked for, so they cannot lag behind it.
+"""What the executor shows Prometheus: what is held without a stop, orders nobody knows the fate of, how long a submission takes, and how it stands
+with the venue. All but the submissions are computed when they are asked for, so they cannot lag behind.
 """
 
 from __future__ import annotations
@@ -9,32 +8,41 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from prometheus_client import Histogram
-from prometheus_client.core import GaugeMetricFamily
+import msgspec
 from prometheus_client.registry import Collector
 
+from libs.common.metrics import trading as declared
+from libs.runtime.made_metrics import Family, family_of, histogram_of
 from services.order_executor.guards import uncovered
 from services.order_executor.state import State
 
-UNCOVERED = "bulkhead_stop_uncovered_notional"
-UNKNOWN = "bulkhead_exec_orders_unknown"
-SUBMIT_SECONDS = "bulkhead_exec_submit_seconds"
-_BUCKETS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 60.0)
+COMPUTED = (declared.UNCOVERED, declared.ORDERS_UNKNOWN, declared.USER_STREAM_UP, declared.VENUE_CLOCK_OFFSET)
+
+
+class VenueLine(msgspec.Struct, frozen=True):
+    """How it stands with a venue: whether it tells us of our orders by itself, and its clock less ours (s; None: not measured yet)."""
+
+    venue: str
+    is_heard: bool
+    clock_offset_s: float | None
 
 
 class ExecutionSeries(Collector):
-    """The series of one executor; `state` shows the machine's memory, `instruments` have a series even when nothing is held."""
+    """The series of one executor; `state` shows the machine's memory, `line` the venue, `instruments` have a series even when nothing is held."""
 
-    def __init__(self, registry: Any, state: Callable[[], State | None], instruments: tuple[str, ...]):
+    def __init__(
+        self,
+        registry: Any,
+        state: Callable[[], State | None],
+        instruments: tuple[str, ...],
+        line: Callable[[], VenueLine],
+    ):
         self._state = state
+        self._line = line
         self._instruments = instruments
-        self._seconds = Histogram(
-            SUBMIT_SECONDS,
-            "how long an order or a pair took from the request to the answer, or to its being refused a place",
-            ("outcome",),
-            registry=registry,
-            buckets=_BUCKETS,
-        )
+        self._seconds = histogram_of(declared.SUBMIT_SECONDS, registry)
+        for outcome in declared.SUBMIT_SECONDS.labels[0].values:
+            self._seconds.labels(outcome)  # from 0 on: the first failure is a step that rate() sees
         if registry is not None:
             registry.register(self)
 
@@ -42,21 +50,24 @@ class ExecutionSeries(Collector):
         """A submission ended so."""
         self._seconds.labels(outcome).observe(seconds)
 
-    def describe(self) -> list[GaugeMetricFamily]:
+    def describe(self) -> list[Family]:
         """The families, empty: nothing is computed for a registration."""
-        return [_uncovered_family(), _unknown_family()]
+        return [family_of(each) for each in COMPUTED]
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[Family]:
         """The families as they stand now."""
-        bare, unknown = _uncovered_family(), _unknown_family()
+        bare, unknown, heard, offset = self.describe()
         state = self._state()
         if state is not None:
             gaps = notional_uncovered(state)
             for instrument in dict.fromkeys((*self._instruments, *gaps)):
                 bare.add_metric((instrument,), gaps.get(instrument, 0.0))
             unknown.add_metric((), sum(order.status == "UNKNOWN" for order in state.orders.values()))
-        yield bare
-        yield unknown
+        line = self._line()
+        heard.add_metric((line.venue,), line.is_heard)
+        if line.clock_offset_s is not None:
+            offset.add_metric((line.venue,), line.clock_offset_s)
+        yield from (bare, unknown, heard, offset)
 
 
 def notional_uncovered(state: State) -> dict[str, float]:
@@ -73,12 +84,3 @@ def _price(state: State, instrument: str) -> float:
     if mark is not None and mark.bid_px > 0 and mark.ask_px > 0:
         return (mark.bid_px + mark.ask_px) / 2
     return float(holding.stop_px) if holding is not None and holding.stop_px is not None else 0.0
-
-
-def _uncovered_family() -> GaugeMetricFamily:
-    meaning = "what is held and neither a resting stop nor an exit covers, in quote currency"
-    return GaugeMetricFamily(UNCOVERED, meaning, labels=("instrument",))
-
-
-def _unknown_family() -> GaugeMetricFamily:
-    return GaugeMetricFamily(UNKNOWN, "orders whose fate is unknown", labels=())

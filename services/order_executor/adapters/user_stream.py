@@ -58,6 +58,11 @@ class UserStream:
         self._broken_by: Exception | None = None
         self._markets: Any = None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the venue tells us what happens, right now."""
+        return self._connected
+
     async def run(self) -> None:
         """Connect, read, and begin again, for ever."""
         failures = 0

@@ -80,9 +80,9 @@ def test_what_would_write_elsewhere_is_refused(tmp_path: Path, name: str) -> Non
         head = tarfile.TarInfo(name)
         head.size = 1
         tar.addfile(head, io.BytesIO(b"x"))
-    (tmp_path / "evil.age").write_bytes(pyrage.encrypt(packed.getvalue(), [recipient]))
+    (tmp_path / "alien.age").write_bytes(pyrage.encrypt(packed.getvalue(), [recipient]))
     with pytest.raises(Failure, match="something else"):
-        unseal(tmp_path / "evil.age", tmp_path / "ada", tmp_path / "out")
+        unseal(tmp_path / "alien.age", tmp_path / "ada", tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -94,9 +94,9 @@ def test_a_link_is_no_secret(tmp_path: Path) -> None:
         head = tarfile.TarInfo("keys/link")
         head.type, head.linkname = tarfile.SYMTYPE, "/etc"
         tar.addfile(head)
-    (tmp_path / "evil.age").write_bytes(pyrage.encrypt(packed.getvalue(), [recipient]))
+    (tmp_path / "alien.age").write_bytes(pyrage.encrypt(packed.getvalue(), [recipient]))
     with pytest.raises(Failure, match="something else"):
-        unseal(tmp_path / "evil.age", tmp_path / "ada", tmp_path / "out")
+        unseal(tmp_path / "alien.age", tmp_path / "ada", tmp_path / "out")
 
 
 def test_secrets_that_are_there_are_not_written_over(home: Path, tmp_path: Path) -> None:

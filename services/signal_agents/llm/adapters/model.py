@@ -13,16 +13,19 @@ import asyncio
 import time
 from collections.abc import Callable
 from decimal import Decimal
+from typing import get_args
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter
+from prometheus_client import CollectorRegistry
 
 from libs.common.messages import Answer, ModelAnswered, RequestExpired
+from libs.common.metrics.trading import MODEL_ASKINGS
 from libs.common.money import ZERO
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.breaker import BreakerChange
 from libs.runtime.breaker_metrics import BreakerMetrics
 from libs.runtime.core import Asked
+from libs.runtime.made_metrics import counter_of
 from libs.runtime.settings import SettingsError
 from services.signal_agents.llm.adapters.budget import Caps, Prices, SpendBook, SpendBroken
 from services.signal_agents.llm.adapters.client import LitellmClient, ModelPort, ModelReply
@@ -34,6 +37,7 @@ from services.signal_agents.llm.settings import Settings
 
 AT_ONCE_MAX = 4
 FOLDER = "agent-llm"
+ANSWERED = "answered"
 
 
 class ModelAdapter:
@@ -67,12 +71,9 @@ class ModelAdapter:
         registry = context.registry if context.registry is not None else CollectorRegistry()
         self._breaker_metrics = BreakerMetrics("agent-llm", registry)
         self._breaker_metrics.stands("model", self._route.breaker.state)
-        self._askings = Counter(
-            "bulkhead_model_askings",
-            "how often a model was to be asked, by how that ended",
-            ("end",),
-            registry=registry,
-        )
+        self._askings = counter_of(MODEL_ASKINGS, registry)
+        for end in (ANSWERED, *get_args(Failure)):
+            self._askings.labels(end)  # from 0 on: the first failure is a step that rate() sees
         if self._port is None:
             context.logger.warning("model_not_configured", wish="set BULKHEAD_LLM_URL and BULKHEAD_LLM_MODEL")
         self._begun.set()
@@ -95,7 +96,7 @@ class ModelAdapter:
         now = self._context.clock.now()
         if reply is None:
             return RequestExpired(request_id=asked.request_id, ts_event=now, ts_init=now)
-        self._askings.labels(reply.failure or "answered").inc()
+        self._askings.labels(reply.failure or ANSWERED).inc()
         answer = ModelAnswered(
             request_id=asked.request_id,
             key=request.question.key,

@@ -8,19 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from libs.common.messages import Answer
+from libs.common.metrics.trading import AGENT_HIT_RATE, AGENT_VOTES, AGENT_WEIGHT, MODEL_DECISIONS
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.core import Asked
+from libs.runtime.made_metrics import Family, family_of
 from services.signal_agents.portfolio.desk import State
 from services.signal_agents.portfolio.settings import Settings
 
-DECISIONS = "bulkhead_model_decisions"
-WEIGHT = "bulkhead_agent_weight"
-HIT_RATE = "bulkhead_agent_hit_rate"
-VOTES = "bulkhead_agent_votes"
+DECLARED = (MODEL_DECISIONS, AGENT_WEIGHT, AGENT_HIT_RATE, AGENT_VOTES)
 
 
 class PortfolioSeries(Collector):
@@ -70,12 +69,6 @@ class Shown:
         """Nothing to close."""
 
 
-def _families() -> tuple[CounterMetricFamily, GaugeMetricFamily, GaugeMetricFamily, CounterMetricFamily]:
-    return (
-        CounterMetricFamily(
-            DECISIONS, "entries a model was asked about, by who drove the decision in the end", labels=("driver",)
-        ),
-        GaugeMetricFamily(WEIGHT, "the weight an agent's votes have earned; 1 is as it says", labels=("agent",)),
-        GaugeMetricFamily(HIT_RATE, "the share of an agent's resolved votes that was right", labels=("agent",)),
-        CounterMetricFamily(VOTES, "an agent's resolved votes", labels=("agent",)),
-    )
+def _families() -> tuple[Family, Family, Family, Family]:
+    decisions, weight, hit_rate, votes = map(family_of, DECLARED)
+    return decisions, weight, hit_rate, votes

@@ -1,0 +1,1 @@
+"""What Prometheus and Alertmanager are configured with, as typed Python: scraping, rules, routes."""

@@ -1,0 +1,74 @@
+"""Prometheus' own configuration: whom it scrapes, which rules it reads, whom it tells.
+
+Every target has its service's name as `instance`, whatever its address: rules and dashboards name services, not machines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from libs.runtime.registry import SERVICES
+from services.cli.monitoring.rules import WRITTEN
+
+CONTAINER_PORT = 9100
+"""Where every service has its health pages in a container of its own."""
+INTERVAL_S = 5
+WHERE_WANTED = ("telegram-bot",)
+"""Runs only where it is configured: found by its name, and missed by nobody where the name leads nowhere."""
+CONTAINERS = tuple(name for name in SERVICES if name not in ("cli", *WHERE_WANTED))
+
+_BY_NAME = """\
+    dns_sd_configs:
+      - {{names: [{names}], type: A, port: {port}, refresh_interval: 30s}}
+    relabel_configs:
+      - {{source_labels: [__meta_dns_name], regex: (.+), target_label: instance}}
+"""
+_TEXT = """\
+{written}# {why}
+global:
+  scrape_interval: {interval_s}s
+  scrape_timeout: {timeout_s}s
+  evaluation_interval: {interval_s}s
+rule_files:
+  - {rules}
+alerting:
+  alertmanagers:
+    - static_configs:
+        - targets: ["{alertmanager}"]
+scrape_configs:
+  - job_name: bulkhead
+    static_configs:
+{targets}{by_name}  - job_name: prometheus
+    static_configs:
+      - targets: ["{itself}"]
+"""
+
+
+def in_containers() -> str:
+    """For containers that find each other by name."""
+    pages = {name: f"{name}:{CONTAINER_PORT}" for name in CONTAINERS}
+    why = "For containers: every service is found by its name."
+    by_name = _BY_NAME.format(names=", ".join(WHERE_WANTED), port=CONTAINER_PORT)
+    return _config(pages, "/etc/prometheus/rules/*.yml", "alertmanager:9093", "localhost:9090", why, by_name)
+
+
+def on_this_machine(pages: Mapping[str, str], rules: str, *, alertmanager: str, itself: str) -> str:
+    """For a native stack: `pages` are the addresses of its services by name, `rules` a glob."""
+    return _config(pages, rules, alertmanager, itself, "For a stack on this machine.")
+
+
+def _config(pages: Mapping[str, str], rules: str, alertmanager: str, itself: str, why: str, by_name: str = "") -> str:
+    targets = "".join(
+        f'      - targets: ["{address}"]\n        labels: {{instance: {name}}}\n' for name, address in pages.items()
+    )
+    return _TEXT.format(
+        written=WRITTEN,
+        why=why,
+        interval_s=INTERVAL_S,
+        timeout_s=INTERVAL_S - 1,
+        rules=rules,
+        alertmanager=alertmanager,
+        targets=targets,
+        by_name=by_name,
+        itself=itself,
+    )

@@ -1,0 +1,1 @@
+"""What the gate shows of itself; it asks nothing of the world."""
