@@ -1,4 +1,4 @@
-"""A native stack with Prometheus, Alertmanager, an emulated Telegram and a dead man's switch beside it, configured as `bulkhead monitoring` does.
+"""A native stack with a simulated model, and Prometheus, Alertmanager, an emulated Telegram and a dead man's switch beside it, configured as `bulkhead monitoring` does.
 
 async with monitored(tmp_path) as watched:
     await watched.answers('up{job="bulkhead"} == 1')
@@ -13,8 +13,8 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,8 @@ from services.cli.monitoring.settings import AlertSettings
 from services.cli.monitoring_app import files_for
 from services.cli.place import Place, find_place, processes_of
 from services.cli.stack import RUNNING
+from services.model_sim.server import ModelServer
+from services.model_sim.settings import Settings as ModelSettings
 from services.telegram_sim.server import TelegramServer, write_secret
 from services.telegram_sim.settings import Settings as TelegramSettings
 from tests.dead_mans_switch import DeadMansSwitch
@@ -59,6 +61,7 @@ class Watched:
         self.home = folder / "home"
         self.telegram = TelegramServer(TelegramSettings(home=folder))
         self.switch = DeadMansSwitch()
+        self.model = ModelServer(ModelSettings(home=folder))
         self.stack: Stack
         self.http: aiohttp.ClientSession
         base = free_block(40) + 38  # behind the block that the stack takes next
@@ -70,7 +73,9 @@ class Watched:
         """Bring all of it up; returns when the stack is live and Prometheus has scraped it."""
         await self.telegram.start()
         await self.switch.start()
-        self.stack = Stack(self.home, RUNNING)
+        await self.model.start()
+        with _told({"BULKHEAD_LLM_URL": self.model.url, "BULKHEAD_LLM_MODEL": "sim"}):
+            self.stack = Stack(self.home, RUNNING)
         self.http = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10))
         await self.stack.until(lambda: self.stack.shows("services are live"), 60)
         self.configure(**settings)
@@ -129,6 +134,7 @@ class Watched:
         await self.stack.abandon()
         await self.telegram.stop()
         await self.switch.stop()
+        await self.model.stop()
 
     @property
     def place(self) -> Place:
@@ -216,6 +222,17 @@ class Watched:
             self._processes[name] = await asyncio.create_subprocess_exec(
                 *command, stdout=out, stderr=out, preexec_fn=die_with_parent(os.getpid())
             )
+
+
+@contextmanager
+def _told(variables: dict[str, str]) -> Iterator[None]:
+    """These stand in the environment while a stack is planned."""
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name in variables:
+            del os.environ[name]
 
 
 @asynccontextmanager

@@ -70,6 +70,8 @@ async def test_a_stack_is_seen_by_prometheus_and_heard_of_when_its_feed_stops(tm
         with suppress(TimeoutError):
             await watched.comes(lambda: none_silent(watched))  # rates need some scrapes
         assert await silent_panels(watched) == []
+        for course in ("bulkhead:model_failed:ratio_increase1h", "bulkhead_model_judgements_total > 0"):
+            await watched.answers(course, 90)  # a model is asked here
         assert await undeclared(watched) == []
         said = {each["metric"]["__name__"] for each in await watched.query('{__name__=~"bulkhead_.+",job="bulkhead"}')}
         assert len({SAMPLES[name].name for name in said}) > len(CATALOGUE) * 0.7
