@@ -77,16 +77,18 @@ _CAUSES: tuple[tuple[str, str, str, tuple[str, ...]], ...] = (
 def alertmanager_config(
     settings: AlertSettings,
     *,
-    gateway: str = "http://gateway:8080",
+    gateway: str = "https://gateway:8080",
     secrets: str = SECRETS,
     telegram_api: str = TELEGRAM_API,
     group_wait_s: int = 5,
 ) -> str:
-    """The text of alertmanager.yml. `gateway` is the API's root, where every alert becomes an event of the log."""
+    """The text of alertmanager.yml. `gateway` is the API's root, where every alert becomes an event of the log; by https it has to prove itself by the deployment's
+    own authority, because a token travels there."""
+    proof = f", tls_config: {{ca_file: {secrets}/authority.pem}}" if gateway.startswith("https:") else ""
     webhook = f"""\
       - url: {gateway}/api/v1/webhooks/alertmanager
         max_alerts: 100
-        http_config: {{authorization: {{credentials_file: {secrets}/alerts_token}}}}
+        http_config: {{authorization: {{credentials_file: {secrets}/alerts_token}}{proof}}}
 """
     telegram = f"""\
       - api_url: {telegram_api}

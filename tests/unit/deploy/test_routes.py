@@ -9,7 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
+import yaml
 
+from services.cli.deploy import fleet
 from services.cli.monitoring.routing import MESSAGE, alertmanager_config
 from services.cli.monitoring.rules import VITAL
 from services.cli.monitoring.settings import AlertSettings
@@ -118,3 +120,19 @@ def test_secrets_are_files() -> None:
     assert "chat_id: 1001" in text
     assert not re.search(r"bot_token:|credentials:|password", text)
     assert json.dumps(MESSAGE) in alertmanager_config(SETTINGS)
+
+
+@pytest.mark.parametrize(("gateway", "proves"), [("https://gateway:8080", True), ("http://127.0.0.1:8080", False)])
+def test_the_gateway_proves_itself_before_it_is_given_a_token(gateway: str, proves: bool) -> None:
+    """In containers the gateway speaks TLS with a certificate of the deployment's own authority; on one machine it speaks to itself."""
+    receivers = yaml.safe_load(alertmanager_config(AlertSettings(), gateway=gateway, secrets="/s"))["receivers"]
+    hooks = [each for receiver in receivers for each in receiver.get("webhook_configs", ()) if "url" in each]
+    assert {each["url"] for each in hooks} == {f"{gateway}/api/v1/webhooks/alertmanager"}
+    assert {str(each["http_config"].get("tls_config")) for each in hooks} == {
+        str({"ca_file": "/s/authority.pem"} if proves else None)
+    }
+
+
+def test_what_is_deployed_asks_the_gateway_by_tls() -> None:
+    """The file that containers mount names the gateway as the fleet runs it."""
+    assert f"https://gateway:{fleet.GATEWAY_PORT}/" in CONFIG.read_text()
