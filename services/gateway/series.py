@@ -111,7 +111,7 @@ def _book(view: DeskView, found: dict[Declared, list[Sample]]) -> None:
 
 def _positions(view: DeskView, found: dict[Declared, list[Sample]]) -> None:
     lines = view.position_lines
-    found[declared.POSITIONS_OPEN] = [((), len(lines))]
+    found[declared.POSITIONS_OPEN] = [((), sum(not line.is_dust for line in lines))]
     for line in lines:
         name = (line.instrument,)
         found[declared.POSITION_QTY].append((name, float(line.signed_qty)))

@@ -62,7 +62,11 @@ ROUND_TRIPS = counter(
     reading="`WON` of both is the win rate, since the log began",
 )
 POSITIONS_OPEN = gauge(
-    "positions_open", "", "instruments that are held", by=_GATEWAY, reading="against BULKHEAD_RISK_POSITIONS_MAX"
+    "positions_open",
+    "",
+    "instruments that are held; too little to be sold is not a position",
+    by=_GATEWAY,
+    reading="against BULKHEAD_RISK_POSITIONS_MAX",
 )
 POSITION_QTY = gauge(
     "position_qty_base", "base", "what is held; below 0: owed", INSTRUMENT, by=_GATEWAY, reading="absent: flat"

@@ -50,10 +50,24 @@ def test_the_book_is_the_ledgers_and_positions_are_those_that_are_held() -> None
     assert found[system.BOOK_DRAWDOWN] == [((), float(books.drawdown))]
     held = {line.instrument: float(line.signed_qty) for line in view.position_lines}
     assert {labels[0]: value for labels, value in found[system.POSITION_QTY]} == held
-    assert found[system.POSITIONS_OPEN] == [((), len(held))]
+    assert found[system.POSITIONS_OPEN] == [((), sum(not line.is_dust for line in view.position_lines))]
     won, lost = (value for _, value in found[system.ROUND_TRIPS])
     assert won + lost == len(view.record.trips.closed) > 0
     assert sum(value for _, value in found[system.TRADING_STATE]) == 1
+
+
+def test_what_is_too_little_to_be_sold_is_no_open_position() -> None:
+    """What a fee leaves of a position that was sold is still held and shown by its quantity, but nobody is in a position."""
+    view = DeskView()
+    for entry in recorded_log(7):
+        if (said := decoded(entry)) is not None:
+            view.take(entry, said)
+        if view.standing.dust:
+            break
+    assert [line.instrument for line in view.position_lines] == view.standing.dust
+    found = samples(view)
+    assert [labels[0] for labels, _ in found[system.POSITION_QTY]] == view.standing.dust
+    assert found[system.POSITIONS_OPEN] == [((), 0)]
 
 
 def test_every_sample_has_the_labels_of_its_declaration() -> None:
