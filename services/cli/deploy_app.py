@@ -1,4 +1,4 @@
-"""`bulkhead deploy keys | token | rotate | identity | seal | unseal | open`: what a deployment in containers needs of us before it starts."""
+"""`bulkhead deploy keys | token | rotate | identity | seal | unseal | monitoring | open`: what a deployment in containers needs of us before it starts."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from libs.research.certificate import CertificateRefused
 from libs.runtime.settings import load_settings
 from services.cli.answering import answering, show
 from services.cli.deploy.key_files import CONTAINER_UID, give_away, make_keys, token_path
+from services.cli.deploy.monitored import write_monitoring
 from services.cli.deploy.opening import OpeningSettings, open_deployment
 from services.cli.deploy.rotation import finish
 from services.cli.deploy.rotation import rotate as change
 from services.cli.deploy.sealing import is_memory, new_identity, seal, unseal
 from services.cli.exit_codes import CONFIG, POINTER, UNAVAILABLE, Failure
 from services.cli.genesis import GenesisError, OtherWorld
+from services.cli.monitoring.settings import AlertSettings
 from services.cli.options import Json
 from services.cli.stack import StackSettings
 from services.cli.stack_keys import StackError
@@ -140,6 +142,24 @@ def unseal_all(
             f"{count} files in {home}"
             + ("" if is_memory(home) else ", which is a disk: they lie there in plain (a tmpfs forgets them)")
         )
+
+
+@app.command(epilog=POINTER)
+def monitoring(
+    mode: Annotated[str, typer.Option(help="sim, paper or live: on a simulated market prices may be older.")] = "sim",
+    home: Folder = FOLDER,
+) -> None:
+    """Write what the deployment's Prometheus and Alertmanager read, with the thresholds of the settings, and a token for the alerts."""
+    with answering(False):
+        try:
+            missing = write_monitoring(home, load_settings(AlertSettings, strict=False), mode=mode)
+        except TokenError as error:
+            raise Failure(CONFIG, str(error), error.cure) from error
+        typer.echo(f"written below {home}/monitoring")
+        for name in missing:
+            typer.echo(
+                f"not there yet, and yours to put there: {home}/monitoring/alertmanager/secrets/{name} (docs/MONITORING_SETUP.md)"
+            )
 
 
 @app.command(name="open", epilog=POINTER)

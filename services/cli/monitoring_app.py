@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
@@ -16,13 +15,10 @@ from services.cli.exit_codes import CONFIG, Failure
 from services.cli.monitoring.files import rule_files
 from services.cli.monitoring.routing import TELEGRAM_API, alertmanager_config
 from services.cli.monitoring.scraping import on_this_machine
-from services.cli.monitoring.settings import AlertSettings
+from services.cli.monitoring.settings import AlertSettings, on_market
 from services.cli.options import Home, Json
 from services.cli.place import Place, find_place
 from services.cli.stack import CONSOLE_PORT
-
-SIMULATED_AGE_S = Decimal(240)
-"""A simulated market runs up to some tens of times faster than its own prices are told: what is a second here are many there."""
 
 
 def monitoring(
@@ -79,8 +75,7 @@ def files_for(
     telegram_api: str = TELEGRAM_API,
 ) -> dict[str, str]:
     """The texts of all files by their names in `folder`; on a simulated market prices may be older, unless a setting says how old."""
-    if place.mode == "sim" and "alert_data_age_s_max" not in settings.model_fields_set:
-        settings = settings.model_copy(update={"alert_data_age_s_max": SIMULATED_AGE_S})
+    settings = on_market(settings, place.mode)
     pages = {name: urlsplit(url).netloc for name, url in place.services.items()}
     return {
         "prometheus.yml": on_this_machine(

@@ -38,6 +38,8 @@ RENEW_DAYS = 30
 BUS_FOLDER = "/etc/nats"
 BUS_STORE = "/data"
 BUS, TOKENS = "bus", "tokens"
+GIVEN = ("keys", BUS, TOKENS, "monitoring")
+"""What containers read; all of it is for the user that they run as."""
 FORMER = ".former"
 """What the file of a key is called that is being replaced: the bus lets it in beside the new one."""
 SERVERS: dict[str, tuple[str, str]] = {
@@ -155,8 +157,9 @@ def give_away(home: Path) -> int:
     uid = os.getuid()
     if uid:
         return uid
-    folders = (home / "keys", home / BUS, home / TOKENS)
-    for path in (*folders, *(each for folder in folders for each in folder.iterdir())):
+    for path in (
+        each for folder in GIVEN if (home / folder).exists() for each in (home / folder, *(home / folder).rglob("*"))
+    ):
         if path.name != KEY:
             os.chown(path, CONTAINER_UID, CONTAINER_UID)
     return CONTAINER_UID

@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from libs.runtime.registry import SERVICES
+from services.cli.deploy.fleet import HTTP_PORT
 from services.cli.monitoring.rules import WRITTEN
 
-CONTAINER_PORT = 9100
-"""Where every service has its health pages in a container of its own."""
 INTERVAL_S = 5
 WHERE_WANTED = ("telegram-bot",)
 """Runs only where it is configured: found by its name, and missed by nobody where the name leads nowhere."""
@@ -46,9 +45,9 @@ scrape_configs:
 
 def in_containers() -> str:
     """For containers that find each other by name."""
-    pages = {name: f"{name}:{CONTAINER_PORT}" for name in CONTAINERS}
+    pages = {name: f"{name}:{HTTP_PORT}" for name in CONTAINERS}
     why = "For containers: every service is found by its name."
-    by_name = _BY_NAME.format(names=", ".join(WHERE_WANTED), port=CONTAINER_PORT)
+    by_name = _BY_NAME.format(names=", ".join(WHERE_WANTED), port=HTTP_PORT)
     return _config(pages, "/etc/prometheus/rules/*.yml", "alertmanager:9093", "localhost:9090", why, by_name)
 
 

@@ -9,6 +9,8 @@ from pydantic import Field
 
 from libs.runtime.settings import ConfiguredSettings
 
+SIMULATED_AGE_S = Decimal(240)
+"""A simulated market runs up to some tens of times faster than its own prices are told: what is a second here are many there."""
 Share = Annotated[Decimal, Field(gt=0, lt=1)]
 
 
@@ -49,3 +51,10 @@ class AlertSettings(ConfiguredSettings):
     risk_drawdown_entry_max: Share = Field(default=Decimal("0.10"), description="the gate's second stage")
     risk_drawdown_halt: Share = Field(default=Decimal("0.15"), description="the gate's last stage")
     risk_daily_loss_max: Share = Field(default=Decimal("0.03"), description="the gate's limit of a day")
+
+
+def on_market(settings: AlertSettings, mode: str) -> AlertSettings:
+    """The thresholds for a market of this mode: where it is simulated prices may be older, unless a setting says how old."""
+    if mode != "sim" or "alert_data_age_s_max" in settings.model_fields_set:
+        return settings
+    return settings.model_copy(update={"alert_data_age_s_max": SIMULATED_AGE_S})

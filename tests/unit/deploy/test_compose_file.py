@@ -22,6 +22,7 @@ EVERYWHERE = set(ZONES.values())
 JOBS = ("prepare", "open")
 BUS_FILES = {"nats-server.conf", "nats-server.pem", "nats-server.key"}
 """Mounted as a folder, `bus`: the bus reads them again while it runs."""
+WATCHERS = ("prometheus", "alertmanager")
 WAYS_OUT = {"feed": "feed", "exec": "exec", "model": "model", "people": "edge"}
 """The containers that lead outside, each with the network whose names lead to it."""
 BESIDE = {"gateway": EVERYWHERE | {"front"}, "ledger": {"core", "database"}}
@@ -75,9 +76,15 @@ def test_each_service_runs_as_the_table_says(compose: dict[str, Any], member: fl
 def test_nobody_stands_in_the_file_who_is_not_in_the_table(compose: dict[str, Any]) -> None:
     """Beside the services: what they stand on, two jobs, and the command line."""
     known = {each.service for each in fleet.members()}
-    assert set(compose["services"]) - known == {"nats", "postgres", fleet.VENUE, fleet.CLI, "backup", *JOBS} | {
-        f"egress-{zone}" for zone in WAYS_OUT
-    }
+    assert set(compose["services"]) - known == {
+        "nats",
+        "postgres",
+        fleet.VENUE,
+        fleet.CLI,
+        "backup",
+        *WATCHERS,
+        *JOBS,
+    } | {f"egress-{zone}" for zone in WAYS_OUT}
 
 
 def test_everything_of_ours_is_nobody(compose: dict[str, Any]) -> None:
@@ -100,13 +107,14 @@ def test_no_network_leads_outside(compose: dict[str, Any]) -> None:
         elif name != "outside":
             assert network == {"internal": True}, name
     inside = {name: set(service.get("networks", ())) for name, service in compose["services"].items()}
-    assert {name for name, networks in inside.items() if "front" in networks} == {"gateway"}
+    assert {name for name, networks in inside.items() if "front" in networks} == {"gateway", "prometheus"}
     assert {name for name, networks in inside.items() if "outside" in networks} == {
         f"egress-{zone}" for zone in WAYS_OUT
     }
     assert {name for name, networks in inside.items() if "database" in networks} == {"postgres", "ledger", "open"}
-    assert [name for name, service in compose["services"].items() if "ports" in service] == ["gateway"]
-    assert all(port.startswith("127.0.0.1:") for port in compose["services"]["gateway"]["ports"])
+    ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
+    assert set(ports) == {"gateway", "prometheus"}
+    assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
 
 
 @pytest.mark.parametrize(("zone", "network"), WAYS_OUT.items())
@@ -119,6 +127,16 @@ def test_a_way_out_has_the_names_of_its_list(compose: dict[str, Any], zone: str,
     assert service["profiles"] == ["outside"]
     assert not service.get("secrets")
     assert any(volume.startswith(f"./deploy/egress/{zone}/hosts:/etc/egress/hosts") for volume in service["volumes"])
+
+
+@pytest.mark.parametrize("watcher", WATCHERS)
+def test_who_watches_holds_no_secret_of_who_is_watched(compose: dict[str, Any], watcher: str) -> None:
+    """Prometheus reads pages, Alertmanager brings alerts: each is given its own folder, runs only where it is wanted, and none of the deployment's keys."""
+    service = compose["services"][watcher]
+    assert service["profiles"] == ["obs"]
+    assert "secrets" not in service
+    assert [volume.split(":")[-2] for volume in service["volumes"] if "/monitoring/" in volume] == [f"/etc/{watcher}"]
+    assert set(service["networks"]) == (EVERYWHERE | {"front"} if watcher == "prometheus" else {"edge"})
 
 
 def test_paper_trading_in_containers_follows_the_live_market() -> None:
