@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
 import pytest
 
 from libs.desk.tokens import TokenStore
 from services.cli.deploy.key_files import give_away, make_keys, token_path
+from services.cli.deploy.monitored import write_monitoring
+from services.cli.monitoring.settings import AlertSettings
 from tests.nats_stack import free_ports
 from tests.style.tree import ROOT
 
@@ -60,7 +63,8 @@ class Deployment:
         self.uid = make_keys(folder).uid
         self.backup = folder / "backup"
         self.backup.mkdir()
-        (self.console,) = free_ports(1)
+        self.console, self.prometheus = free_ports(2)
+        write_monitoring(folder, AlertSettings(), mode="sim")
 
     def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """`docker compose ...` in the project's folder."""
@@ -69,6 +73,7 @@ class Deployment:
             "DEPLOY_UID": str(self.uid),
             "CONSOLE_PORT": str(self.console),
             "BACKUP_FOLDER": str(self.backup),
+            "PROMETHEUS_PORT": str(self.prometheus),
         }
         return _run("docker", "compose", "-p", PROJECT, *words, check=check, **told)
 
@@ -98,6 +103,16 @@ class Deployment:
         )
         with urlopen(request, context=trusted, timeout=10) as answer:
             found: dict[str, Any] = json.loads(answer.read())
+        return found
+
+    def asked(self, query: str) -> list[dict[str, Any]]:
+        """What Prometheus answers to an instant query; nothing while it is not up."""
+        address = f"http://127.0.0.1:{self.prometheus}/api/v1/query?{urlencode({'query': query})}"
+        try:
+            with urlopen(address, timeout=10) as answer:
+                found: list[dict[str, Any]] = json.loads(answer.read())["data"]["result"]
+        except OSError:
+            return []
         return found
 
     def inspect(self, service: str) -> dict[str, Any]:

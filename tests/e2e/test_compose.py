@@ -18,6 +18,7 @@ from tests.style.tree import ROOT
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200), pytest.mark.xdist_group("compose")]
 SERVICES = [each.service for each in fleet.members() if not each.is_optional]
+SERVICE_DOWN = "ALERTMANAGER_SERVICEDOWN"
 OUTSIDE = "192.0.2.1"
 REACH = """
 def knock(door):
@@ -73,6 +74,19 @@ def test_it_trades_and_the_trade_is_everywhere(deployment: Deployment) -> None:
     story = deployment.bulkhead("trace", "latest")
     assert story.returncode == 0, story.stderr
     assert "APPROVED" in story.stdout.upper()
+
+
+def test_who_watches_sees_everybody_and_brings_what_is_wrong_into_the_log(deployment: Deployment) -> None:
+    """Prometheus finds every service by its name and is content; the feed is stopped, and Alertmanager's word of it is an event of the log within a minute."""
+    deployment.compose("--profile", "obs", "up", "-d", "--wait")
+    deployment.until(lambda: len(deployment.asked('up{job="bulkhead"} == 1')) == len(SERVICES), "every target up")
+    firing = {each["metric"]["alertname"] for each in deployment.asked('ALERTS{alertstate="firing"}')}
+    assert firing <= {"Watchdog"}
+    deployment.compose("stop", "--timeout", "30", "market-feed")
+    told = deployment.until(lambda: SERVICE_DOWN in json.dumps(deployment.api("alerts")), "the alert in the log", 60)
+    print(f"\nthe feed stopped: its alert is in the log after {told:.1f} s")
+    deployment.compose("start", "market-feed")
+    deployment.until(lambda: deployment.is_healthy("market-feed"), "the feed is back")
 
 
 def test_the_log_derives_every_decision_again(deployment: Deployment) -> None:
