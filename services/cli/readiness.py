@@ -41,7 +41,7 @@ def readiness(paper_days: int, days_min: int, tree: Path = TREE) -> list[Ready]:
         ),
         Ready(name="two weeks of paper trading", met=paper_days >= days_min, evidence=weeks),
         _there("security audit", docs / "security-audit.md"),
-        _there("deployment docs", docs / "deployment.md"),
+        _there("deployment docs", docs / "DEPLOYMENT.md"),
         _there("rollback tested", proof / "rollback.txt"),
         _some("benchmarks", proof, "bench-*.txt", "figures beside their floors in docs/proof"),
     ]
