@@ -37,8 +37,8 @@ CONTAINER_UID = 10001
 RENEW_DAYS = 30
 BUS_FOLDER = "/etc/nats"
 BUS_STORE = "/data"
-BUS, TOKENS = "bus", "tokens"
-GIVEN = ("keys", BUS, TOKENS, "monitoring")
+BUS, TOKENS, MONITORING = "bus", "tokens", "monitoring"
+GIVEN = ("keys", BUS, TOKENS, MONITORING)
 """What containers read; all of it is for the user that they run as."""
 FORMER = ".former"
 """What the file of a key is called that is being replaced: the bus lets it in beside the new one."""

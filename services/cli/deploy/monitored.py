@@ -14,14 +14,13 @@ from pathlib import Path
 from libs.desk.tokens import TokenStore
 from libs.runtime.nats_config import write_secret
 from services.cli.deploy.authority import CERTIFICATE
-from services.cli.deploy.key_files import give_away, token_path
+from services.cli.deploy.key_files import MONITORING, give_away, token_path
 from services.cli.exit_codes import USAGE, Failure
 from services.cli.monitoring.files import rule_files
 from services.cli.monitoring.routing import alertmanager_config
 from services.cli.monitoring.scraping import in_containers
 from services.cli.monitoring.settings import AlertSettings, on_market
 
-FOLDER = "monitoring"
 SECRETS = "/etc/alertmanager/secrets"
 TOKEN = "alerts_token"  # noqa: S105  a file's name
 YOURS = ("telegram_token", "watchdog_url")
@@ -43,7 +42,7 @@ def write_monitoring(home: Path, settings: AlertSettings, *, mode: str) -> tuple
             "name its folder with --home, or begin with `bulkhead deploy keys`",
         )
     settings = on_market(settings, mode)
-    folder = home / FOLDER
+    folder = home / MONITORING
     texts = {
         "prometheus/prometheus.yml": in_containers(),
         **{f"prometheus/rules/{name}": text for name, text in rule_files(settings).items()},
