@@ -14,6 +14,7 @@ import asyncio
 import base64
 import contextlib
 import json
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -58,13 +59,18 @@ class _Client(Client):
 
 
 class Bus:
-    """One connection to NATS, for one service."""
+    """One connection to NATS, for one service.
+
+    `breaks` counts how often the connection was lost: what was read before one says nothing about what came after it.
+    `wake_when_back` are set each time it stands again.
+    """
 
     def __init__(self, client: Client, stream: str, api: str = "$JS.API"):
         self._client = client
         self.stream = stream
         self.api_root = api
-        self.reconnects = 0
+        self.breaks = 0
+        self.wake_when_back: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
         self._waiting: set[asyncio.Future[Msg]] = set()
 
     @classmethod
@@ -88,9 +94,11 @@ class Bus:
         refused: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
         async def reconnected() -> None:
-            bus.reconnects += 1
+            for event in bus.wake_when_back:
+                event.set()
 
         async def disconnected() -> None:
+            bus.breaks += 1
             bus._interrupt(AppendUnknown("the connection to the bus broke"))
 
         async def failed(error: Exception) -> None:

@@ -74,9 +74,10 @@ class OrderedPull:
         self._wanted = 0
         self._buffer: deque[Msg] = deque()
         self._arrived = asyncio.Event()
+        bus.wake_when_back.add(self._arrived)
         self._subscription: Any = None
         self._is_broken = True
-        self._reconnects = -1
+        self._breaks = bus.breaks
         self._heard_at = time.monotonic()
         self.resets = 0
         self.scanned_seq = start_seq - 1
@@ -85,13 +86,13 @@ class OrderedPull:
     async def next(self) -> Pulled | None:
         """The next message; None when the reader has caught up or after a heartbeat without news."""
         while True:
-            if self._is_broken or self._reconnects != self._bus.reconnects:
+            if self._is_in_doubt:
                 await self._reset()
                 if self.waiting == 0:
                     return None
-            if not self._buffer and not await self._wait():
-                self._is_broken = True
-                continue
+            if not self._buffer:
+                self._is_broken |= not await self._wait()
+                continue  # it may be the bus, back from an outage, that woke us
             message = self._buffer.popleft()
             await self._ask_again()
             pulled = self._take(message)
@@ -103,7 +104,11 @@ class OrderedPull:
     @property
     def is_idle(self) -> bool:
         """Whether everything the server has announced was handed out, and nothing is in doubt."""
-        return not self._buffer and self.waiting == 0 and not self._is_broken
+        return not self._buffer and self.waiting == 0 and not self._is_in_doubt
+
+    @property
+    def _is_in_doubt(self) -> bool:
+        return self._is_broken or self._breaks != self._bus.breaks
 
     @property
     def silent_s(self) -> float:
@@ -127,12 +132,14 @@ class OrderedPull:
 
     async def _reset(self) -> None:
         """Begin again at the first message not yet seen, on a fresh inbox, so that an older pull cannot answer."""
+        self._is_broken = True  # until the server has answered
         await self.close()
         self._buffer.clear()
-        self._reconnects = self._bus.reconnects
-        self._is_broken = False
+        await self._bus.wait_connected()
+        self._breaks = self._bus.breaks
         self._wanted = self._batch
         answer = await self._retry_reset()
+        self._is_broken = False
         self._heard_at = time.monotonic()
         self.waiting = int(answer["num_pending"])
         self.scanned_seq = max(self.scanned_seq, int(answer["delivered"]["stream_seq"]))
@@ -183,7 +190,7 @@ class OrderedPull:
         subject = f"{self._bus.api_root}.CONSUMER.MSG.NEXT.{self._bus.stream}.{self._durable}"
         try:
             await self._bus.client.publish(subject, json.dumps(request).encode(), reply=self._inbox)
-        except NatsError:  # disconnected between two lines: the reconnect count has changed, so `next` resets
+        except NatsError:  # disconnected between two lines
             self._is_broken = True
 
     async def _arrive(self, message: Msg) -> None:

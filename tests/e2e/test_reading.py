@@ -114,3 +114,44 @@ async def test_a_reader_leaves_no_inbox_behind_when_the_bus_goes_away(nats: Nats
     assert len(reader.client._subs) == 2
     await writer.close()
     await reader.close()
+
+
+async def test_a_reader_is_not_idle_before_it_has_read_again_behind_an_outage(nats: NatsStack) -> None:
+    """From the moment the bus breaks until it has answered again, nobody knows what is in the log: that is not rest."""
+    reader = await bus_of(nats, "notifier")
+    pull = OrderedPull(reader, "notifier", 1)
+    assert await pull.next() is None
+    assert pull.is_idle
+    nats.kill()
+    async with asyncio.timeout(5):
+        while reader.is_connected:  # noqa: ASYNC110  (the connection's own state has no event)
+            await asyncio.sleep(0.01)
+    assert not pull.is_idle
+    await nats.start(provisioned=False)
+    await reader.wait_connected()
+    assert not pull.is_idle, "connected is not caught up"
+    assert await pull.next() is None
+    assert pull.is_idle
+    await pull.close()
+    await reader.close()
+
+
+async def test_a_reader_that_waits_hears_of_the_reconnect(nats: NatsStack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It begins anew when the bus is back, not when the heartbeat it had been promised by the old one is overdue."""
+    monkeypatch.setattr(ordered_pull, "PULL_S", 150.0)
+    writer, reader = await bus_of(nats, "risk-gate"), await bus_of(nats, "notifier")
+    pull = OrderedPull(reader, "notifier", 1, heartbeat_s=60.0)
+    assert await pull.next() is None
+    waiting = asyncio.create_task(pull.next())
+    await asyncio.sleep(0.1)
+    nats.kill()
+    await nats.start(provisioned=False)
+    await writer.wait_connected()
+    await append_many(writer, "risk", 1)
+    async with asyncio.timeout(30):
+        first = await waiting or await pull.next()
+    assert first is not None
+    assert first.entry.seq == 1
+    await pull.close()
+    await writer.close()
+    await reader.close()
