@@ -22,10 +22,11 @@ import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from nkeys import NkeysError
 
 from libs.runtime.adapter import LogEntry
-from libs.runtime.bus_errors import AppendUnknown, BusError, EpochOver, Fenced
+from libs.runtime.bus_errors import AppendUnknown, BusError, EpochOver, Fenced, NotTaken
 from libs.runtime.core import shortened
 from libs.runtime.engine import Append
 from libs.runtime.epochs import Epoch, holding
@@ -293,6 +294,8 @@ class Bus:
     ) -> int:
         try:
             reply = await self._request(subject, payload, timeout_s, headers)
+        except NoRespondersError:
+            raise NotTaken(f"{subject}: no stream takes it") from None
         except (TimeoutError, NatsError) as error:
             raise AppendUnknown(f"no answer to the append on {subject}: {type(error).__name__}") from error
         answer = json.loads(reply.data)

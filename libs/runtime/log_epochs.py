@@ -34,6 +34,11 @@ class LogEpochs:
             self._known = await self._found()
         return self._known
 
+    @property
+    def newest(self) -> Epoch | None:
+        """The newest that is known now; None before anybody has asked."""
+        return self._known[-1] if self._known else None
+
     async def settle(self) -> None:
         """From now on this connection lives in the epoch that is the newest now: who remembers where his prefix ends may not take that over into the
         next epoch, where another may have spoken for him before. What asks for more raises `EpochOver` once there is one.

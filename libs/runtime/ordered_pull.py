@@ -115,7 +115,13 @@ class OrderedPull:
 
     @property
     def _is_in_doubt(self) -> bool:
-        return self._is_broken or self._breaks != self._bus.breaks
+        return self._is_broken or self._breaks != self._bus.breaks or self._is_at_the_end_of_an_old_epoch
+
+    @property
+    def _is_at_the_end_of_an_old_epoch(self) -> bool:
+        newest = self._bus.epochs.newest
+        is_old = self._epoch is not None and newest is not None and newest.name != self._epoch.name
+        return is_old and not self._buffer and self.waiting == 0
 
     @property
     def silent_s(self) -> float:
@@ -138,16 +144,13 @@ class OrderedPull:
         return True
 
     async def _look_ahead(self) -> None:
-        """At the end of what there is: the log may go on in another epoch by now. The doubt has `next` read this one to its end and go on there.
+        """At the end of what there is: the log may go on in another epoch by now. Then this one is read to its end once more, and on there.
 
         Raises:
             EpochOver: it does, and this connection is settled in the epoch before.
         """
-        assert self._epoch is not None
-        epochs = self._bus.epochs
         try:
-            await epochs.look_for_new()
-            self._is_broken |= after(await epochs.known(), self._epoch) is not None
+            await self._bus.epochs.look_for_new()
         except EpochOver:
             raise
         except BusError:  # it is asked again
