@@ -8,10 +8,10 @@ LOAD   := .bulkhead-load
 STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
+.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors bench-log load soak-feed docs lock clean
 
 help:
-	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
+	@echo "make dev [NATIVE=1] [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market, in containers where Docker answers; Ctrl-C stops it"
 	@echo "make paper                      the same on the live market, on paper, in wall time, without a key (docs/paper-trading.md)"
 	@echo "make test [WORKERS=4]           the whole test suite, against real servers, in so many processes"
 	@echo "make compose-test               docker-compose.yml for real: built, brought up, looked into, killed (needs a Docker engine; long)"
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-decide               what all agents and the gate cost for one closed bar of 100 instruments, beside the floor"
 	@echo "make bench-doors                what a halt through the gateway takes, and what 500 listeners cost"
 	@echo "make bench-backup [ENTRIES=100000] [ROUNDS=3]   what a backup costs and the way back, beside JetStream's own snapshots"
+	@echo "make bench-log                  how fast the log grows on disk, by the number of instruments"
 	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
 	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
 	@echo "make lint | docs | lock | clean"
@@ -52,7 +53,7 @@ $(LOAD)/.installed: requirements/load.lock
 	@touch $(LOAD)/.installed
 
 dev: install
-	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") exec $(BIN)/bulkhead up
+	@$(if $(DATA),BULKHEAD_SIM_DATA="$(abspath $(DATA))") $(if $(SPEED),BULKHEAD_SIM_SPEED="$(SPEED)") $(if $(NATIVE),NATIVE=1) exec $(BIN)/python deploy/compose/dev.py
 
 paper: install
 	@exec $(BIN)/bulkhead up --mode paper --home .bulkhead-paper
@@ -116,6 +117,9 @@ bench-decide: install
 
 bench-doors: install
 	@$(BIN)/python -m benchmarks.doors
+
+bench-log: install
+	@$(BIN)/python -m benchmarks.log_growth
 
 bench-backup: install
 	@$(BIN)/python -m benchmarks.backup $(if $(ENTRIES),--entries $(ENTRIES)) $(if $(ROUNDS),--rounds $(ROUNDS))
