@@ -25,7 +25,9 @@ from tests.chaos.stack import ChaosStack
 
 DAY_S = 86_400
 WARM_UP_S = 20.0
-"""History and levels are told once, at the start."""
+"""Levels and regimes are told at the start."""
+HISTORY_S = 10.0
+"""So is history, megabytes of it; it is over when nothing of it was told for so long."""
 
 
 class Growth(msgspec.Struct, frozen=True):
@@ -51,6 +53,7 @@ async def measured(count: int, seconds: float, home: Path) -> Growth:
     await stack.start()
     try:
         await asyncio.sleep(WARM_UP_S)
+        await _history_told(stack)
         place = find_place(home)
         before, first = (await epochs(place))[-1], len(stack.entries)
         await asyncio.sleep(seconds)
@@ -64,6 +67,14 @@ async def measured(count: int, seconds: float, home: Path) -> Growth:
     whole = max(sum(sizes.values()), 1)
     kinds = {kind: size / whole for kind, size in sizes.most_common(4)}
     return Growth(count, seconds, after.last_seq - before.last_seq, after.bytes - before.bytes, kinds)
+
+
+async def _history_told(stack: ChaosStack) -> None:
+    """Return once no more of it comes."""
+    before, told = -1, 0
+    while told != before:
+        await asyncio.sleep(HISTORY_S)
+        before, told = told, sum(entry.subject.startswith("feed.history") for entry in stack.entries)
 
 
 def line_of(growth: Growth) -> str:
