@@ -6,7 +6,10 @@ STAMP  := .venv/.installed
 ORACLES := .venv/.oracles
 LOAD   := .bulkhead-load
 STEPS  := 10,50,100
-PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
+INSTALL := -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
+PIP    := $(BIN)/python $(INSTALL)
+# reads what an environment runs by itself without starting it; refuses what nobody has reviewed (services/cli/startup/reviewed.py)
+GUARD  := $(PYTHON) -S -E -m services.cli.startup
 
 .PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
 
@@ -31,24 +34,31 @@ help:
 
 install: $(STAMP)
 
-$(STAMP): requirements/dev.lock pyproject.toml
+# what comes as source is built by a setuptools whose hash we know, not by the newest one
+$(STAMP): requirements/dev.lock requirements/images/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Bulkhead needs Python 3.11 or newer; set PYTHON=..."; exit 1; }
 	@echo "installing into .venv (once; about a minute) ..."
 	@$(PYTHON) -m venv .venv
-	@$(PIP) --require-hashes -r requirements/dev.lock
+	@$(PIP) --require-hashes -r requirements/images/build.lock
+	@$(PIP) --require-hashes --no-build-isolation -r requirements/dev.lock
+	@$(GUARD) .venv
 	@$(PIP) --no-build-isolation --editable .
+	@$(GUARD) .venv
 	@touch $(STAMP)
 
 $(ORACLES): requirements/oracles.lock $(STAMP)
 	@echo "installing what tests compare our figures with (once; about a minute) ..."
 	@$(PIP) --require-hashes --no-build-isolation -r requirements/oracles.lock
+	@$(GUARD) .venv
 	@touch $(ORACLES)
 
 # an environment of its own: locust brings a plugin into pytest, and gevent into whoever imports it
-$(LOAD)/.installed: requirements/load.lock
+$(LOAD)/.installed: requirements/load.lock requirements/images/build.lock
 	@echo "installing Locust into $(LOAD) (once; about a minute) ..."
 	@$(PYTHON) -m venv --clear $(LOAD)
-	@$(LOAD)/bin/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps --require-hashes -r requirements/load.lock
+	@$(LOAD)/bin/python $(INSTALL) --require-hashes -r requirements/images/build.lock
+	@$(LOAD)/bin/python $(INSTALL) --require-hashes --no-build-isolation -r requirements/load.lock
+	@$(GUARD) --with=locust --with=gevent $(LOAD)
 	@touch $(LOAD)/.installed
 
 dev: install
