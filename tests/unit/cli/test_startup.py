@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from services.cli.doctor import check_startup
+from services.cli.preflight import is_critical
 from services.cli.startup.hooks import found_in
 from services.cli.startup.report import ROOT, VARIABLES, judged, main, set_variables
-from services.cli.startup.reviewed import HOOKS, PLUGINS
+from services.cli.startup.reviewed import HOOKS
 
 BENIGN = "import os; os.environ.get('X')\n"
 
@@ -125,6 +127,13 @@ def test_a_command_by_name_is_no_hook(bare: Path) -> None:
     assert judged(bare).hooks == []
 
 
+def test_a_plugin_that_is_wanted_elsewhere_is_refused_here(bare: Path) -> None:
+    """Locust enters itself into pytest: in its own environment that is known, beside us it would come with every test."""
+    distribution(site(bare), "locust", "[pytest11]\nlocust = pytest_locust.plugin\n", "pytest_locust/plugin.py,,\n")
+    assert refused(bare) == [("plugin", "pytest11")]
+    assert judged(bare, beside=["locust"]).refused == []
+
+
 def test_an_environment_keeps_the_interpreters_packages_out(bare: Path) -> None:
     """With them everything that is installed on the machine would run as well."""
     settings = bare / "pyvenv.cfg"
@@ -169,6 +178,18 @@ def test_our_own_finder_leads_into_this_project_alone(bare: Path, table: str, is
     assert found.name == "__editable___bulkhead_<version>_finder.py"
 
 
+def test_the_doctor_tells_what_was_not_reviewed(bare: Path, tmp_path: Path) -> None:
+    """A hook that nobody knows keeps live trading from beginning; a variable that brings something into every process is told."""
+    well = check_startup(bare, {})
+    assert (well.level, is_critical(well.check)) == ("OK", True)
+    assert check_startup(bare, {"LD_PRELOAD": "x.so"}).level == "WARN"
+    assert check_startup(tmp_path / "nowhere", {}).level == "WARN"
+    (site(bare) / "evil.pth").write_text(BENIGN)
+    told = check_startup(bare, {})
+    assert told.level == "FAIL"
+    assert "evil.pth" in told.text
+
+
 def test_nothing_to_judge_is_not_a_pass(tmp_path: Path) -> None:
     """A folder that is no environment, and a call without one, fail."""
     assert (main([str(tmp_path)]), main([]), main(["--quiet", "x"])) == (2, 2, 2)
@@ -195,11 +216,10 @@ def test_installing_judges_before_anything_is_started() -> None:
 def test_every_environment_that_is_made_is_judged() -> None:
     """Each recipe that installs a lock ends with the guard, and none lets a build fetch what no lock names."""
     makefile = (ROOT / "Makefile").read_text()
-    recipes = [each for each in makefile.split("\n\n") if "--require-hashes -r" in each]
+    recipes = [each for each in makefile.split("\n\n") if re.search(r"\$\((?:PIP|INSTALL)\) --require-hashes", each)]
     assert len(recipes) >= 3
     assert [each.splitlines()[0] for each in recipes if "$(GUARD)" not in each] == []
     installs = [line for line in makefile.splitlines() if "install" in line and "-r requirements/" in line]
     assert [line for line in installs if "--require-hashes" not in line] == []
     unisolated = [line for line in installs if "build.lock" not in line]
     assert [line for line in unisolated if "--no-build-isolation" not in line] == []
-    assert PLUGINS["pytest11"]
