@@ -20,6 +20,7 @@ VARIABLES = (
     "PYTHONUSERBASE",
 )
 """Variables by which an environment makes an interpreter run, or find, something else."""
+SHOWN_CHARS_MAX = 200
 USAGE = "python3 -S -E -m services.cli.startup [--list] [--strict] [--with=<distribution>] ENVIRONMENT"
 CURE = "start no Python in it: read the file; if nobody can explain it, delete the environment and change every secret that this machine can read"
 
@@ -60,7 +61,7 @@ def line_of(hook: Hook) -> str:
     """One hook for people: what, whose, where, and its digest."""
     whose = hook.owner or "nobody's"
     if hook.kind == "plugin":
-        return f"plugin {hook.name} of {whose}: {', '.join(hook.text.splitlines())}"
+        return f"plugin {hook.name} of {whose}: {', '.join(hook.text.splitlines())[:SHOWN_CHARS_MAX]}"
     return f"{hook.kind} {hook.name} ({whose}, sha256 {hook.digest}) at {hook.path}"
 
 

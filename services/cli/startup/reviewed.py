@@ -94,8 +94,11 @@ PLUGINS = {
     "distutils.setup_keywords": {"cffi", "setuptools"},
     "egg_info.writers": {"setuptools"},
     "setuptools.finalize_distribution_options": {"setuptools"},
-    # by who asks for one by its name: a lexer, an extension, a backend, a file system, a template engine
+    # by who asks for one by its name: a lexer, an extension, a backend, a file system, a template engine, a check of bandit's
     "array_api": {"numpy"},
+    "bandit.blacklists": {"bandit"},
+    "bandit.formatters": {"bandit"},
+    "bandit.plugins": {"bandit"},
     "babel.extractors": {"jinja2", "mako"},
     "fsspec.specs": {"huggingface-hub"},
     "lingua.extractors": {"mako"},
@@ -105,6 +108,8 @@ PLUGINS = {
     "pygments.lexers": {"mako"},
     "pyinstaller40": {"numpy", "playwright"},
     "python.templating.engines": {"mako"},
+    "stevedore.example.formatter": {"stevedore"},
+    "stevedore.test.extension": {"stevedore"},
 }
 """Who may enter itself where: the group of entry points, and the distributions. What an entry leads to must be the distribution's own."""
 
