@@ -122,6 +122,9 @@ lock: $(AUDIT)/.installed
 	@for kind in $(KINDS); do $(COMPILE) --group image-$$kind --constraint requirements/dev.lock -o requirements/images/$$kind.lock || exit 1; done
 	@git diff --unified=0 -- requirements | grep -E '^[-+](\+\+ b/|[A-Za-z0-9])' || echo "no lock has changed"
 
+audit: install $(ORACLES) $(AUDIT)/.installed
+	@$(BIN)/python -m tests.audit --workers $(WORKERS)
+
 upgrade: CHOICE = $(if $(ONLY),$(foreach name,$(ONLY),--upgrade-package $(name)),--upgrade)
 upgrade: lock
 
