@@ -114,9 +114,9 @@ def migrate(
                 opening.migrate(engine)
                 if roles:
                     books.ledger("roles").grant_roles(engine)
+                revision = opening.revision_of(engine)
             finally:
                 engine.dispose()
-        revision = opening.newest_revision()
     show({"revision": revision, "roles": roles} if as_json else Text(f"the tables are at {revision}"), as_json)
 
 

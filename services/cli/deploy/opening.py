@@ -33,7 +33,7 @@ from libs.runtime.settings import ServiceSettings
 from libs.runtime.snapshots import SnapshotFolder
 from libs.runtime.streams import StreamLimits
 from services.cli.deploy import fleet
-from services.cli.exit_codes import UNAVAILABLE, Failure
+from services.cli.exit_codes import CONFIG, UNAVAILABLE, Failure
 from services.cli.genesis import declare_genesis, refuse_other_world
 from services.cli.lost_log import refuse_lost_log
 from services.cli.place import MAP_FILE
@@ -152,7 +152,9 @@ def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
     Raises:
         Failure: the database does not answer for a minute, or refuses.
     """
-    ledger, roles = (import_module(f"services.ledger.adapters.{name}") for name in ("database", "roles"))
+    ledger, roles, schema = (
+        import_module(f"services.ledger.adapters.{name}") for name in ("database", "roles", "schema")
+    )
     owner = _url_in(owner_url)
     engine: Engine = ledger.open_engine(owner)
     try:
@@ -161,12 +163,20 @@ def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
         roles.grant_roles(engine)
         if ledger_url is not None:
             _make_login(engine, _url_in(ledger_url), roles.LEDGER)
+        found = ledger.revision_of(engine)
+    except schema.SchemaTooNew as error:
+        raise Failure(CONFIG, str(error), "docs/ROLLBACK.md says which ways back there are") from error
     except SQLAlchemyError as error:
         cure = "see what the database says; the owner of the tables must be allowed to make tables and roles"
         raise Failure(UNAVAILABLE, f"{owner.host} refuses: {type(error).__name__}", cure) from error
     finally:
         engine.dispose()
-    say(f"the tables are at {ledger.newest_revision()}")
+    newer = (
+        ""
+        if found == ledger.newest_revision()
+        else f", made by a later release; this code ({ledger.newest_revision()}) runs on them"
+    )
+    say(f"the tables are at {found}{newer}")
 
 
 def _wait_for(engine: Engine, url: URL) -> None:
