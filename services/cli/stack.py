@@ -91,6 +91,14 @@ class StackSettings(ConfiguredSettings):
     backup_folder: Path | None = Field(
         default=None, description="copy the log into this folder, best on another disk, while the stack runs"
     )
+    backup_before_change: bool = Field(
+        default=True,
+        description="copy the log before other code than last time goes on with it (into backup_folder, else into the state folder); false: go on without",
+    )
+    accept_unknown_events: bool = Field(
+        default=False,
+        description="after a rollback: go on although the log holds events that this code does not know; machines refuse each and decide without it",
+    )
     newcomer: bool = Field(
         default=True,
         description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",
