@@ -8,7 +8,7 @@ LOAD   := .bulkhead-load
 STEPS  := 10,50,100
 PIP    := $(BIN)/python -m pip install --quiet --no-cache-dir --disable-pip-version-check --no-deps
 
-.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock clean
+.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors load soak-feed docs lock release rollback-drill clean
 
 help:
 	@echo "make dev [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market; Ctrl-C stops it"
@@ -27,6 +27,8 @@ help:
 	@echo "make bench-backup [ENTRIES=100000] [ROUNDS=3]   what a backup costs and the way back, beside JetStream's own snapshots"
 	@echo "make bench-backtest [BARS=500000] [ROUNDS=3]   what a bar of a backtest costs, beside freqtrade, backtrader, backtesting.py, vectorbt, nautilus_trader (installs them apart, once; Python 3.11)"
 	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
+	@echo "make release [DIST=dist]         everything that a release is, from a committed tree: package, chart, manifests, compose bundle, bills of materials, hashes"
+	@echo "make rollback-drill             the previous release up and trading, this one over it, and back, with times; writes docs/proof/rollback.txt (some minutes)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -95,6 +97,12 @@ lock:
 	$(COMPILE) --group oracles --constraint requirements/dev.lock -o requirements/oracles.lock
 	$(COMPILE) --group load --constraint requirements/dev.lock -o requirements/load.lock
 	for kind in $(KINDS); do $(COMPILE) --group image-$$kind --constraint requirements/dev.lock -o requirements/images/$$kind.lock || exit 1; done
+
+release: install
+	@$(BIN)/python -m deploy.release.build $(if $(DIST),--dist $(DIST))
+
+rollback-drill: install
+	@$(BIN)/python -m deploy.release.drill
 
 clean:
 	rm -rf .venv .bulkhead .bulkhead-peers $(LOAD) .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info
