@@ -84,7 +84,7 @@ def test_an_event_of_a_later_version_is_no_event_and_is_told(whose: str, new_log
     hearers = sum(any(subject_matches(each, "risk.state") for each in part.contract.filters) for part in parts())
     before = replayed_by(tree, shortened(path))
     assert report["unpublished"] - before["unpublished"] == 2 * hearers
-    assert hearers > 3
+    assert hearers >= 2
 
 
 def shortened(path: Path) -> Path:
