@@ -40,7 +40,8 @@ COMPOSE = (
 )
 """What `docker compose build` and `up` read."""
 SUMS = "SHA256SUMS"
-BUILD = "import sys; from setuptools import build_meta as b; b.build_sdist(sys.argv[1]); b.build_wheel(sys.argv[1])"
+BUILD = "import sys; from setuptools import build_meta as b; to = sys.argv[1]; b.build_sdist(to); b.build_wheel(to)"
+"""The folder is remembered first: setuptools writes over the arguments."""
 
 
 class NotReleasable(Exception):

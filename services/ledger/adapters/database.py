@@ -97,6 +97,13 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
         command.downgrade(_config(connection), revision)
 
 
+def is_behind(engine: Engine) -> bool:
+    """Whether there are tables that a migration of this code would change; an empty database has none."""
+    with engine.connect() as connection:
+        found = revision_in(connection)
+    return found not in ("", newest_revision()) and not is_later(found)
+
+
 def revision_of(engine: Engine) -> str:
     """The revision of the tables that are there; "" without any."""
     with engine.connect() as connection:
