@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from nats.aio.client import Client
+from sqlalchemy import URL, Engine
 
 from libs.common.codec import BadEvent, decode_from, encode
 from libs.common.messages import EventRejected, TradingStateChanged
@@ -17,7 +18,7 @@ from libs.runtime.nats_config import ADMIN_USER, connect_options
 from services.cli.backup.archive import read_manifest
 from services.cli.backup.holding import own_bus
 from services.cli.change import FOLDER
-from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
+from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
 from services.cli.stretches import (
     UNRECORDED,
     Stretch,
@@ -28,7 +29,9 @@ from services.cli.stretches import (
     unknown_in,
     write_stretches,
 )
+from services.ledger.adapters.database import migrate, newest_revision, open_engine, revision_of
 from tests.e2e.stack_stand import Stack
+from tests.e2e.test_cli import answer_of
 
 NEWER = "trading_state_changed.v9"
 
@@ -156,3 +159,29 @@ async def test_a_strangers_nonsense_is_no_later_version() -> None:
 
     found = await unknown_in(entries(), types_known())
     assert {name: (each.count, each.first_seq) for name, each in found.items()} == {NEWER: (1, 5)}
+
+
+def behind(home: Path) -> Engine:
+    """The ledger's tables as the first release had them."""
+    engine = open_engine(URL.create("sqlite", database=str(home / "ledger.db")))
+    migrate(engine, "0001")
+    return engine
+
+
+async def test_a_migration_by_hand_copies_the_log_first(tmp_path: Path) -> None:
+    """Where there is something to migrate, once; and where the log cannot be copied nothing is migrated, unless it is said."""
+    home, nowhere = tmp_path / "home", tmp_path / "nowhere"
+    await started_and_stopped(home)
+    engine = behind(home)
+    assert (await answer_of(home, "ledger", "migrate"))["revision"] == newest_revision()
+    assert revision_of(engine) == newest_revision()
+    engine.dispose()
+    made_at = read_manifest(home / FOLDER).made_at
+    await answer_of(home, "ledger", "migrate")
+    assert read_manifest(home / FOLDER).made_at == made_at, "nothing to migrate, nothing to copy"
+    engine = behind(nowhere)
+    refused = await answer_of(nowhere, "ledger", "migrate", code=UNAVAILABLE)
+    assert "no backup could be made before the migration" in refused["error"]
+    assert revision_of(engine) == "0001"
+    assert (await answer_of(nowhere, "ledger", "migrate", "--without-backup"))["revision"] == newest_revision()
+    engine.dispose()
