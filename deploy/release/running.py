@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 LIVE = "services are live"
-UP_S_MAX = 90.0
+UP_S_MAX = 240.0
 STOP_S_MAX = 40.0
 BLOCK = 40
 """So many ports a stack may take."""
