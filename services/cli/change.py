@@ -25,6 +25,7 @@ from services.cli.place import Place
 from services.cli.stack import StackSettings
 from services.cli.stretches import (
     FILE,
+    RESTORED,
     UNRECORDED,
     Stretch,
     Unknown,
@@ -76,7 +77,9 @@ async def admit_change(client: Client, place: Place, rules: ChangeRules, say: Ca
     if last.tree == writer.tree:
         return
     say(f"this log was written by {last.name} so far; {writer.name} goes on with it from event {writer.since}")
-    if rules.wants_backup:
+    if last == RESTORED:
+        say("no backup is made before that: the log comes from one")
+    elif rules.wants_backup:
         await copy_before(place, rules.backup_folder, f"the change from {last.name} to {writer.name}", say)
     else:
         say(f"no backup is made before that ({WITHOUT_BACKUP})")

@@ -39,6 +39,8 @@ class Stretch(msgspec.Struct, frozen=True, kw_only=True):
 
 
 UNRECORDED = Stretch(since=1, version="", tree="", types=())
+RESTORED = Stretch(since=1, version="a backup", tree="restored", types=())
+"""A log that has just come out of a backup: whoever wrote it is not known here, and it is in a backup already."""
 
 
 class Unknown(msgspec.Struct, kw_only=True):

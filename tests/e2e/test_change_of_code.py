@@ -20,6 +20,7 @@ from services.cli.backup.holding import own_bus
 from services.cli.change import FOLDER
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
 from services.cli.stretches import (
+    RESTORED,
     UNRECORDED,
     Stretch,
     doubtful_from,
@@ -104,6 +105,16 @@ async def test_without_a_copy_nothing_changes_unless_a_person_says_so(tmp_path: 
     assert (refused.value.code, "BULKHEAD_BACKUP_BEFORE_CHANGE=false" in refused.value.cure) == (CANNOT_WRITE, True)
     assert [each.version for each in read_stretches(home)] == ["9.9.9"]
     assert "no backup is made" in await started_and_stopped(home, backup_before_change=False)
+
+
+async def test_a_restored_log_is_not_copied_into_the_backup_that_it_has_left(tmp_path: Path) -> None:
+    """It ends before its old backup does, which is another log's from there on; it starts all the same, and says why nothing is copied."""
+    home, folder, again = tmp_path / "home", tmp_path / "backup", tmp_path / "again"
+    await started_and_stopped(home)
+    last = (await answer_of(home, "backup", "--to", str(folder)))["last_seq"]
+    await answer_of(again, "restore", str(folder), "--to-event", str(last - 2))
+    assert "the log comes from one" in await started_and_stopped(again, backup_folder=folder)
+    assert [each.tree for each in read_stretches(again)] == [RESTORED.tree, ours(0).tree]
 
 
 async def test_a_log_in_words_that_this_code_does_not_know_starts_nothing(tmp_path: Path) -> None:
