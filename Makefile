@@ -13,7 +13,7 @@ PIP    := $(BIN)/python $(INSTALL)
 # reads what an environment runs by itself without starting it; refuses what nobody has reviewed (services/cli/startup/reviewed.py)
 GUARD  := $(PYTHON) -S -E -m services.cli.startup
 
-.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors bench-log load soak-feed docs lock upgrade audit clean
+.PHONY: help install dev paper test compose-test lint sim chaos drills paper-run bench bench-feed bench-exec bench-decide bench-backtest bench-backup bench-doors bench-log load soak-feed docs lock upgrade audit release rollback-drill clean
 
 help:
 	@echo "make dev [NATIVE=1] [DATA=<folder of recorded market data>] [SPEED=20]   run the whole system on a simulated market, in containers where Docker answers; Ctrl-C stops it"
@@ -35,6 +35,8 @@ help:
 	@echo "make load [SYMBOLS=10,50,100] [SECONDS=75] [SPEED=1] [LIMIT=100]   the whole system under so many instruments, watched by Locust, and at how many it breaks (installs Locust apart, once; long)"
 	@echo "make audit                      docs/security-audit.md: every subject with a verdict, what was seen, and the command that shows it again"
 	@echo "make upgrade [ONLY='aiohttp ccxt']   newer dependencies, none younger than a week, and what changed (docs/SECURITY.md)"
+	@echo "make release [DIST=dist]         everything that a release is, from a committed tree: package, chart, manifests, compose bundle, bills of materials, hashes"
+	@echo "make rollback-drill             the previous release up and trading, this one over it, and back, with times; writes docs/proof/rollback.txt (some minutes)"
 	@echo "make lint | docs | lock | clean"
 
 install: $(STAMP)
@@ -128,6 +130,12 @@ audit: install $(ORACLES) $(AUDIT)/.installed
 
 upgrade: CHOICE = $(if $(ONLY),$(foreach name,$(ONLY),--upgrade-package $(name)),--upgrade)
 upgrade: lock
+
+release: install
+	@$(BIN)/python -m deploy.release.build $(if $(DIST),--dist $(DIST))
+
+rollback-drill: install
+	@$(BIN)/python -m deploy.release.drill
 
 clean:
 	rm -rf .venv .bulkhead .bulkhead-peers $(LOAD) $(AUDIT) .pytest_cache .ruff_cache .hypothesis .coverage* *.egg-info

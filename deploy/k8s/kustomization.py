@@ -56,6 +56,14 @@ def files(chart: Path, here: Path) -> dict[Path, str]:
     return found
 
 
+def manifest(chart: Path, overlay: str) -> str:
+    """An overlay as one file, for `kubectl apply -f`: its namespace, and everything in it."""
+    namespace = f"bulkhead-{overlay}"
+    objects = rendered(chart, values_of(chart, overlay)).values()
+    placed = [{**each, "metadata": {**each["metadata"], "namespace": namespace}} for each in objects]
+    return _documents([_namespace(namespace), *placed])
+
+
 def _overlay(folder: Path, name: str, base: dict[Key, Object], wanted: dict[Key, Object]) -> dict[Path, str]:
     added = [each for key, each in wanted.items() if key not in base]
     patches = [{"target": _target(key), "patch": _yaml(_deletion(base[key]))} for key in base if key not in wanted]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -80,10 +81,16 @@ def _judged(shown: str, found: set[str], wanted: set[str], live: bool) -> Findin
     if found == wanted:
         return Finding(CHECK, "OK", f"{shown} answers, its tables are at {_revision(wanted)}")
     text = f"{shown} answers; its tables are at {_revision(found)}, this code's at {_revision(wanted)}"
+    if _schema().fits(_revision(found), _revision(wanted)):
+        return Finding(CHECK, "OK", f"{text}, which runs on them: a later release has only added to them")
     if found and not found <= _known():
         cure = "it was made by another version: run that one, or name another database; the log can fill it again"
         return Finding(CHECK, "FAIL", text, cure)
     return Finding(CHECK, _serious(live), text, "start the ledger once in paper mode: it migrates its database")
+
+
+def _schema() -> Any:
+    return import_module(f"{module_of('ledger')}.adapters.schema")
 
 
 def _known() -> set[str]:

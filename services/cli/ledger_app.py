@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,9 +20,11 @@ from libs.trading.journal_audit import Audit
 from services.cli import ledger_books as books
 from services.cli import trace
 from services.cli.answering import answering, show, tell_failure
+from services.cli.backup.copying import back_up
+from services.cli.change import FOLDER
 from services.cli.exit_codes import FINDING, POINTER, USAGE, Failure
 from services.cli.options import Dump, Home, Json
-from services.cli.place import find_place
+from services.cli.place import Place, find_place, stack_settings
 
 SHOWN_MAX = 50
 
@@ -98,25 +102,31 @@ def rebuild(
 def migrate(
     ctx: typer.Context,
     roles: Annotated[bool, typer.Option("--roles", help="Make and grant the roles, too (Postgres).")] = False,
+    without_backup: Annotated[
+        bool, typer.Option("--without-backup", help="Do not copy the log first where there is something to migrate.")
+    ] = False,
     database: Database = "",
     home: Home = None,
     as_json: Json = False,
 ) -> None:
-    """Bring the tables up to date as their owner, so that the ledger's own role need not be allowed to."""
+    """Bring the tables up to date as their owner, so that the ledger's own role need not be allowed to. Tables that hold something: the log is copied first."""
     with answering(as_json):
-        url = books.ledger_url(find_place(home or ctx.obj).home, database)
+        place = find_place(home or ctx.obj)
+        url = books.ledger_url(place.home, database)
         if roles and url.get_backend_name() != "postgresql":
             raise Failure(USAGE, "only Postgres has roles", "leave out --roles; triggers guard the facts here")
         with books.answering_for(url):
             opening = books.ledger("database")
             engine = opening.open_engine(url)
             try:
+                if not without_backup and opening.is_behind(engine):
+                    _copy_first(place, home or ctx.obj)
                 opening.migrate(engine)
                 if roles:
                     books.ledger("roles").grant_roles(engine)
+                revision = opening.revision_of(engine)
             finally:
                 engine.dispose()
-        revision = opening.newest_revision()
     show({"revision": revision, "roles": roles} if as_json else Text(f"the tables are at {revision}"), as_json)
 
 
@@ -125,6 +135,16 @@ def roles(as_json: Json = False) -> None:
     """Print the SQL that makes the roles of the database and grants them what they may."""
     found = list(books.ledger("roles").role_statements())
     show(found if as_json else Text("\n".join(f"{each};" for each in found)), as_json)
+
+
+def _copy_first(place: Place, home: Path | None) -> None:
+    folder = stack_settings(home, strict=False).backup_folder or place.home / FOLDER
+    try:
+        made = asyncio.run(back_up(place, folder))
+    except Failure as failure:
+        text = f"no backup could be made before the migration: {failure.text}"
+        raise Failure(failure.code, text, f"{failure.cure}; or migrate without one: --without-backup") from failure
+    print(f"backup before the migration: {made.folder} holds the log up to event {made.last_seq}", file=sys.stderr)
 
 
 @contextmanager

@@ -92,6 +92,9 @@ def answering_for(url: Any) -> Iterator[None]:
     except ledger("record").NotOurs as error:
         cure = "let the ledger of this version run once: it brings its tables up to date; or name another database"
         raise Failure(CONFIG, f"{shown}: {error}", cure) from error
+    except ledger("schema").SchemaTooNew as error:
+        cure = "docs/ROLLBACK.md says which ways back there are"
+        raise Failure(CONFIG, f"{shown}: {error}", cure) from error
     except ledger("rebuild").NotEmpty as error:
         raise Failure(USAGE, f"{shown}: {error}", "name an empty database, or a file that does not exist") from error
 

@@ -43,7 +43,9 @@ def readiness(paper_days: int, days_min: int, tree: Path = TREE) -> list[Ready]:
         Ready(name="two weeks of paper trading", met=paper_days >= days_min, evidence=weeks),
         _audited(docs / "security-audit.md"),
         _there("deployment docs", docs / "DEPLOYMENT.md"),
-        _there("rollback tested", proof / "rollback.txt"),
+        _stands(
+            "rollback tested", proof / "rollback.txt", "rollback held: ", "docs/proof/rollback.txt: there and back"
+        ),
         _some("benchmarks", proof, "bench-*.txt", "figures beside their floors in docs/proof"),
     ]
 

@@ -100,6 +100,14 @@ class StackSettings(ConfiguredSettings):
     epoch_days_max: int = Field(
         default=31, ge=0, le=3650, description="and when one has become so old (days); 0: never for that"
     )
+    backup_before_change: bool = Field(
+        default=True,
+        description="copy the log before other code than last time goes on with it (into backup_folder, else into the state folder); false: go on without",
+    )
+    accept_unknown_events: bool = Field(
+        default=False,
+        description="after a rollback: go on although the log holds events that this code does not know; machines refuse each and decide without it",
+    )
     newcomer: bool = Field(
         default=True,
         description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",

@@ -46,6 +46,7 @@ from libs.runtime.streams import TRADING
 from services.cli import console
 from services.cli.backup.child import backup_specs
 from services.cli.baseline import BaselineError
+from services.cli.change import admit_change, change_rules
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
 from services.cli.claiming import HomeError, check_ports, home_lock, writing_into
@@ -56,6 +57,7 @@ from services.cli.health_watch import end_silent, tell_when_ready
 from services.cli.log_rolling import keep_rolling
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
+from services.cli.place import Place
 from services.cli.screen import Screen, Terminal
 from services.cli.stack import Ports, StackSettings, service_specs, venue_specs
 from services.cli.stack_keys import StackError
@@ -231,6 +233,8 @@ class Supervisor:
         )
         async with self._connected(ADMIN_USER) as client:
             await refuse_lost_log(client, home)
+            place = Place(home=home, nats_url=self._ports.nats_url, stream=TRADING)
+            await admit_change(client, place, change_rules(self._settings), self._say)
             made = await provision(client, contracts())
             if made:
                 self._say(f"made the log: {len(made)} streams and durables", style="dim")

@@ -71,6 +71,16 @@ async def back_up(place: Place, folder: Path) -> Made:
         return msgspec.structs.replace(made, untold="the stack is not up; the next backup of a running one is told")
 
 
+async def copy_into(place: Place, folder: Path) -> Made:
+    """Bring the archive in `folder` up to the end of a log whose bus runs, without a word into that log.
+
+    Raises:
+        Failure, KeysError, BusError
+    """
+    async with holding(folder):
+        return await _copied(place, folder)
+
+
 async def keep_backed_up(
     place: Place, folder: Path, said: Callable[[Made | Failure], None], stop: asyncio.Event
 ) -> None:

@@ -49,6 +49,7 @@ from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, Failure
 from services.cli.lost_log import UNFINISHED
 from services.cli.observer import connected, observing
 from services.cli.place import Place
+from services.cli.stretches import RESTORED, write_stretches
 
 ON_THE_WAY = 256
 """So many entries are on their way to the bus at once."""
@@ -104,6 +105,7 @@ async def restore(folder: Path, home: Path, to_seq: int | None = None) -> Restor
         if to_seq is None:
             _put_back(folder, manifest, home)
         await _begin_again(place, restored)
+    write_stretches(home, [RESTORED])
     return restored
 
 

@@ -1,6 +1,6 @@
 """What has to be there before the first service of a deployment starts, made once and held against this code at every start.
 
-    bus answers ─▶ nothing of the log is lost ─▶ streams and durables ─▶ tables and roles ─▶ clock ─▶ the book's first event ─▶ map for the command line
+    bus answers ─▶ nothing of the log is lost ─▶ other code than last time: a copy, and can it read all? ─▶ streams and durables ─▶ tables and roles ─▶ clock ─▶ the book's first event ─▶ map for the command line
 
 Runs as a job of its own, as `admin` of the bus and as the owner of the database: nobody who runs all day may do what it does. Run again it changes nothing.
 """
@@ -32,11 +32,12 @@ from libs.runtime.registry import contracts
 from libs.runtime.settings import ServiceSettings
 from libs.runtime.snapshots import SnapshotFolder
 from libs.runtime.streams import StreamLimits
+from services.cli.change import admit_change, change_rules
 from services.cli.deploy import fleet
-from services.cli.exit_codes import UNAVAILABLE, Failure
+from services.cli.exit_codes import CONFIG, UNAVAILABLE, Failure
 from services.cli.genesis import declare_genesis, refuse_other_world
 from services.cli.lost_log import refuse_lost_log
-from services.cli.place import MAP_FILE
+from services.cli.place import MAP_FILE, Place
 from services.cli.stack import StackSettings
 from services.cli.unlock import certificate_in_force, declare_unlocked
 
@@ -70,6 +71,8 @@ async def open_deployment(stack: StackSettings, settings: OpeningSettings, say: 
     certificate = certificate_in_force(stack, time.time_ns())
     async with _admin(settings) as client:
         await refuse_lost_log(client, settings.home)
+        place = Place(home=settings.home, nats_url=settings.nats_url, stream=settings.log_stream)
+        await admit_change(client, place, change_rules(stack), say)
         for line in await provision(client, contracts(), StreamLimits(replicas=settings.log_replicas)):
             say(line)
     if settings.database_owner_url_file is not None:
@@ -152,7 +155,9 @@ def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
     Raises:
         Failure: the database does not answer for a minute, or refuses.
     """
-    ledger, roles = (import_module(f"services.ledger.adapters.{name}") for name in ("database", "roles"))
+    ledger, roles, schema = (
+        import_module(f"services.ledger.adapters.{name}") for name in ("database", "roles", "schema")
+    )
     owner = _url_in(owner_url)
     engine: Engine = ledger.open_engine(owner)
     try:
@@ -161,12 +166,20 @@ def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
         roles.grant_roles(engine)
         if ledger_url is not None:
             _make_login(engine, _url_in(ledger_url), roles.LEDGER)
+        found = ledger.revision_of(engine)
+    except schema.SchemaTooNew as error:
+        raise Failure(CONFIG, str(error), "docs/ROLLBACK.md says which ways back there are") from error
     except SQLAlchemyError as error:
         cure = "see what the database says; the owner of the tables must be allowed to make tables and roles"
         raise Failure(UNAVAILABLE, f"{owner.host} refuses: {type(error).__name__}", cure) from error
     finally:
         engine.dispose()
-    say(f"the tables are at {ledger.newest_revision()}")
+    newer = (
+        ""
+        if found == ledger.newest_revision()
+        else f", made by a later release; this code ({ledger.newest_revision()}) runs on them"
+    )
+    say(f"the tables are at {found}{newer}")
 
 
 def _wait_for(engine: Engine, url: URL) -> None:

@@ -24,7 +24,7 @@ _BESIDE: dict[str, tuple[str, ...]] = {
     fleet.VENUE: (fleet.VENUE_KEY, fleet.VENUE_SECRET),
     NATS: (fleet.NATS_CONF, fleet.NATS_CERT, fleet.NATS_KEY),
     POSTGRES: (fleet.DATABASE_CERT, fleet.DATABASE_KEY, fleet.OWNER_PASSWORD),
-    OPEN: ("admin.nk", "cli.nk", fleet.NATS_CA, fleet.OWNER_URL, fleet.DATABASE_URL, fleet.DATABASE_CA),
+    OPEN: ("admin.nk", "cli.nk", "observer.nk", fleet.NATS_CA, fleet.OWNER_URL, fleet.DATABASE_URL, fleet.DATABASE_CA),
     fleet.CLI: ("cli.nk", "observer.nk", fleet.NATS_CA),
 }
 """Who is not a member of the fleet and has secrets all the same: the servers, the job that opens the deployment, an operator's pod."""

@@ -16,10 +16,11 @@ from typing import Any
 
 from alembic import command
 from alembic.config import Config
-from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, func, select
 
-MIGRATIONS = Path(__file__).parent.parent / "migrations"
+from services.ledger.adapters.schema import MIGRATIONS, is_later, newest_revision, refuse_too_new, revision_in
+
+__all__ = ["downgrade", "migrate", "newest_revision", "open_engine", "revision_of"]
 MIGRATION_LOCK = 0x62756C6B  # "bulk": any constant that no other user of the same Postgres locks
 CONNECT_S = 5
 BUSY_S = 1
@@ -50,10 +51,19 @@ def open_engine(url: URL) -> Engine:
 
 
 def migrate(engine: Engine, revision: str = "head") -> None:
-    """Bring the schema to `revision`; a second process waits for the first, in one transaction each."""
+    """Bring the schema to `revision`; a second process waits for the first, in one transaction each. Later tables on which this code can run stay as
+    they are.
+
+    Raises:
+        SchemaTooNew: they are later, and it cannot.
+    """
     with engine.connect() as connection, _patient(connection), connection.begin():
         if connection.dialect.name == "postgresql":
             connection.execute(select(func.pg_advisory_xact_lock(MIGRATION_LOCK)))
+        found = revision_in(connection)
+        if is_later(found):
+            refuse_too_new(found, newest_revision())
+            return
         command.upgrade(_config(connection), revision)
 
 
@@ -87,11 +97,17 @@ def downgrade(engine: Engine, revision: str = "base") -> None:
         command.downgrade(_config(connection), revision)
 
 
-def newest_revision() -> str:
-    """The revision of the tables that this code knows."""
-    revision = ScriptDirectory(str(MIGRATIONS)).get_current_head()
-    assert revision is not None
-    return revision
+def is_behind(engine: Engine) -> bool:
+    """Whether there are tables that a migration of this code would change; an empty database has none."""
+    with engine.connect() as connection:
+        found = revision_in(connection)
+    return found not in ("", newest_revision()) and not is_later(found)
+
+
+def revision_of(engine: Engine) -> str:
+    """The revision of the tables that are there; "" without any."""
+    with engine.connect() as connection:
+        return revision_in(connection)
 
 
 def _config(connection: Connection) -> Config:

@@ -4,7 +4,8 @@ Every life begins the same way, whatever ended the one before: connect, bring th
 stands, follow the log from there. So a lost connection, a full disk, a restored backup and a restart of this process are one
 case. While the database is down the machine books on, and the log keeps what is missing; lives are tried again with
 growing pauses, and each change of state is logged once. After a few lives that ended through the database its breaker opens (`outage`), and
-the next one is a probe: it commits what is missing, or the pause doubles. A database that belongs to another log is refused, and left alone.
+the next one is a probe: it commits what is missing, or the pause doubles. A database that belongs to another log, or whose tables are too new for this
+code, is refused, and left alone.
 
     read_log ──▶ queue (bounded) ──▶ batches: up to `batch_max` events or `batch_ms` ──▶ thread: rows and position, one commit
 
@@ -34,6 +35,7 @@ from libs.runtime.made_metrics import gauge_of
 from libs.runtime.redaction import SECRET_CHARS_MIN, redact, register_secret
 from services.ledger.adapters.outage import DatabaseBreaker
 from services.ledger.adapters.projection import PositionMoved, Projection, WrongLog
+from services.ledger.adapters.schema import SchemaTooNew
 from services.ledger.contract import PROJECTION
 from services.ledger.settings import Settings
 
@@ -42,6 +44,8 @@ PAUSE_S_MIN = 0.2
 PAUSE_S_MAX = 5.0
 NOT_THE_DATABASES = (EOFError, PositionMoved, BusError)
 """What ends a life without saying anything of the database: the log ended, another process wrote, the bus is away."""
+NOT_OURS = (WrongLog, SchemaTooNew)
+"""What only a person can change: the database is refused, and left alone."""
 CLOSE_S_MAX = 1.5
 REASON_CHARS_MAX = 300
 SECOND = 1_000_000_000
@@ -128,7 +132,7 @@ class SqlProjection:
             except* Exception as group:  # noqa: BLE001
                 ended = _first(group)
             self._batch = []
-            if isinstance(ended, WrongLog):
+            if isinstance(ended, NOT_OURS):
                 self._become("REFUSED", str(ended))
                 self._breaker.refused(str(ended))
                 return
@@ -215,7 +219,7 @@ def _first(group: BaseExceptionGroup[Any]) -> BaseException:
     leaves: list[BaseException] = []
     for each in group.exceptions:
         leaves.append(_first(each) if isinstance(each, BaseExceptionGroup) else each)
-    return next((leaf for leaf in leaves if isinstance(leaf, WrongLog)), leaves[0])
+    return next((leaf for leaf in leaves if isinstance(leaf, NOT_OURS)), leaves[0])
 
 
 def _described(error: BaseException | None) -> str:

@@ -14,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from alembic.migration import MigrationContext
 from sqlalchemy import URL, Column, Connection, Engine, String, Table, Text, cast, create_engine, select
 from sqlalchemy.pool import NullPool
 
 from libs.trading.journal import Booked, ChainHead, Line
-from services.ledger.adapters.database import newest_revision
+from services.ledger.adapters.schema import fits, newest_revision, revision_in
 from services.ledger.adapters.tables import (
     EQUITY_DAILY,
     JOURNAL_ENTRIES,
@@ -46,10 +45,11 @@ class Record:
     def __enter__(self) -> Record:
         self._connection = self._engine.connect()
         try:
-            revisions = set(MigrationContext.configure(self._connection).get_current_heads())
-            if revisions != {newest_revision()}:
-                found = " and ".join(sorted(revisions)) or "none (empty)"
-                raise NotOurs(f"its tables are at revision {found}, this code reads {newest_revision()}")
+            found = revision_in(self._connection)
+            if not fits(found, newest_revision()):
+                raise NotOurs(
+                    f"its tables are at revision {found or 'none (empty)'}, this code reads {newest_revision()}"
+                )
         except BaseException:  # whatever it was goes on; only the connection ends here
             self.__exit__()
             raise

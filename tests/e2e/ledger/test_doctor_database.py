@@ -67,6 +67,17 @@ def test_tables_of_another_version_are_refused(databases: Databases, tmp_path: P
     assert (found.level, "made by another version" in found.cure) == ("FAIL", True)
 
 
+def test_later_tables_that_were_only_added_to_are_well(databases: Databases, tmp_path: Path) -> None:
+    """As a release finds them that was rolled back, also before live trading."""
+    url = migrated(databases.new())
+    engine = open_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '0009_needs_0002'"))
+    engine.dispose()
+    found = look(url, tmp_path, live=True)
+    assert (found.level, "runs on them" in found.text) == ("OK", True)
+
+
 def test_a_server_that_is_down_stops_live_trading_alone(local_postgres: LocalPostgres, tmp_path: Path) -> None:
     """Once trading, losing it degrades and no more."""
     gone = URL.create("postgresql+psycopg", username="ada", password="hunter2secret", host="127.0.0.1", port=1)

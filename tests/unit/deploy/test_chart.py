@@ -368,7 +368,7 @@ def test_each_door_knows_where_every_other_service_tells_how_it_is() -> None:
 def test_an_upgrade_is_opened_before_anything_changes_and_not_for_ever() -> None:
     """The job is a hook with a deadline: where it fails, Helm changes nothing, and what runs goes on."""
     job = named(render(is_upgrade=True), "Job", "open")
-    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade"
+    assert job["metadata"]["annotations"]["helm.sh/hook"] == "pre-upgrade,pre-rollback"
     assert job["spec"]["activeDeadlineSeconds"] == 300
     (container,) = pod_of(job)["containers"]
     assert container["args"] == ["deploy", "open"]
