@@ -171,7 +171,7 @@ async def _must_be_its_log(observer: Observer, writer: ArchiveWriter, place: Pla
         raise Failure(BAD_DUMP, text, "name another folder with --to: one for each book")
     if size.last_seq < last.seq:
         text = f"events are lost: the backup holds the log up to {last.seq}, and it ends at {size.last_seq} now"
-        raise Failure(FINDING, text, f"stop the stack, and restore: docs/backup.md; {_KEEP}")
+        raise Failure(FINDING, text, f"stop the stack, and restore: docs/BACKUP_RECOVERY.md; {_KEEP}")
     if await observer.entry_at(last.seq) != last:
         text = f"entry {last.seq} is not what it was when it was backed up: the log was restored or written anew since"
         raise Failure(BAD_DUMP, text, f"back it up into an empty folder; {_KEEP}")

@@ -68,3 +68,17 @@ def test_it_may_be_left_out_and_drills_may_be_left_to_people() -> None:
     assert told({"backup": {"drillDays": 0}})["BULKHEAD_BACKUP_DRILL_DAYS"] == "0"
     assert refusal({"backup": {"drillDays": -1}})
     assert refusal({"backup": {"every": "day"}})
+
+
+def test_the_operators_backups_are_of_the_cluster_that_the_chart_makes() -> None:
+    """Store, schedule, plugin and cluster are called the same in the manifest and in what our values render."""
+    folder = ROOT / "deploy" / "k8s" / "dependencies"
+    store, schedule = yaml.safe_load_all((folder / "cnpg-backup.yaml").read_text())
+    cluster = named(render(yaml.safe_load((folder / "cnpg-backup.ours.yaml").read_text())), "Cluster", "postgres")
+    (plugin,) = cluster["spec"]["plugins"]
+    assert plugin["isWALArchiver"] is True
+    assert plugin["parameters"]["barmanObjectName"] == store["metadata"]["name"]
+    assert schedule["spec"]["pluginConfiguration"]["name"] == plugin["name"]
+    assert schedule["spec"]["cluster"]["name"] == cluster["metadata"]["name"]
+    assert schedule["apiVersion"] == cluster["apiVersion"]
+    assert len(schedule["spec"]["schedule"].split()) == 6, "seconds come first; with five fields it would run every hour"
