@@ -81,4 +81,6 @@ def test_the_operators_backups_are_of_the_cluster_that_the_chart_makes() -> None
     assert schedule["spec"]["pluginConfiguration"]["name"] == plugin["name"]
     assert schedule["spec"]["cluster"]["name"] == cluster["metadata"]["name"]
     assert schedule["apiVersion"] == cluster["apiVersion"]
-    assert len(schedule["spec"]["schedule"].split()) == 6, "seconds come first; with five fields it would run every hour"
+    assert len(schedule["spec"]["schedule"].split()) == 6, (
+        "seconds come first; with five fields it would run every hour"
+    )
