@@ -69,7 +69,10 @@ def _of_trading(status: Status) -> list[Finding]:
         cure = "most doubts end within seconds; UNIT and DISLOCATED need eyes: compare with another venue"
         found.append(Finding("price", "WARN", f"{instrument} is in doubt, {why}: it is not bought", cure))
     if status.backup is not None and status.backup.is_old:
-        text, cure = f"the last one is {status.backup.age_s / 3600:.0f} h old", "`bulkhead backup`; see docs/BACKUP_RECOVERY.md"
+        text, cure = (
+            f"the last one is {status.backup.age_s / 3600:.0f} h old",
+            "`bulkhead backup`; see docs/BACKUP_RECOVERY.md",
+        )
         found.append(Finding("backup", "WARN", text, cure))
     if status.reconciled is False:
         text = f"do not agree with the venue: {'; '.join(status.mismatches)}"
