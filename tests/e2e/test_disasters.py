@@ -1,4 +1,4 @@
-"""What docs/runbooks/disasters.md says is walked: a lost database, and a log that has gone backwards."""
+"""What docs/runbooks/disasters.md says is walked: a lost database, a log that has gone backwards, a leaked key of a native stack."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from nats.aio.client import Client
 from sqlalchemy import create_engine, text
 
 from libs.research.trials import TrialCounter
+from libs.runtime.nats_config import connect_options, key_file
 from libs.runtime.snapshots import SnapshotFolder
 from libs.runtime.streams import TRADING
 from services.cli.backup.holding import own_bus
@@ -110,3 +112,27 @@ async def test_a_log_that_went_backwards_is_refused_by_everybody_and_comes_back_
         assert [entry async for entry in observer.entries(1, END)] == list(LOG)
     async with own_bus(stack.home) as place, observing(place) as observer:
         assert (await observer.size()).last_seq == short, "nobody has written into the short one"
+
+
+async def test_a_leaked_key_of_a_native_stack_is_made_anew_and_the_old_one_opens_nothing(
+    stack: NatsStack, tmp_path: Path
+) -> None:
+    """Its file moved out while the stack is down: the next start makes another, lets that in and the leaked one no more; the log is as it was."""
+    await stack.stop()
+    key, leaked = key_file(stack.home, "cli"), tmp_path / "thief" / "keys" / "cli.nk"
+    leaked.parent.mkdir(parents=True)
+    shutil.move(key, leaked)
+    thief = Client()
+    async with own_bus(stack.home) as place, observing(place) as observer:
+        assert key.read_bytes() != leaked.read_bytes()
+        options = {**connect_options(stack.home, "cli", place.nats_url), "allow_reconnect": False}
+        ours = Client()
+        await ours.connect(**options)
+        await ours.flush(5)
+        await ours.close()
+        with pytest.raises(Exception, match=r"(?i)authorization"):
+            await thief.connect(
+                **{**connect_options(tmp_path / "thief", "cli", place.nats_url), "allow_reconnect": False}
+            )
+        assert (await observer.size()).last_seq == END
+    await thief.close()
