@@ -115,7 +115,7 @@ class _Connection:
             head += self._socket.recv(4096)
         lines = (line.partition(b": ") for line in head.split(b"\r\n"))
         (key,) = (value for name, _, value in lines if name.lower() == b"sec-websocket-key")
-        accept = base64.b64encode(hashlib.sha1(key + _KEY).digest())  # noqa: S324  (RFC 6455 asks for it)
+        accept = base64.b64encode(hashlib.sha1(key + _KEY).digest())  # noqa: S324  # nosec B324  # RFC 6455 asks for it
         self.write(
             b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: "
             + accept

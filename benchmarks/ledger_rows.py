@@ -41,9 +41,9 @@ def ready_made(entries: Sequence[LogEntry]) -> tuple[list[Written], int]:
             conflict = "DO NOTHING"
             if row.is_newer:
                 kept = ", ".join(f"{name} = excluded.{name}" for name in names if name not in keys)
-                conflict = f"({', '.join(keys)}) DO UPDATE SET {kept} WHERE {row.table.name}.updated_seq < excluded.updated_seq"
+                conflict = f"({', '.join(keys)}) DO UPDATE SET {kept} WHERE {row.table.name}.updated_seq < excluded.updated_seq"  # nosec B608  # our own names
             marks = ", ".join(["%s"] * len(names))
-            text = f"INSERT INTO {row.table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"  # noqa: S608  (our own names)
+            text = f"INSERT INTO {row.table.name} ({', '.join(names)}) VALUES ({marks}) ON CONFLICT {conflict}"  # noqa: S608  # nosec B608  # our own names
             values = tuple(
                 json.dumps(value) if isinstance(row.table.c[name].type, JSON) else value
                 for name, value in row.values.items()

@@ -33,7 +33,8 @@ from libs.common.subjects import TOKEN, subject_of, writer_filter
 from libs.common.timeframe import HOUR
 from libs.desk.saying import day_and_time_of
 from libs.desk.story_target import decoded
-from libs.runtime.bus import AppendUnknown, Bus, BusError, Fenced
+from libs.runtime.bus import Bus
+from libs.runtime.bus_errors import AppendUnknown, BusError, Fenced, NotTaken
 from libs.runtime.engine import Append
 from libs.runtime.tracing import traceparent
 
@@ -42,6 +43,8 @@ Word = Literal["HALT", "REDUCE", "RESUME", "FLATTEN", "CANCEL", "OVERRIDE"]
 
 TRIES_MAX = 5
 LOOK_EVERY_S = 0.02
+GAP_S_MAX = 3.0
+"""So long at most a command waits while no epoch of the log takes anything."""
 OVERRIDE_HOURS_MAX = 168.0
 WITHOUT_EFFECT = ("COMMAND_WITHOUT_EFFECT", "RESUME_WITHOUT_REASON", "MACRO_OVERRIDE_REFUSED")
 
@@ -175,15 +178,20 @@ async def append(bus: Bus, writer: str, what: str, saying: Callable[[int], Messa
     Raises:
         NotSaid: it is not known to be there.
     """
-    prefix = writer_filter(writer)
-    for _ in range(TRIES_MAX):
+    prefix, until, tries = writer_filter(writer), time.monotonic() + GAP_S_MAX, 0
+    while tries < TRIES_MAX:
         tail = await _tail(bus, prefix, what)
         said = saying(tail)
         entry = Append(subject_of(said), encode(said), said, tail)
         try:
             return await bus.append(entry, prefix, {"traceparent": traceparent(said)}), said
         except Fenced:  # somebody else has spoken in between: say it again after him
-            continue
+            tries += 1
+        except NotTaken as error:  # the log is going over to another epoch: a moment later it takes it
+            if time.monotonic() > until:
+                text = f"nobody takes it, {what} is not in the log: {error}"
+                raise NotSaid(text, "look at `bulkhead doctor`, then say it again") from None
+            await asyncio.sleep(LOOK_EVERY_S)
         except AppendUnknown:
             raise NotSaid(
                 f"no answer from the bus: nobody knows whether {what} is in the log",

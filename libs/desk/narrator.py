@@ -19,6 +19,7 @@ from libs.common.messages import (
     CancelCommanded,
     DecisionsMade,
     EntryJudged,
+    EpochBegan,
     EventRejected,
     ExecutionReport,
     FeedStatus,
@@ -323,6 +324,13 @@ def _(message: RestoreProven) -> Text:
 @_said.register
 def _(message: BookRestored) -> Text:
     return Text(f"{message.author} has restored this log from a backup, up to {message.last_seq}", style="bold yellow")
+
+
+@_said.register
+def _(message: EpochBegan) -> Text:
+    return Text(
+        f"the log goes on in {message.epoch}; {message.closed} is sealed, up to {message.last_seq}", style="dim"
+    )
 
 
 @_said.register

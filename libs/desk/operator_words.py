@@ -7,6 +7,7 @@ from libs.common.messages import (
     BackupMade,
     BookRestored,
     CancelCommanded,
+    EpochBegan,
     FlattenCommanded,
     FlattenOrdered,
     GenesisDeclared,
@@ -114,4 +115,11 @@ def _(message: BookRestored, instruments: tuple[str, ...]) -> tuple[str, Details
     return headline, [
         f"restored {restored}; what had happened in between is known to the venue alone",
         f"head {message.head}",
+    ]
+
+
+@said.register
+def _(message: EpochBegan, instruments: tuple[str, ...]) -> tuple[str, Details]:
+    return f"{message.author} has the log go on in {message.epoch}", [
+        f"{message.closed} ends at {message.last_seq}, and is sealed"
     ]

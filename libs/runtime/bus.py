@@ -18,14 +18,19 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
+from nats.errors import NoRespondersError
 from nkeys import NkeysError
 
 from libs.runtime.adapter import LogEntry
+from libs.runtime.bus_errors import AppendUnknown, BusError, EpochOver, Fenced, NotTaken
 from libs.runtime.core import shortened
 from libs.runtime.engine import Append
+from libs.runtime.epochs import Epoch, holding
+from libs.runtime.log_epochs import LogEpochs, state_of
 from libs.runtime.nats_config import KeysError
 from libs.runtime.stopping import cancelled
 
@@ -33,22 +38,20 @@ APPEND_TIMEOUT_S = 5.0
 API_TIMEOUT_S = 2.0
 CLOSE_TIMEOUT_S = 1.0
 WRONG_LAST_SEQUENCE = (10071, 10164)
+OTHER_STREAM = 10060
 NOT_FOUND = 404
 
 OnClosed = Callable[[], None] | None
 OnError = Callable[[str], None] | None
 
 
-class BusError(Exception):
-    """The bus refused or did not answer; the text says what was asked."""
+class LogState(msgspec.Struct, frozen=True):
+    """How much stands in the log: its first and last place, how many messages, and their bytes on the server."""
 
-
-class Fenced(BusError):
-    """The writer's prefix does not end where we believed: another instance has written. This one must end."""
-
-
-class AppendUnknown(BusError):
-    """No answer to an append: it may or may not be in the log. This process must end and recover."""
+    first_seq: int
+    last_seq: int
+    messages: int
+    bytes: int
 
 
 class _Client(Client):
@@ -63,6 +66,8 @@ class Bus:
 
     `breaks` counts how often the connection was lost: what was read before one says nothing about what came after it.
     `wake_when_back` are set each time it stands again.
+
+    `stream` is the log's name, that of its first epoch; what is read and appended goes to the epoch where it belongs (`epochs`).
     """
 
     def __init__(self, client: Client, stream: str, api: str = "$JS.API"):
@@ -72,6 +77,7 @@ class Bus:
         self.breaks = 0
         self.wake_when_back: weakref.WeakSet[asyncio.Event] = weakref.WeakSet()
         self._waiting: set[asyncio.Future[Msg]] = set()
+        self.epochs = LogEpochs(stream, self.api)
 
     @classmethod
     async def connect(
@@ -169,26 +175,55 @@ class Bus:
 
     async def last_under(self, subject_filter: str) -> LogEntry | None:
         """The newest message under a filter (read from the stream's leader)."""
-        return await self._get(last_by_subj=subject_filter)
+        for epoch in reversed(await self.epochs.known()):
+            entry = await self._get(epoch.name, last_by_subj=subject_filter)
+            if entry is not None:
+                return entry
+        return None
 
     async def first_on(self, subject_filter: str, from_seq: int = 1, stream: str | None = None) -> LogEntry | None:
         """The oldest message on a subject at or after `from_seq`, of the log or another stream."""
-        return await self._get(stream, seq=from_seq, next_by_subj=subject_filter)
+        if stream is not None:
+            return await self._get(stream, seq=from_seq, next_by_subj=subject_filter)
+        entry = await self._first_in(await self.epochs.known(), subject_filter, from_seq)
+        if entry is None and await self.epochs.look_for_new():
+            entry = await self._first_in(await self.epochs.known(), subject_filter, from_seq)
+        return entry
+
+    async def _first_in(self, epochs: tuple[Epoch, ...], subject_filter: str, from_seq: int) -> LogEntry | None:
+        begin = epochs.index(holding(epochs, from_seq))
+        for epoch in epochs[begin:]:
+            entry = await self._get(epoch.name, seq=max(from_seq, epoch.first_seq), next_by_subj=subject_filter)
+            if entry is not None:
+                return entry
+        return None
 
     async def last_seq(self) -> int:
         """The sequence of the newest message of the log."""
-        answer = await self.api(f"STREAM.INFO.{self.stream}")
-        if "error" in answer:
-            raise BusError(f"cannot read the log {self.stream}: {answer['error']['description']}")
-        return int(answer["state"]["last_seq"])
+        newest = (await self.epochs.known())[-1]
+        return int((await state_of(self.api, newest.name))["last_seq"])
 
-    async def _get(self, stream: str | None = None, **query: Any) -> LogEntry | None:
-        answer = await self.api(f"STREAM.MSG.GET.{stream or self.stream}", **query)
+    async def size(self) -> LogState:
+        """How much stands in the log, in all its epochs."""
+        states = [await state_of(self.api, epoch.name) for epoch in await self.epochs.known()]
+        return LogState(
+            first_seq=int(states[0]["first_seq"]),
+            last_seq=int(states[-1]["last_seq"]),
+            messages=sum(int(each["messages"]) for each in states),
+            bytes=sum(int(each["bytes"]) for each in states),
+        )
+
+    async def entry_at(self, seq: int) -> LogEntry | None:
+        """The message at `seq`."""
+        return await self._get(holding(await self.epochs.known(), seq).name, seq=seq)
+
+    async def _get(self, stream: str, **query: Any) -> LogEntry | None:
+        answer = await self.api(f"STREAM.MSG.GET.{stream}", **query)
         error = answer.get("error")
         if error is not None:
             if error["code"] == NOT_FOUND:
                 return None
-            raise BusError(f"cannot read {query} from {stream or self.stream}: {error['description']}")
+            raise BusError(f"cannot read {query} from {stream}: {error['description']}")
         found = answer["message"]
         trace = _trace_in(base64.b64decode(found.get("hdrs", "")))
         return LogEntry(int(found["seq"]), found["subject"], base64.b64decode(found.get("data", "")), trace)
@@ -201,12 +236,18 @@ class Bus:
         An id that was used before (a venue tells a fact twice, a stranger copies an id) makes another message, not the same one:
         the server, which drops what it takes for repeated, is told so by the place.
 
+        It holds for one epoch only: a prefix that ended in an earlier one is empty in this, and whoever learned its end before the log went on in another
+        is refused (`Nats-Expected-Stream`).
+
         Raises:
             Fenced, AppendUnknown.
         """
+        epoch = (await self.epochs.known())[-1]
+        tail = append.expected_tail if append.expected_tail >= epoch.first_seq else 0
         conditions = {
             "Nats-Msg-Id": f"{append.message.id}.{append.expected_tail}",
-            "Nats-Expected-Last-Subject-Sequence": str(append.expected_tail),
+            "Nats-Expected-Stream": epoch.name,
+            "Nats-Expected-Last-Subject-Sequence": str(tail),
             "Nats-Expected-Last-Subject-Sequence-Subject": prefix_filter,
         }
         return await self._publish(append.subject, append.payload, {**headers, **conditions})
@@ -222,10 +263,6 @@ class Bus:
             await self._publish(f"dead.{self.stream}.{entry.seq}", entry.payload, headers)
         except Fenced:
             return
-
-    async def entry_at(self, seq: int) -> LogEntry | None:
-        """The message at `seq`."""
-        return await self._get(seq=seq)
 
     async def publish_loose(self, subject: str, payload: bytes) -> None:
         """Send without waiting for an answer (MARKET: best effort, nobody decides from it)."""
@@ -257,13 +294,19 @@ class Bus:
     ) -> int:
         try:
             reply = await self._request(subject, payload, timeout_s, headers)
+        except NoRespondersError:
+            raise NotTaken(f"{subject}: no stream takes it") from None
         except (TimeoutError, NatsError) as error:
             raise AppendUnknown(f"no answer to the append on {subject}: {type(error).__name__}") from error
         answer = json.loads(reply.data)
         if "error" in answer:
             text = f"{subject}: {answer['error']['description']}"
-            if answer["error"].get("err_code") in WRONG_LAST_SEQUENCE:
+            code = answer["error"].get("err_code")
+            if code in WRONG_LAST_SEQUENCE:
                 raise Fenced(text)
+            if code == OTHER_STREAM:
+                self.epochs.forget()
+                raise EpochOver(f"{subject}: the log goes on in another epoch")
             raise BusError(text)
         if answer.get("duplicate"):
             raise AppendUnknown(f"{subject}: the log already holds this message id at {answer['seq']}")
@@ -280,7 +323,7 @@ class Bus:
 
     async def read_lease(self, writer: str) -> LogEntry | None:
         """Who holds the lease, if anyone does."""
-        return await self._get(stream="KV_LEASES", last_by_subj=f"$KV.LEASES.{writer}")
+        return await self._get("KV_LEASES", last_by_subj=f"$KV.LEASES.{writer}")
 
     # --- budgets ------------------------------------------------------------------------------------------------
 

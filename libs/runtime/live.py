@@ -19,7 +19,7 @@ from typing import Any
 from libs.common.messages import Message, ServiceStopping
 from libs.runtime import logs
 from libs.runtime.adapter import Adapter, AdapterContext, LogEntry
-from libs.runtime.bus import Bus, BusError
+from libs.runtime.bus import Bus, BusError, EpochOver
 from libs.runtime.clock import open_clock
 from libs.runtime.code_version import code_version
 from libs.runtime.contract import Contract
@@ -142,6 +142,7 @@ class LiveShell:
         self._phase = "recovering"
         stream = self.settings.log_stream
         settings = self.settings.machine()
+        await self._bus.epochs.settle()
         past = await restart(
             self._bus,
             self.contract,
@@ -210,7 +211,11 @@ class LiveShell:
     async def _pull_inputs(self) -> None:
         engine, taken = self._engine, 0
         while self._is_reading:
-            pulled = await self._pull.next()
+            try:
+                pulled = await self._pull.next()
+            except EpochOver:  # the next life begins in the new one, and where this one ends
+                self._keeper.save()
+                raise
             if pulled is not None:
                 self._deliver(pulled.entry)
                 taken += 1

@@ -5,6 +5,8 @@ buffer overflows (measured). Here consumer sequences are checked on every messag
 doubt (a gap, a missed heartbeat, a reconnect, a takeover that swallowed messages) has one cure: CONSUMER.RESET to the first
 sequence not yet seen, on a fresh inbox, so that an older pull cannot answer.
 
+A log is read through its epochs: when one is read to its end, and there is another, reading goes on in the same durable there.
+
 A durable knows nothing of its owners: whoever resets it begins its numbers again for everybody. Two things keep a process that
 was frozen from leading its successor astray. It asks `may_read` (its lease) before it resets anything; and a reader believes a
 number only if the message is not older than what it waits for and the server has not suddenly fewer messages left.
@@ -24,7 +26,9 @@ from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 
 from libs.runtime.adapter import LogEntry
-from libs.runtime.bus import Bus, BusError
+from libs.runtime.bus import Bus
+from libs.runtime.bus_errors import BusError, EpochOver
+from libs.runtime.epochs import Epoch, after, holding
 
 PULL_BATCH = 500
 HEARTBEAT_S = 1.0
@@ -78,6 +82,7 @@ class OrderedPull:
         self._subscription: Any = None
         self._is_broken = True
         self._breaks = bus.breaks
+        self._epoch: Epoch | None = None
         self._heard_at = time.monotonic()
         self.resets = 0
         self.scanned_seq = start_seq - 1
@@ -89,6 +94,7 @@ class OrderedPull:
             if self._is_in_doubt:
                 await self._reset()
                 if self.waiting == 0:
+                    await self._look_ahead()
                     return None
             if not self._buffer:
                 self._is_broken |= not await self._wait()
@@ -99,6 +105,7 @@ class OrderedPull:
             if pulled is not None:
                 return pulled
             if self.is_idle:
+                await self._look_ahead()
                 return None
 
     @property
@@ -108,7 +115,13 @@ class OrderedPull:
 
     @property
     def _is_in_doubt(self) -> bool:
-        return self._is_broken or self._breaks != self._bus.breaks
+        return self._is_broken or self._breaks != self._bus.breaks or self._is_at_the_end_of_an_old_epoch
+
+    @property
+    def _is_at_the_end_of_an_old_epoch(self) -> bool:
+        newest = self._bus.epochs.newest
+        is_old = self._epoch is not None and newest is not None and newest.name != self._epoch.name
+        return is_old and not self._buffer and self.waiting == 0
 
     @property
     def silent_s(self) -> float:
@@ -130,6 +143,19 @@ class OrderedPull:
             return False
         return True
 
+    async def _look_ahead(self) -> None:
+        """At the end of what there is: the log may go on in another epoch by now. Then this one is read to its end once more, and on there.
+
+        Raises:
+            EpochOver: it does, and this connection is settled in the epoch before.
+        """
+        try:
+            await self._bus.epochs.look_for_new()
+        except EpochOver:
+            raise
+        except BusError:  # it is asked again
+            return
+
     async def _reset(self) -> None:
         """Begin again at the first message not yet seen, on a fresh inbox, so that an older pull cannot answer."""
         self._is_broken = True  # until the server has answered
@@ -139,6 +165,8 @@ class OrderedPull:
         self._breaks = self._bus.breaks
         self._wanted = self._batch
         answer = await self._retry_reset()
+        while not answer["num_pending"] and await self._moved_on():
+            answer = await self._retry_reset()
         self._is_broken = False
         self._heard_at = time.monotonic()
         self.waiting = int(answer["num_pending"])
@@ -152,6 +180,17 @@ class OrderedPull:
         )
         await self._ask()
 
+    async def _moved_on(self) -> bool:
+        """Go on in the epoch after this one, if there is one: this one took nothing any more when that was made, and holds nothing that we have not read."""
+        assert self._epoch is not None
+        following = after(await self._bus.epochs.known(), self._epoch)
+        if following is None:
+            return False
+        self._epoch = following
+        self._next_seq = max(self._next_seq, following.first_seq)
+        self.scanned_seq = max(self.scanned_seq, following.first_seq - 1)
+        return True
+
     async def _retry_reset(self) -> dict[str, Any]:
         """CONSUMER.RESET; a bus that does not answer is waited for: reading can be repeated without harm."""
         delay_s = 0.05
@@ -159,7 +198,8 @@ class OrderedPull:
             while self._may_read is not None and not await self._may_read():  # noqa: ASYNC110  (a lease ends without a word)
                 await asyncio.sleep(MAY_READ_RETRY_S)
             try:
-                answer = await self._bus.api(f"CONSUMER.RESET.{self._bus.stream}.{self._durable}", seq=self._next_seq)
+                stream = await self._stream()
+                answer = await self._bus.api(f"CONSUMER.RESET.{stream}.{self._durable}", seq=self._next_seq)
             except BusError:
                 await self._must_exist()
                 await asyncio.sleep(delay_s)
@@ -169,14 +209,21 @@ class OrderedPull:
                 return answer
             raise BusError(f"cannot read the log as {self._durable}: {answer['error']['description']}")
 
+    async def _stream(self) -> str:
+        """The stream in which the next message stands."""
+        if self._epoch is None:
+            self._epoch = holding(await self._bus.epochs.known(), self._next_seq)
+        return self._epoch.name
+
     async def _must_exist(self) -> None:
         """A reset of a durable that is not there gets no answer at all; its info does."""
         try:
-            answer = await self._bus.api(f"CONSUMER.INFO.{self._bus.stream}.{self._durable}")
+            stream = await self._stream()
+            answer = await self._bus.api(f"CONSUMER.INFO.{stream}.{self._durable}")
         except BusError:  # the bus is away
             return
         if "error" in answer:
-            what = f"{self._durable} of {self._bus.stream}"
+            what = f"{self._durable} of {stream}"
             raise BusError(f"cannot read the log as {what}: {answer['error']['description']} (was it provisioned?)")
 
     async def _ask(self) -> None:
@@ -187,7 +234,8 @@ class OrderedPull:
             "expires": int(PULL_S * SECOND_NS),
             "idle_heartbeat": int(self._heartbeat_s * SECOND_NS),
         }
-        subject = f"{self._bus.api_root}.CONSUMER.MSG.NEXT.{self._bus.stream}.{self._durable}"
+        assert self._epoch is not None
+        subject = f"{self._bus.api_root}.CONSUMER.MSG.NEXT.{self._epoch.name}.{self._durable}"
         try:
             await self._bus.client.publish(subject, json.dumps(request).encode(), reply=self._inbox)
         except NatsError:  # disconnected between two lines

@@ -245,7 +245,7 @@ def _imported(path: Path, text: str, agent_id: str) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # msgspec and the code version look it up there
     try:
-        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102  that is what importing is
+        exec(compile(text, str(path), "exec"), module.__dict__)  # noqa: S102  # nosec B102  # that is what importing is
     except (Exception, SystemExit) as error:  # somebody else's code may raise anything; it is told, and refused
         del sys.modules[name]
         raise PluginRefused(f"{path}: does not import: {type(error).__name__}: {error}") from error

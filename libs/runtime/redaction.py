@@ -60,6 +60,7 @@ SHAPES: tuple[Shape, ...] = (
     Shape(("bht_",), re.compile(r"(bht_[a-z0-9]{12}_)[A-Za-z0-9_-]{16,128}+"), rf"\1{MASK}"),
     Shape(("eyj",), re.compile(r"eyJ[A-Za-z0-9_-]{8,1024}+\.[A-Za-z0-9_-]{8,1024}+(?:\.[A-Za-z0-9_-]{0,1024}+)?")),
     Shape(("s",), re.compile(r"S[UAOCNX][A-Z2-7]{54,64}+")),
+    Shape(("age-secret-key-",), re.compile(r"AGE-SECRET-KEY-[0-9A-Z-]{16,128}+", re.IGNORECASE)),
     Shape(("://",), re.compile(r"(://[^\s:/@]{0,128}+:)[^\s/]{1,256}@"), rf"\1{MASK}@"),
     Shape(("://",), re.compile(r"(://)[^\s:/@?]{16,256}+@"), rf"\1{MASK}@"),
     Shape(

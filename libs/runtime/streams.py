@@ -2,7 +2,7 @@
 
 | stream       | holds                                     | why it is configured so |
 |---|---|---|
-| TRADING_0001 | the decision log, one total order         | for ever: no limits, nothing can be deleted or purged; full disk refuses the new, never drops the old |
+| TRADING_0001 | the decision log, its first epoch; later ones (`rolling`) are alike | for ever: no limits, nothing can be deleted or purged; full disk refuses the new, never drops the old |
 | MARKET       | every raw trade and quote                 | bounded in bytes and age; written asynchronously (may lose its tail on power loss), nobody decides from it |
 | DEAD         | poison events, one subject each           | a second copy of the same event is refused by the server |
 | KV_LEASES    | who may be a writer now                   | one message per writer, gone after the lease's time to live |
@@ -73,7 +73,7 @@ class Consumer(msgspec.Struct, frozen=True):
 def stream_configs(limits: StreamLimits | None = None) -> tuple[dict[str, Any], ...]:
     """The configuration of every stream."""
     limits = limits or StreamLimits()
-    return (_trading(limits), _market(limits), _dead(limits), _leases(limits), _budgets(limits))
+    return (log_config(limits), _market(limits), _dead(limits), _leases(limits), _budgets(limits))
 
 
 def consumers(contracts: tuple[Contract, ...]) -> tuple[Consumer, ...]:
@@ -145,12 +145,13 @@ def _stream(name: str, subjects: list[str], description: str, limits: StreamLimi
     return common | special
 
 
-def _trading(limits: StreamLimits) -> dict[str, Any]:
+def log_config(limits: StreamLimits | None = None) -> dict[str, Any]:
+    """The configuration of the log's first epoch; those after it differ in name and beginning (`rolling`)."""
     return _stream(
         TRADING,
         [f"{root}.>" for root in TRADING_ROOTS],
         "The decision log: every event on which any decision depends, in one total order, for ever.",
-        limits,
+        limits or StreamLimits(),
     )
 
 

@@ -30,6 +30,7 @@ from services.cli import (
     graduate_app,
     keys_app,
     ledger_app,
+    log_app,
     market_app,
     monitoring_app,
     operator_app,
@@ -73,8 +74,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-log_app = typer.Typer(help="The decision log as a file.", epilog=POINTER, no_args_is_help=True)
-app.add_typer(log_app, name="log")
+app.add_typer(log_app.app, name="log")
 app.add_typer(backup_app.app, name="backup")
 app.add_typer(deploy_app.app, name="deploy")
 app.add_typer(risk_app.app, name="risk")
@@ -286,19 +286,6 @@ def replay(
     if code != OK:
         tell_failure(*proof.complaint(report))
     raise typer.Exit(code)
-
-
-@log_app.command(epilog=POINTER)
-def dump(
-    ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(metavar="FILE", help="A new file.")],
-    home: Home = None,
-    as_json: Json = False,
-) -> None:
-    """Write the log into a file, one JSON line for each event, to be replayed or traced elsewhere."""
-    with answering(as_json):
-        count = proof.dump(find_place(home or ctx.obj), path)
-    show({"file": str(path), "entries": count} if as_json else Text(f"{count:,} events in {path}"), as_json)
 
 
 def _tell_children(variable: str, value: object) -> None:

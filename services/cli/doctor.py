@@ -14,7 +14,7 @@ import stat
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -24,6 +24,7 @@ import nkeys
 
 from libs.runtime import nats_server
 from libs.runtime.provision import ProvisionError, check_server_version
+from services.cli.startup.report import CURE, judged, line_of, set_variables
 
 Level = Literal["OK", "WARN", "FAIL"]
 
@@ -55,6 +56,7 @@ def examine_machine(home: Path) -> list[Finding]:
     return [
         check_python(sys.version_info[:3]),
         check_packages(LOCK.read_text() if LOCK.exists() else None, installed_version),
+        check_startup(Path(sys.prefix), os.environ),
         check_nats_server(),
         check_home(home),
         check_keys(home),
@@ -112,6 +114,23 @@ def _locked(lock: str) -> dict[str, tuple[set[str], bool]]:
             versions, _ = found.setdefault(match[1].lower(), (set(), bool(match[3])))
             versions.add(match[2])
     return found
+
+
+def check_startup(prefix: Path, environment: Mapping[str, str]) -> Finding:
+    """Nothing runs by itself at the start of every interpreter here that nobody has reviewed."""
+    try:
+        verdict = judged(prefix, environment=environment)
+    except FileNotFoundError as error:
+        return Finding("startup", "WARN", str(error), "run it from an environment: `make install`")
+    if verdict.refused:
+        return Finding("startup", "FAIL", f"not reviewed: {_some([line_of(each) for each in verdict.refused])}", CURE)
+    if verdict.foreign:
+        shown = _some([line_of(each) for each in verdict.foreign])
+        return Finding("startup", "WARN", f"the interpreter's own, not reviewed: {shown}", "read it")
+    if told := set_variables(environment):
+        cure = "unset them, unless you know what each brings into every process"
+        return Finding("startup", "WARN", f"set: {', '.join(told)}", cure)
+    return Finding("startup", "OK", f"{len(verdict.hooks)} hooks, each reviewed")
 
 
 def check_nats_server() -> Finding:

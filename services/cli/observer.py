@@ -20,6 +20,7 @@ from nats.errors import Error as NatsError
 from libs.desk.status import LogSize
 from libs.runtime.adapter import LogEntry
 from libs.runtime.bus import Bus, BusError
+from libs.runtime.epochs import holding
 from libs.runtime.nats_config import GUEST_API, OBSERVER_USER, connect_options, key_file
 from libs.runtime.ordered_pull import OrderedPull
 from services.cli.exit_codes import NOT_YET, UNAVAILABLE, Failure
@@ -97,11 +98,8 @@ class Observer:
 
     async def size(self) -> LogSize:
         """How much stands in the log now."""
-        answer = await self._bus.api(f"STREAM.INFO.{self._bus.stream}")
-        if "error" in answer:
-            raise BusError(f"cannot read the log {self._bus.stream}: {answer['error']['description']}")
-        state = answer["state"]
-        return LogSize(self._bus.stream, state["first_seq"], state["last_seq"], state["messages"], state["bytes"])
+        size = await self._bus.size()
+        return LogSize(self._bus.stream, size.first_seq, size.last_seq, size.messages, size.bytes)
 
     async def entry_at(self, seq: int) -> LogEntry | None:
         """One entry."""
@@ -166,7 +164,8 @@ class Observer:
 
         async def ask(seq: int) -> tuple[int, int]:
             async with room:
-                answer = await self._bus.api(f"STREAM.MSG.GET.{self._bus.stream}", seq=seq)
+                epoch = holding(await self._bus.epochs.known(), seq)
+                answer = await self._bus.api(f"STREAM.MSG.GET.{epoch.name}", seq=seq)
             return seq, _nanoseconds(answer["message"]["time"]) if "message" in answer else 0
 
         return dict(await asyncio.gather(*(ask(seq) for seq in seqs)))

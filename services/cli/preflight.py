@@ -27,6 +27,7 @@ from services.cli.unlock import certificate_in_force
 
 CRITICAL = (
     "python",
+    "startup",
     "nats-server",
     "home",
     "keys",

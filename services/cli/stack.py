@@ -97,6 +97,15 @@ class StackSettings(ConfiguredSettings):
         le=365,
         description="whoever follows the log into a backup brings that backup back and compares it, every so many days; 0: only by hand",
     )
+    epoch_mb_max: int = Field(
+        default=4096,
+        ge=0,
+        le=1_000_000,
+        description="the log goes on in another epoch when one has become so large (MB); 0: never for that",
+    )
+    epoch_days_max: int = Field(
+        default=31, ge=0, le=3650, description="and when one has become so old (days); 0: never for that"
+    )
     newcomer: bool = Field(
         default=True,
         description="sim mode: something happens within a minute (short bars, wide ages); false: what a deployment does",

@@ -53,6 +53,7 @@ from services.cli.console_link import console_line, gateway_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.health_watch import end_silent, tell_when_ready
+from services.cli.log_rolling import keep_rolling
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
 from services.cli.screen import Screen, Terminal
@@ -200,6 +201,7 @@ class Supervisor:
         self._greet(plan)
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
         others += [self._show_log()] if show_log else []
+        others.append(keep_rolling(self._settings, self._say))
         if not self._settings.is_simulated:
             others.append(tell_of_market(self._settings.feed_url, self._say, self._orders_go(plan)))
         await self._watch([asyncio.create_task(each) for each in others])

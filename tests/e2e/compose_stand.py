@@ -18,14 +18,18 @@ from urllib.request import Request, urlopen
 import pytest
 
 from libs.desk.tokens import TokenStore
+from libs.runtime.nats_config import write_secret
 from services.cli.deploy.key_files import give_away, make_keys, token_path
 from services.cli.deploy.monitored import write_monitoring
+from services.cli.monitoring.routing import TELEGRAM_API
 from services.cli.monitoring.settings import AlertSettings
 from tests.nats_stack import free_ports
 from tests.style.tree import ROOT
 
 BASES = ("python:3.12-slim", "nats:2.15-alpine", "postgres:17")
 PROJECT = "bulkhead-test"
+TELEGRAM = "bulkhead-test-telegram"
+CHAT = 1001
 
 
 def compose_or_skip() -> None:
@@ -80,7 +84,10 @@ class Deployment:
     def up(self) -> float:
         """Bring it up; how many seconds that took."""
         began = time.monotonic()
-        self.compose("up", "-d", "--wait")
+        done = self.compose("up", "-d", "--wait", check=False)
+        if done.returncode:
+            said = self.compose("logs", "--tail", "8", "--no-color").stdout
+            raise AssertionError(f"the deployment does not come up\n{done.stderr[-1000:]}\n{said}")
         return time.monotonic() - began
 
     def bulkhead(self, *words: str) -> subprocess.CompletedProcess[str]:
@@ -146,6 +153,37 @@ class Deployment:
             time.sleep(0.5)
         return time.monotonic() - began
 
+    def listen_as_telegram(self) -> None:
+        """Have an emulated Bot API in a container beside Alertmanager, which is told of it and nothing else: the chat, the bot's token, where it answers."""
+        home = self.folder / "telegram"
+        home.mkdir(mode=0o700)
+        os.chown(home, self.uid, self.uid)
+        said = {
+            "MODULE": "services.telegram_sim",
+            "BULKHEAD_TELEGRAM_SIM_HOST": "0.0.0.0",
+            "BULKHEAD_TELEGRAM_SIM_PORT": "8081",
+        }
+        said["BULKHEAD_TELEGRAM_SIM_CHATS"] = str(CHAT)
+        words = [word for name, value in said.items() for word in ("-e", f"{name}={value}")]
+        place = ("--network", f"{PROJECT}_edge", "--network-alias", "telegram-sim", "-v", f"{home}:/state")
+        image = "bulkhead/exchange-sim:0.1.0"
+        _run(
+            "docker", "run", "-d", "--rm", "--name", TELEGRAM, "--user", f"{self.uid}:{self.uid}", *place, *words, image
+        )
+        token = home / "telegram_sim" / "token"
+        self.until(token.exists, "the emulated Bot API has a token", 30)
+        write_monitoring(self.folder, AlertSettings(alert_telegram_chat=CHAT), mode="sim")
+        folder = self.folder / "monitoring" / "alertmanager"
+        config = folder / "alertmanager.yml"
+        write_secret(config, config.read_text().replace(TELEGRAM_API, "http://telegram-sim:8081").encode())
+        write_secret(folder / "secrets" / "telegram_token", token.read_bytes())
+        give_away(self.folder)
+
+    def heard_by_telegram(self) -> str:
+        """Every message that people would have read, as the emulated Bot API tells it."""
+        read = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8081/sim/sent').read().decode())"
+        return _run("docker", "exec", TELEGRAM, "python", "-c", read).stdout
+
     def lose_volume(self, name: str) -> None:
         """Remove a volume and whoever used it, as a disk that died does."""
         self.compose("rm", "-f", name, "prepare")
@@ -181,4 +219,5 @@ class Deployment:
 
     def down(self) -> None:
         """Take all of it away, volumes included."""
+        _run("docker", "rm", "-f", TELEGRAM, check=False)
         self.compose("--profile", "*", "down", "-v", "--remove-orphans", "--timeout", "20", check=False)

@@ -77,14 +77,17 @@ def test_it_trades_and_the_trade_is_everywhere(deployment: Deployment) -> None:
 
 
 def test_who_watches_sees_everybody_and_brings_what_is_wrong_into_the_log(deployment: Deployment) -> None:
-    """Prometheus finds every service by its name and is content; the feed is stopped, and Alertmanager's word of it is an event of the log within a minute."""
+    """Prometheus finds every service by its name and is content; the feed is stopped, and Alertmanager's word of it is an event of the log, and on the
+    phones of people, within a minute."""
+    deployment.listen_as_telegram()
     deployment.compose("--profile", "obs", "up", "-d", "--wait")
     deployment.until(lambda: len(deployment.asked('up{job="bulkhead"} == 1')) == len(SERVICES), "every target up")
     firing = {each["metric"]["alertname"] for each in deployment.asked('ALERTS{alertstate="firing"}')}
     assert firing <= {"Watchdog"}
     deployment.compose("stop", "--timeout", "30", "market-feed")
+    read = deployment.until(lambda: "market-feed" in deployment.heard_by_telegram(), "a message about the feed", 60)
     told = deployment.until(lambda: SERVICE_DOWN in json.dumps(deployment.api("alerts")), "the alert in the log", 60)
-    print(f"\nthe feed stopped: its alert is in the log after {told:.1f} s")
+    print(f"\nthe feed stopped: people read it after {read:.1f} s, and it is an event of the log {told:.1f} s later")
     deployment.compose("start", "market-feed")
     deployment.until(lambda: deployment.is_healthy("market-feed"), "the feed is back")
 

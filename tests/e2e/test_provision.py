@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from libs.runtime import provision as provisioning
+from libs.runtime import stream_api
 from libs.runtime.contract import Contract
 from libs.runtime.nats_server import NatsServerError, wait_healthy
 from libs.runtime.provision import ProvisionError, check_server_version, provision, verify
@@ -122,14 +122,14 @@ async def test_a_durable_of_another_kind_is_refused(nats: NatsStack) -> None:
 async def test_only_admin_can_provision(nats: NatsStack) -> None:
     """A service that tries is told what may be wrong."""
     risk = await nats.connect("risk-gate")
-    before, provisioning.API_TIMEOUT_S = provisioning.API_TIMEOUT_S, 0.3
+    before, stream_api.API_TIMEOUT_S = stream_api.API_TIMEOUT_S, 0.3
     try:
         await risk.ask(f"$JS.API.STREAM.INFO.{TRADING}")  # reading is allowed to it
         other = (Contract(service="new", writer="risk", zone=nats.contracts[3].zone, consumes=(), produces=()),)
         with pytest.raises(ProvisionError, match="is this user admin"):
             await provision(risk.client, other)
     finally:
-        provisioning.API_TIMEOUT_S = before
+        stream_api.API_TIMEOUT_S = before
 
 
 async def test_what_the_server_refuses_is_told(nats: NatsStack) -> None:

@@ -10,6 +10,7 @@ from libs.common.messages import (
     Answer,
     BackupMade,
     BookRestored,
+    EpochBegan,
     EventRejected,
     Message,
     PersonNotified,
@@ -31,6 +32,7 @@ NOT_IN_THE_LOG: dict[type[Message], str] = {
 TERMINAL: dict[type[Message], str] = {
     BackupMade: "how old the last backup is: the doors and the watchman read it, no machine does",
     BookRestored: "where a log was begun again from a backup: for who audits it; the HALT after it is what machines hear",
+    EpochBegan: "where the log goes on: who reads or appends learns it from the bus; this is for who audits it",
     RestoreProven: "that a backup was seen to bring the book back: the doors and the watchman read it, no machine does",
     AgentsScored: "how agents have done: for people, reports and the console; the portfolio that says it knows it already",
     EventRejected: "the record of a refusal; people hear of it through the alert beside it",

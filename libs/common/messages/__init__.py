@@ -59,7 +59,7 @@ from libs.common.messages.feed import (
     TradePrinted,
     Trust,
 )
-from libs.common.messages.keeping import BackupMade, BookRestored, RestoreProven
+from libs.common.messages.keeping import BackupMade, BookRestored, EpochBegan, RestoreProven
 from libs.common.messages.ledger import (
     EquityChanged,
     JournalHeadDeclared,
@@ -153,6 +153,7 @@ __all__ = [
     "DecisionsMade",
     "EntriesProposed",
     "EntryJudged",
+    "EpochBegan",
     "EquityChanged",
     "EventRejected",
     "ExecType",

@@ -1,4 +1,4 @@
-"""What is known of the copies of a log: when it was backed up, that a copy was proven to bring the book back, and that one did."""
+"""What is known of a log itself and its copies: that it goes on in another epoch, when it was backed up, that a copy was proven to bring the book back, and that one did."""
 
 from __future__ import annotations
 
@@ -60,4 +60,17 @@ class BookRestored(Message, frozen=True, kw_only=True, tag="book_restored.v1"):
     head: str
     backup_made_at: Instant
     restored_at: Instant
+    author: str
+
+
+class EpochBegan(Message, frozen=True, kw_only=True, tag="epoch_began.v1"):
+    """The log goes on in the stream `epoch`; the one before, `closed`, ends at `last_seq` and is sealed."""
+
+    said_by: ClassVar[str] = _SAID_BY
+    suffix: ClassVar[str] = "epoch"
+    is_source: ClassVar[bool] = True
+
+    epoch: str
+    closed: str
+    last_seq: Count
     author: str

@@ -93,7 +93,7 @@ _OWN_VARIABLES: dict[str, dict[str, str]] = {
     },
     "ledger": {"BULKHEAD_DATABASE_URL_FILE": f"{KEYS}/{DATABASE_URL}"},
     "gateway": {
-        "BULKHEAD_GATEWAY_HOST": "0.0.0.0",  # noqa: S104  in its own network namespace, with TLS
+        "BULKHEAD_GATEWAY_HOST": "0.0.0.0",  # noqa: S104  # nosec B104  # in its own network namespace, with TLS
         "BULKHEAD_GATEWAY_PORT": str(GATEWAY_PORT),
         "BULKHEAD_GATEWAY_TLS_CERT_FILE": f"{KEYS}/{GATEWAY_CERT}",
         "BULKHEAD_GATEWAY_TLS_KEY_FILE": f"{KEYS}/{GATEWAY_KEY}",
@@ -108,7 +108,7 @@ def common_variables() -> dict[str, str]:
     return {
         "BULKHEAD_HOME": STATE,
         "BULKHEAD_NATS_URL": f"tls://nats:{NATS_PORT}",
-        "BULKHEAD_HTTP_HOST": "0.0.0.0",  # noqa: S104  in its own network namespace
+        "BULKHEAD_HTTP_HOST": "0.0.0.0",  # noqa: S104  # nosec B104  # in its own network namespace
         "BULKHEAD_HTTP_PORT": str(HTTP_PORT),
         "BULKHEAD_CLOCK_URL": f"ws://{VENUE}:{SIM_PORT}/sim/clock",
     }

@@ -140,8 +140,8 @@ def _bus_settings() -> ServerSettings:
         store_dir=Path(BUS_STORE),
         port=fleet.NATS_PORT,
         monitor_port=fleet.MONITOR_PORT,
-        host="0.0.0.0",  # noqa: S104  in its own network namespace, with TLS and nkeys
-        monitor_host="0.0.0.0",  # noqa: S104  for the watchman and the exporter, which are beside it
+        host="0.0.0.0",  # noqa: S104  # nosec B104  # in its own network namespace, with TLS and nkeys
+        monitor_host="0.0.0.0",  # noqa: S104  # nosec B104  # for the watchman and the exporter, which are beside it
         tls_cert=Path(BUS_FOLDER) / fleet.NATS_CERT,
         tls_key=Path(BUS_FOLDER) / fleet.NATS_KEY,
     )

@@ -21,6 +21,7 @@ from services.cli.app import app
 from services.cli.certify import in_force, judge, same_code, same_settings
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, NOT_YET, OK, USAGE
 from services.cli.log_lines import line_of
+from services.cli.readiness import readiness
 
 T0 = 20_700 * 24 * HOUR
 WORDS = ("--override", "--operator", "Ada", "--reason", "a small account")
@@ -60,7 +61,7 @@ def test_nothing_is_written_while_something_is_missing(tmp_path: Path) -> None:
     assert code == NOT_YET
     assert "no certificate, because this was not shown" in said
     assert "trades: 0 round trips, 0 fills (asked: at least 30 round trips on them)" in said
-    assert "security audit: there is none" in said
+    assert "rollback tested: there is none" in said
     assert "--override --operator NAME --reason TEXT" in said
     assert not (tmp_path / "c.json").exists()
 
@@ -76,13 +77,34 @@ def test_an_override_is_on_record_with_exactly_what_was_not_shown(tmp_path: Path
     rows = [*answer["criteria"], *answer["readiness"]]
     wanted = [f"{each['name']}: {each['seen']} (asked: {each['asked']})" for each in rows if not each["met"]]
     assert list(found.override.unmet) == wanted
-    assert {"days", "trades", "security audit", "rollback tested"} <= {line.partition(":")[0] for line in wanted}
+    assert {"days", "trades", "rollback tested"} <= {line.partition(":")[0] for line in wanted}
     assert (found.book, found.code_version, found.days) == ("main", version_at_hand(), ())
     assert found.baseline.metrics == ()  # the book never traded
     assert (found.log.first_seq, found.log.last_seq, found.log.journal_head) == (1, 1 + len(parts()), ":0")
     assert found.strategy["risk"].settings == settings_digest({"halt": "0.15"})
     assert "ledger" not in found.strategy
     assert answer["certificate"]["digest"] == found.digest
+
+
+@pytest.mark.parametrize(
+    ("page", "is_met"),
+    [
+        ("Verdict: PASS\n\nMade on 2026-11-27 12:00 UTC of commit `0123456789ab`. 2 of 2\n", True),
+        ("Verdict: FAIL\n\nMade on 2026-11-27 12:00 UTC of commit `0123456789ab`. 1 of 2\n", False),
+        ("Verdict: PASS\n", False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_an_audit_is_proof_by_its_verdict(tmp_path: Path, page: str | None, is_met: bool) -> None:
+    """A page alone is none: it says that everything held, and of which commit."""
+    (tmp_path / "docs").mkdir()
+    if page is not None:
+        (tmp_path / "docs" / "security-audit.md").write_text(page)
+    found = next(each for each in readiness(14, 14, tmp_path) if each.name == "security audit")
+    assert found.met is is_met
+    assert ("of commit `0123456789ab`" in found.evidence) is is_met
+    assert is_met or found.evidence.startswith("there is none")
 
 
 def test_the_text_says_what_it_unlocks_and_what_an_override_costs(tmp_path: Path) -> None:

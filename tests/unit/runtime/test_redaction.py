@@ -35,6 +35,7 @@ MC4CAQAwBQYDK2VwBCIEIJ1sS0oV1b2wYcVbXnB3m2o0pW5xq8d3m6o1T9kQxZ7a
 -----END PRIVATE KEY-----
 """
 NKEY_SEED = "SU" + "AMLK2ZNL35WSMW37E7UD4VZ7ELPKW7DHC3BWBSD2GCZ7IUQQXZIORRBU"
+AGE_IDENTITY = "AGE-SECRET-KEY-1" + "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L" * 2
 BOT_TOKEN = "123456789:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"
 
 
@@ -114,6 +115,8 @@ def test_a_secret_too_short_to_hide_is_refused(value: str) -> None:
         ("nats://SomeLongTokenWithoutUser@bus:4222", "SomeLongToken"),
         ("host=db password=hunter22 user=x", "hunter22"),
         (f"seed {NKEY_SEED}", NKEY_SEED[2:]),
+        (f"opened with {AGE_IDENTITY}", AGE_IDENTITY[20:]),
+        (f"opened with {AGE_IDENTITY.lower()}", AGE_IDENTITY[20:].lower()),
         ("Authorization: Bearer abc.def", "abc.def"),
         ("{'authorization': 'Basic dXNlcjpwYXNz'}", "dXNlcjpwYXNz"),
         ("sent Bearer 0123456789abcdef to", "0123456789abcdef"),
