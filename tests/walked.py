@@ -27,6 +27,8 @@ OWN: dict[str, str] = {
     "import": "tests/unit/cli/test_importing.py::test_importing_twice_changes_nothing_and_overlapping_files_join",
     "ledger rebuild": "tests/e2e/test_disasters.py::test_a_lost_database_is_made_again_from_log_and_backup",
     "ledger verify": f"{CLI}::test_the_journal_of_a_running_stack_is_proven",
+    "log epochs": "tests/e2e/test_epochs_stack.py::test_a_stack_trades_on_while_its_log_rolls_over",
+    "log roll": "tests/e2e/test_epochs_stack.py::test_a_stack_trades_on_while_its_log_rolls_over",
     "monitoring": "tests/unit/cli/test_monitoring.py::test_every_service_of_the_stack_is_a_target_under_its_name",
     "performance": "tests/unit/cli/test_performance.py::test_every_figure_is_told_apart_by_agent_and_by_hour",
     "record": "tests/e2e/test_record.py::test_everything_published_is_recorded_byte_for_byte",
