@@ -1,8 +1,9 @@
-"""Writes .env.example and docs/ENVIRONMENT_VARIABLES.md from the settings classes, so that they name every variable and no other."""
+"""Writes .env.example and docs/ENVIRONMENT_VARIABLES.md from the settings classes and the compose file, so that they name every variable and no other."""
 
 from __future__ import annotations
 
 import importlib
+import re
 import textwrap
 import types
 import typing
@@ -17,6 +18,7 @@ from pydantic_settings import BaseSettings
 
 from libs.runtime.registry import SERVICES
 from libs.runtime.settings import ServiceSettings
+from services.cli.deploy.opening import OpeningSettings
 from services.cli.monitoring.settings import AlertSettings
 from services.cli.stack import StackSettings
 
@@ -62,7 +64,53 @@ def environment_page(written_by: str) -> str:
                 f"## {title}",
                 "\n".join(["| variable | default | values | meaning |", "|---|---|---|---|", *rows]),
             ]
+    blocks += [
+        "## `docker compose`",
+        "Read by Compose itself, from the environment or from `.env` beside the file; no service sees them.",
+        "\n".join(["| variable | default | meaning |", "|---|---|---|", *compose_rows(COMPOSE.read_text())]),
+    ]
     return "\n\n".join(blocks) + "\n"
+
+
+def compose_rows(text: str) -> list[str]:
+    """A row for each variable of a compose file, with the default that stands there, and those of Compose's own that our pages use.
+
+    Raises:
+        ValueError: nobody has said what a variable means, or it has two defaults.
+    """
+    found: dict[str, set[str]] = {}
+    for name, default in re.findall(r"\$\{([A-Z_]+):-([^}]*)\}", text):
+        found.setdefault(name, set()).add(default)
+    torn = sorted(name for name, defaults in found.items() if len(defaults) > 1)
+    silent = sorted(name for name in found if not _compose_meaning(name))
+    if torn or silent:
+        raise ValueError(
+            f"of two defaults in docker-compose.yml: {torn}; without a meaning in docs/environment.py: {silent}"
+        )
+    rows = [f"| `{name}` | `{defaults.pop()}` | {_compose_meaning(name)} |" for name, defaults in sorted(found.items())]
+    return [
+        *rows,
+        "| `COMPOSE_PROFILES` |  | Compose's own; here `obs` (who watches), `outside` (the ways out), `telegram` (the bot), `tools`; several with commas |",
+    ]
+
+
+def _compose_meaning(name: str) -> str:
+    if name.endswith("_IMAGE"):
+        return f"the image of {name.removesuffix('_IMAGE').replace('_', ' ').lower()}; another registry, another version, or a digest"
+    if name.endswith("_PORT"):
+        return f"where {name.removesuffix('_PORT').replace('_', ' ').lower()} is, on 127.0.0.1 of this machine"
+    return COMPOSE_MEANINGS.get(name, "")
+
+
+COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
+COMPOSE_MEANINGS = {
+    "MODE": "`sim`: a simulated market; `paper`: the live market, orders at our own venue. Names the file of `deploy/compose`",
+    "VERSION": "the tag of our own images: what is built is called so, and what is called so is run",
+    "DEPLOY_HOME": "the folder of `bulkhead deploy keys`: secrets, the bus's configuration, `settings.env`",
+    "DEPLOY_UID": "as whom everything of ours runs: the number of who owns that folder, where it is not root",
+    "BACKUP_FOLDER": "where the copy of the log goes: a folder on another disk (`/mnt/backup`), or the name of a volume",
+    "EGRESS_DNS": "who is asked by the ways out where a host is",
+}
 
 
 def _sections() -> Iterator[tuple[str, type[BaseSettings], set[str]]]:
@@ -73,6 +121,7 @@ def _sections() -> Iterator[tuple[str, type[BaseSettings], set[str]]]:
     for service, module in [*SERVICES.items(), *SIMULATORS.items()]:
         if service != "cli":
             yield service, importlib.import_module(f"{module}.settings").Settings, shared
+    yield "`bulkhead deploy open`", OpeningSettings, shared
     yield (
         "`bulkhead monitoring`",
         AlertSettings,

@@ -30,6 +30,7 @@ daytime. A **note** is for the record. The severities and meanings are those of 
 | everything that was said | `bulkhead log dump FILE`, then `grep alert_raised FILE` |
 
 What only Prometheus sees (a lease held twice, an error budget that burns, a venue's request weight) is in [prometheus.md](prometheus.md).
+When something is gone for good, or a key in other hands: [disasters.md](disasters.md).
 
 `$NATS` stands for the command that `bulkhead up` prints when it starts (`look into the log:`), up to `sub`. It is the observer's: it can look and
 change nothing. `STATE` is the state folder (`--home`), `PID` a process of `bulkhead status --json`; the supervisor starts anew what you end.

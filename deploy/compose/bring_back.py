@@ -1,4 +1,4 @@
-"""Puts a restored log (`bulkhead restore --home X`, mounted at /from) into the bus's volume (mounted at /data), as the user that the bus runs as (docs/backup.md)."""
+"""Puts a restored log (`bulkhead restore --home X`, mounted at /from) into the bus's volume (mounted at /data), as the user that the bus runs as (docs/BACKUP_RECOVERY.md)."""
 
 import os
 import shutil

@@ -35,6 +35,9 @@ LEAVES: dict[str, tuple[Mode, ...]] = {
 }
 """Who speaks to the outside, in which modes. On a simulated market feed and executor find their venue inside; on paper the executor still does."""
 
+BESIDE = (OPEN, fleet.CLI, fleet.BACKUP)
+"""Who speaks to the bus and is no service."""
+
 ASKS_HEALTH = ("gateway", "telegram-bot")
 """Doors: they ask every service how it is."""
 
@@ -56,7 +59,7 @@ def reaches(mode: Mode, *, nats_servers: int = 1) -> set[Reach]:
     """Everything that may happen between processes of a deployment in which all run that can, with bus and database of its own."""
     members = fleet.members()
     names = [each.service for each in members]
-    found = {Reach(name, NATS, fleet.NATS_PORT) for name in (*names, OPEN, fleet.CLI)}
+    found = {Reach(name, NATS, fleet.NATS_PORT) for name in (*names, *BESIDE)}
     for door in (*ASKS_HEALTH, fleet.CLI):
         found |= {Reach(door, name, fleet.HTTP_PORT) for name in names if name != door}
     found |= {Reach("gateway", NATS, fleet.MONITOR_PORT), Reach(CONSOLE, "gateway", fleet.GATEWAY_PORT)}
@@ -73,12 +76,12 @@ def reaches(mode: Mode, *, nats_servers: int = 1) -> set[Reach]:
 
 def _askers_of_the_venue(mode: Mode, names: list[str]) -> list[str]:
     if mode == "sim":  # its clock is everybody's
-        return [*names, OPEN, fleet.CLI]
+        return [*names, *BESIDE]
     return ["order-executor"] if has_venue(mode) else []
 
 
 def _askers_of_names(mode: Mode, names: list[str], nats_servers: int) -> Iterator[str]:
-    yield from (*names, OPEN, fleet.CLI)
+    yield from (*names, *BESIDE)
     if nats_servers > 1:
         yield NATS
     if mode in LEAVES[fleet.VENUE]:

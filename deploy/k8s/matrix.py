@@ -17,7 +17,7 @@ def table() -> str:
     """One row for each process that may open a connection: where to, in every mode and in each besides. Names of the cluster are left out, all may ask for them."""
     found = {mode: [each for each in reaches(mode, nats_servers=3) if each.target != DNS] for mode in MODES}
     zones = {each.service: each.zone.value for each in fleet.members()}
-    names = [*zones, fleet.VENUE, OPEN, fleet.CLI, NATS, POSTGRES, SCRAPER, CONSOLE]
+    names = [*zones, fleet.VENUE, OPEN, fleet.CLI, fleet.BACKUP, NATS, POSTGRES, SCRAPER, CONSOLE]
     rows = []
     for name in names:
         by_mode = [{each for each in found[mode] if each.source == name} for mode in MODES]

@@ -143,6 +143,13 @@ def values_schema() -> dict[str, Any]:
             resources=RESOURCES,
         ),
         operator=_closed(enabled=BOOLEAN, existingSecret=NAME, resources=RESOURCES),
+        backup=_closed(
+            enabled=BOOLEAN,
+            drillDays={"type": "integer", "minimum": 0, "maximum": 365},
+            storage=_storage(),
+            existingClaim=NAME,
+            resources=RESOURCES,
+        ),
         nats=_nats(),
         postgres=_postgres(),
         network=_closed(enabled=BOOLEAN, dns=PEERS, outside=PEERS, console=PEERS, scrapers=PEERS),

@@ -16,7 +16,7 @@ PLACES: dict[str, str] = {
     "docker-compose.yml": r"\$\{VERSION:-([^}]+)\}",
     "deploy/images/Dockerfile": r"(?m)^ARG VERSION=(\S+)",
     "deploy/k8s/chart/Chart.yaml": r'(?m)^(?:version|appVersion): "?([^"\n]+)"?',
-    "docs/backup.md": r"bulkhead/cli:(\S+)",
+    "docs/BACKUP_RECOVERY.md": r"bulkhead/cli:(\S+)",
 }
 """Where a version stands, and how: the one group of each match."""
 _VERSION = re.compile(r"\d+\.\d+\.\d+")

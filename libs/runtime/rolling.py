@@ -151,7 +151,7 @@ def _must_follow(found: list[Found]) -> None:
         if later.name != next_name(earlier.name) or later.config.get("first_seq", 1) != earlier.last_seq + 1:
             raise ProvisionError(
                 f"stream {later.name} begins at {later.config.get('first_seq', 1)}, and {earlier.name} ends at {earlier.last_seq}:"
-                " an epoch of the log is missing or was made by somebody else; restore the log (docs/backup.md)"
+                " an epoch of the log is missing or was made by somebody else; restore the log (docs/BACKUP_RECOVERY.md)"
             )
 
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import tempfile
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,6 +17,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
+from sqlalchemy import URL
 
 from libs.common.ids import derive_id
 from libs.common.messages import RestoreProven
@@ -24,16 +28,23 @@ from libs.runtime.replay import ReplayReport, replay
 from services.cli import command
 from services.cli import ledger_books as books
 from services.cli.answering import answering, show, tell_failure
-from services.cli.backup.copying import Made, back_up, keep_backed_up
-from services.cli.backup.restoring import Restored, proven, refilled
+from services.cli.backup.archive import MANIFEST, BadArchive, Manifest
+from services.cli.backup.copying import FACTS_CURE, Made, back_up, keep_backed_up
+from services.cli.backup.drilling import Drilled, keep_drilled
+from services.cli.backup.project_facts import NotEmpty, put_back
+from services.cli.backup.restoring import Restored, facts_in, proven, refilled
 from services.cli.backup.restoring import restore as bring_back
-from services.cli.exit_codes import CONFIG, FINDING, POINTER, Failure, failing_clearly
+from services.cli.exit_codes import BAD_DUMP, CONFIG, FINDING, NOT_YET, POINTER, UNAVAILABLE, Failure, failing_clearly
 from services.cli.log_dump import Spool, read_dump
 from services.cli.options import Home, Json
 from services.cli.place import Place, find_place, stack_settings
 from services.cli.proof import copy_log
+from services.cli.research_place import database_at_hand
+from services.cli.trial_counting import FILE as TRIALS_FILE
+from services.cli.trial_counting import place_of
 
 app = typer.Typer(epilog=POINTER)
+DRILL_TRIES_MAX = 3
 
 Folder = Annotated[
     Path | None,
@@ -71,6 +82,9 @@ def backup(
             return
         made = asyncio.run(back_up(place, folder))
     show(made if as_json else Text(_made_text(made)), as_json)
+    if made.missing:
+        tell_failure(made.missing, FACTS_CURE)
+        raise typer.Exit(UNAVAILABLE)
 
 
 @app.command(epilog=POINTER)
@@ -115,7 +129,7 @@ def drill(ctx: typer.Context, folder: Folder = None, home: Home = None, as_json:
         place = find_place(home or ctx.obj)
         source = _folder(folder, place.home)
         began = time.monotonic()
-        restored, report = asyncio.run(_drilled(source, Path(scratch) / "home"))
+        restored, report, facts = asyncio.run(_drilled(source, Path(scratch)))
         took_s = time.monotonic() - began
         if report.is_clean:
             event, untold = asyncio.run(_tell_proven(place, restored, took_s))
@@ -133,6 +147,7 @@ def drill(ctx: typer.Context, folder: Folder = None, home: Home = None, as_json:
         **times,
         "seconds": round(took_s, 3),
         "replay": _replay_json(report),
+        "facts": facts,
         "event": event,
         "untold": untold,
     }
@@ -141,6 +156,30 @@ def drill(ctx: typer.Context, folder: Folder = None, home: Home = None, as_json:
         cure = "the log it was copied from is in doubt: `bulkhead replay --verify` there"
         tell_failure("the backup came back, and its log is not what the machines say", cure)
         raise typer.Exit(FINDING)
+
+
+@app.command(epilog=POINTER)
+def trials(ctx: typer.Context, folder: Folder = None, home: Home = None, as_json: Json = False) -> None:
+    """Put trials and studies that stood in Postgres back into the project's database, which must hold none. The ledger's tables come from the log."""
+    with answering(as_json), database_at_hand():
+        settings = stack_settings(home or ctx.obj, strict=False)
+        source = _folder(folder, settings.home)
+        content = facts_in(source, proven(source)[0])
+        if content is None:
+            raise Failure(
+                FINDING, f"{source} holds no trials of a Postgres database", "`bulkhead restore` brings back files"
+            )
+        url = place_of("", os.environ)
+        if url.get_backend_name() == "sqlite":
+            url = url.set(database=str(settings.home / TRIALS_FILE))
+        try:
+            rows = _put_back(content, url)
+        except NotEmpty as error:
+            cure = "name an empty database with DATABASE_URL; two counts that were added up would be neither"
+            raise Failure(NOT_YET, f"nothing was put back: {error}", cure) from error
+    where = url.render_as_string(hide_password=True)
+    text = f"{rows} rows of trials and studies put back into {where}"
+    show({"rows": rows, "database": where} if as_json else Text(text), as_json)
 
 
 def restore(
@@ -168,7 +207,15 @@ async def _followed(place: Place, folder: Path, as_json: bool) -> None:
     stop, loop = asyncio.Event(), asyncio.get_running_loop()
     for each in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(each, stop.set)
-    await keep_backed_up(place, folder, lambda heard: _heard(heard, as_json), stop)
+    days = stack_settings(place.home, strict=False).backup_drill_days
+    said = partial(_heard, as_json=as_json)
+    drills = asyncio.create_task(keep_drilled(place.home, folder, days, said, stop)) if days else None
+    try:
+        await keep_backed_up(place, folder, said, stop)
+    finally:
+        stop.set()
+        if drills is not None:
+            await drills
 
 
 def _folder(told: Path | None, home: Path) -> Path:
@@ -181,11 +228,39 @@ def _folder(told: Path | None, home: Path) -> Path:
 # --- drill ------------------------------------------------------------------------------------------------------
 
 
-async def _drilled(folder: Path, scratch: Path) -> tuple[Restored, ReplayReport]:
-    async with refilled(folder, scratch) as (place, restored, _):
-        with Spool() as spool:
-            await copy_log(place, spool.append)
-            return restored, await asyncio.to_thread(replay, lambda: spool, parts())
+async def _drilled(folder: Path, scratch: Path) -> tuple[Restored, ReplayReport, int]:
+    """What came back, what the machines make of it, and how many rows of trials and studies. An archive that grew while it was read is read again."""
+    for left in reversed(range(DRILL_TRIES_MAX)):
+        before = _digest(folder)
+        try:
+            async with refilled(folder, scratch / "home") as (place, restored, manifest):
+                facts = _facts_there_and_back(folder, manifest, scratch)
+                with Spool() as spool:
+                    await copy_log(place, spool.append)
+                    return restored, await asyncio.to_thread(replay, lambda: spool, parts()), facts
+        except Failure as failure:
+            if failure.code != BAD_DUMP or not left or _digest(folder) == before:
+                raise
+    raise AssertionError("the last try returns or raises")
+
+
+def _digest(folder: Path) -> bytes:
+    with suppress(OSError):
+        return (folder / MANIFEST).read_bytes()
+    return b""
+
+
+def _facts_there_and_back(folder: Path, manifest: Manifest, scratch: Path) -> int:
+    """How many rows of trials and studies came back into an empty database, and read as they should."""
+    content = facts_in(folder, manifest)
+    return 0 if content is None else _put_back(content, URL.create("sqlite", database=str(scratch / "facts.db")))
+
+
+def _put_back(content: bytes, url: URL) -> int:
+    try:
+        return put_back(content, url)
+    except BadArchive as error:
+        raise Failure(BAD_DUMP, str(error), "take the version of bulkhead that made the backup") from error
 
 
 async def _tell_proven(place: Place, restored: Restored, took_s: float) -> tuple[int, str]:
@@ -213,9 +288,11 @@ async def _tell_proven(place: Place, restored: Restored, took_s: float) -> tuple
 # --- words ------------------------------------------------------------------------------------------------------
 
 
-def _heard(heard: Made | Failure, as_json: bool) -> None:
+def _heard(heard: Made | Drilled | Failure, as_json: bool) -> None:
     if isinstance(heard, Failure):
         tell_failure(heard.text, heard.cure)
+    elif isinstance(heard, Drilled):
+        show({"drilled": heard} if as_json else Text(f"brought back and compared: {heard.said}"), as_json)
     else:
         show(heard if as_json else Text(_made_text(heard)), as_json)
 
@@ -285,6 +362,7 @@ def _drilled_text(answer: dict[str, Any]) -> RenderableType:
         ("backup", f"{answer['folder']}, up to event {answer['last_seq']}"),
         ("head", f"{answer['head']}: in the files, and read back from a bus that was empty"),
         ("replay", _replay_text(answer["replay"])),
+        *([("trials", f"{answer['facts']} rows back in an empty database")] if answer["facts"] else []),
         ("proving", f"{answer['proving_s']:.1f} s"),
         ("filling", f"{answer['filling_s']:.1f} s"),
         ("reading", f"{answer['reading_back_s']:.1f} s"),
@@ -299,6 +377,7 @@ def _restored_text(restored: Restored) -> RenderableType:
         ("book", f"{restored.home}, events {restored.first_seq} to {restored.last_seq}, from the backup of {made}"),
         ("head", f"{restored.head}: in the files, and read back from the bus"),
         ("files", ", ".join(restored.files) or "none"),
+        *([("trials", restored.facts)] if restored.facts else []),
         ("took", f"{restored.proving_s + restored.filling_s + restored.reading_back_s:.1f} s"),
     )
     following = (

@@ -97,7 +97,7 @@ def check_packages(lock: str | None, installed: Callable[[str], str | None]) -> 
         found = installed(name)
         if found is None and not is_conditional:
             missing.append(name)
-        elif found is not None and found not in versions:
+        elif found is not None and found.removeprefix("v") not in versions:  # some say "v1.0" of themselves
             other.append(f"{name} {found} (locked {' or '.join(sorted(versions))})")
     if missing:
         return Finding("packages", "FAIL", f"missing: {_some(missing)}", INSTALL)

@@ -50,7 +50,7 @@ def _of_the_log(status: Status) -> list[Finding]:
     if status.known_seq <= status.log.last_seq:
         return []
     text = f"ends at {status.log.last_seq}, but has reached {status.known_seq}: acknowledged events are lost"
-    cure = "stop the stack, and bring the log back from its backup: docs/backup.md; or begin anew in another --home"
+    cure = "stop the stack, and bring the log back from its backup: docs/BACKUP_RECOVERY.md; or begin anew in another --home"
     return [Finding("log", "FAIL", text, cure)]
 
 
@@ -69,7 +69,10 @@ def _of_trading(status: Status) -> list[Finding]:
         cure = "most doubts end within seconds; UNIT and DISLOCATED need eyes: compare with another venue"
         found.append(Finding("price", "WARN", f"{instrument} is in doubt, {why}: it is not bought", cure))
     if status.backup is not None and status.backup.is_old:
-        text, cure = f"the last one is {status.backup.age_s / 3600:.0f} h old", "`bulkhead backup`; see docs/backup.md"
+        text, cure = (
+            f"the last one is {status.backup.age_s / 3600:.0f} h old",
+            "`bulkhead backup`; see docs/BACKUP_RECOVERY.md",
+        )
         found.append(Finding("backup", "WARN", text, cure))
     if status.reconciled is False:
         text = f"do not agree with the venue: {'; '.join(status.mismatches)}"

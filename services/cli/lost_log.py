@@ -39,7 +39,7 @@ async def refuse_lost_log(client: Client, home: Path) -> None:
     if length < seq:
         raise StackError(
             f"events are lost: the log {TRADING} held {seq} ({path} says so), the bus has {length}. Nothing was changed."
-            f" Bring it back from a backup (`bulkhead restore`, docs/backup.md); or move {home} away to begin a new book, which knows nothing of the"
+            f" Bring it back from a backup (`bulkhead restore`, docs/BACKUP_RECOVERY.md); or move {home} away to begin a new book, which knows nothing of the"
             " orders and positions of this one"
         )
 

@@ -91,6 +91,12 @@ class StackSettings(ConfiguredSettings):
     backup_folder: Path | None = Field(
         default=None, description="copy the log into this folder, best on another disk, while the stack runs"
     )
+    backup_drill_days: int = Field(
+        default=0,
+        ge=0,
+        le=365,
+        description="whoever follows the log into a backup brings that backup back and compares it, every so many days; 0: only by hand",
+    )
     epoch_mb_max: int = Field(
         default=4096,
         ge=0,
@@ -232,6 +238,7 @@ _OWN_VARIABLES: dict[str, tuple[str, ...]] = {
     GATEWAY: ("BULKHEAD_GATEWAY_",),
     "notifier": ("BULKHEAD_NOTIFIER_", "BULKHEAD_NOTIFY_", "BULKHEAD_TELEGRAM_"),
     TELEGRAM_BOT: ("BULKHEAD_TELEGRAM_",),
+    "backup": ("DATABASE_URL", "BULKHEAD_DATABASE_URL"),
 }
 """Variables that sound like secrets reach only the service they are meant for."""
 

@@ -190,7 +190,7 @@ class Deployment:
         _run("docker", "volume", "rm", f"{PROJECT}_{name}")
 
     def bring_back(self) -> int:
-        """The steps of docs/backup.md after a lost log: restored beside the deployment, its store copied into the bus's volume, memories of the services dropped;
+        """The steps of docs/BACKUP_RECOVERY.md after a lost log: restored beside the deployment, its store copied into the bus's volume, memories of the services dropped;
         how many entries came back."""
         home = self.folder / "restored"
         told = _run(sys.executable, "-m", "services.cli", "restore", str(self.backup), "--home", str(home), "--json")

@@ -3,13 +3,14 @@
 The log is read as the observer, who can change nothing; what is in the archive already is not read again, but it must be this log's: its first entry
 and its last are compared, and a log that is shorter than its backup has lost acknowledged events.
 
-The tables of the ledger are not copied: the log makes them again (`bulkhead ledger rebuild`). Nor are keys: a backup that holds them would have to
-be guarded like them, and every one can be made anew (docs/backup.md).
+The tables of the ledger are not copied: the log makes them again (`bulkhead ledger rebuild`); what stands beside them in Postgres and in no log is (`project_facts`). Keys
+are not: a backup that holds them would have to be guarded like them, and every one can be made anew (docs/BACKUP_RECOVERY.md).
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,8 @@ from services.cli import command
 from services.cli.backup.archive import NOTHING, BadArchive, KeptFile, Manifest, next_head
 from services.cli.backup.archive_writer import ArchiveWriter, keep_file
 from services.cli.backup.holding import holding, own_bus
-from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, Failure, failing_clearly
+from services.cli.backup.project_facts import FactsCopier
+from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, UNAVAILABLE, Failure, failing_clearly
 from services.cli.observer import Observer, observing, somebody_listens
 from services.cli.place import Place
 
@@ -33,6 +35,8 @@ COMMIT_EVERY = 20_000
 """After so many entries what was copied counts, so that a long copy that is ended goes on where it was."""
 LOOK_EVERY_S = 2.0
 TELL_EVERY_S = 3600.0
+FACTS_EVERY_S = 60.0
+"""So often a follower reads the project's database."""
 DATABASES = ("trials*.db",)
 """SQLite databases that the log does not make: trials counted and studies run."""
 STATES = ("exchange_sim/account.json", "exchange_sim/clock.json")
@@ -40,7 +44,8 @@ STATES = ("exchange_sim/account.json", "exchange_sim/clock.json")
 
 
 class Made(msgspec.Struct, frozen=True, kw_only=True):
-    """A backup as it is now. `added` entries are new in it; `event` is the log's own entry about it, 0 where none could be written."""
+    """A backup as it is now. `added` entries are new in it; `event` is the log's own entry about it, 0 where none could be written. `missing`: what should be
+    in it as of now and is not; the rest is."""
 
     folder: str
     stream: str
@@ -53,6 +58,7 @@ class Made(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     event: int = 0
     untold: str = ""
+    missing: str = ""
 
 
 async def back_up(place: Place, folder: Path) -> Made:
@@ -61,13 +67,14 @@ async def back_up(place: Place, folder: Path) -> Made:
     Raises:
         Failure, KeysError, BusError, NatsServerError
     """
+    facts = FactsCopier(os.environ)
     async with holding(folder):
         if await somebody_listens(place.nats_url) and place.is_known:
-            return await _told(place, await _copied(place, folder))
+            return await _told(place, await _copied(place, folder, facts))
         if not (place.home / "nats" / "store").is_dir():
-            await _copied(place, folder)  # raises: no stack, and nothing to start one over
+            await _copied(place, folder, facts)  # raises: no stack, and nothing to start one over
         async with own_bus(place.home) as passing:
-            made = await _copied(passing, folder)
+            made = await _copied(passing, folder, facts)
         return msgspec.structs.replace(made, untold="the stack is not up; the next backup of a running one is told")
 
 
@@ -92,18 +99,22 @@ async def keep_backed_up(
     Raises:
         Failure: the archive is another log's, or this log has lost what the archive holds.
     """
-    told_at, complaint = -TELL_EVERY_S, ""
+    told_at, complaint, lacking = -TELL_EVERY_S, "", ""
+    facts = FactsCopier(os.environ, FACTS_EVERY_S)
     while True:
         is_last = stop.is_set()
         try:
             with failing_clearly():
                 async with holding(folder):
-                    made = await _copied(place, folder, only_news=True)
+                    made = await _copied(place, folder, facts, only_news=True)
                 if made.added and time.monotonic() - told_at >= TELL_EVERY_S:
                     made = await _told(place, made)
                     told_at = time.monotonic() if made.event else told_at
             if made.added:
                 said(made)
+                if made.missing and not lacking:
+                    said(Failure(UNAVAILABLE, made.missing, FACTS_CURE))
+                lacking = made.missing
             complaint = ""
         except Failure as failure:
             if failure.code in (BAD_DUMP, FINDING):
@@ -118,8 +129,11 @@ async def keep_backed_up(
                 await stop.wait()
 
 
-async def _copied(place: Place, folder: Path, *, only_news: bool = False) -> Made:
-    began = time.monotonic()
+FACTS_CURE = "the log is copied; see `bulkhead doctor`, and back up again once the database answers"
+
+
+async def _copied(place: Place, folder: Path, facts: FactsCopier, *, only_news: bool = False) -> Made:
+    began, missing = time.monotonic(), ""
     try:
         writer = await asyncio.to_thread(ArchiveWriter, folder, place.stream)
         with closing(writer):
@@ -130,14 +144,17 @@ async def _copied(place: Place, folder: Path, *, only_news: bool = False) -> Mad
             manifest = writer.manifest
             if writer.last_seq != before or not only_news:
                 files = await asyncio.to_thread(lambda: list(_kept_files(place.home, folder)))
-                manifest = await asyncio.to_thread(writer.commit, time.time_ns(), files)
+                facts.look()
+                counted, missing = await asyncio.to_thread(facts.kept, folder, manifest.files)
+                manifest = await asyncio.to_thread(writer.commit, time.time_ns(), files + counted)
     except OSError as error:
         cure = "make room there, or name another folder with --to"
         raise Failure(CANNOT_WRITE, f"cannot write into {folder}: {error.strerror}", cure) from error
     except BadArchive as error:
         cure = "keep it as it is for whoever asks why, and begin another backup in an empty folder"
         raise Failure(BAD_DUMP, str(error), cure) from error
-    return _made(folder, manifest, manifest.last_seq - (before or manifest.first_seq - 1), time.monotonic() - began)
+    made = _made(folder, manifest, manifest.last_seq - (before or manifest.first_seq - 1), time.monotonic() - began)
+    return msgspec.structs.replace(made, missing=missing)
 
 
 async def _copy(observer: Observer, writer: ArchiveWriter) -> None:
@@ -164,7 +181,7 @@ async def _must_be_its_log(observer: Observer, writer: ArchiveWriter, place: Pla
         raise Failure(BAD_DUMP, text, "name another folder with --to: one for each book")
     if size.last_seq < last.seq:
         text = f"events are lost: the backup holds the log up to {last.seq}, and it ends at {size.last_seq} now"
-        raise Failure(FINDING, text, f"stop the stack, and restore: docs/backup.md; {_KEEP}")
+        raise Failure(FINDING, text, f"stop the stack, and restore: docs/BACKUP_RECOVERY.md; {_KEEP}")
     if await observer.entry_at(last.seq) != last:
         text = f"entry {last.seq} is not what it was when it was backed up: the log was restored or written anew since"
         raise Failure(BAD_DUMP, text, f"back it up into an empty folder; {_KEEP}")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import shutil
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -20,6 +21,7 @@ from pathlib import Path, PurePosixPath
 import msgspec
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from sqlalchemy.exc import SQLAlchemyError
 
 from libs.common.codec import BadEvent, decode_from
 from libs.common.ids import derive_id
@@ -32,6 +34,7 @@ from libs.runtime.bus import Bus
 from libs.runtime.nats_config import ADMIN_USER, api_prefix, connect_options
 from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contract_of, contracts
+from libs.runtime.settings import SettingsError
 from services.cli import command
 from services.cli.backup.archive import (
     NOTHING,
@@ -45,11 +48,14 @@ from services.cli.backup.archive import (
 )
 from services.cli.backup.copying import DATABASES, STATES
 from services.cli.backup.holding import own_bus
+from services.cli.backup.project_facts import EXPORT, NotEmpty, put_back
 from services.cli.exit_codes import BAD_DUMP, CANNOT_WRITE, FINDING, Failure
 from services.cli.lost_log import UNFINISHED
 from services.cli.observer import connected, observing
 from services.cli.place import Place
 from services.cli.stretches import RESTORED, write_stretches
+from services.cli.trial_counting import FILE as TRIALS_FILE
+from services.cli.trial_counting import place_of
 
 ON_THE_WAY = 256
 """So many entries are on their way to the bus at once."""
@@ -58,7 +64,8 @@ CURE_FOLDER = "name a new state folder with --home, or move the old one away; ne
 
 
 class Restored(msgspec.Struct, frozen=True, kw_only=True):
-    """What was brought back, and how long each part of it took (s). `head` is the restored log's own, read back from its bus."""
+    """What was brought back, and how long each part of it took (s). `head` is the restored log's own, read back from its bus; `facts` says what became of
+    the trials and studies that stood in Postgres."""
 
     home: str
     first_seq: int
@@ -67,6 +74,7 @@ class Restored(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     backup_made_at: int
     files: list[str]
+    facts: str = ""
     proving_s: float
     filling_s: float
     reading_back_s: float
@@ -104,9 +112,35 @@ async def restore(folder: Path, home: Path, to_seq: int | None = None) -> Restor
     async with refilled(folder, home, to_seq) as (place, restored, manifest):
         if to_seq is None:
             _put_back(folder, manifest, home)
+            said = _facts_back(folder, manifest, home)
+            restored = msgspec.structs.replace(restored, facts=said)
         await _begin_again(place, restored)
     write_stretches(home, [RESTORED])
     return restored
+
+
+def facts_in(folder: Path, manifest: Manifest) -> bytes | None:
+    """The trials and studies that the archive holds, proven; None if it holds none."""
+    kept = next((each for each in manifest.files if each.path == EXPORT), None)
+    return None if kept is None else kept_content(folder, kept)
+
+
+def _facts_back(folder: Path, manifest: Manifest, home: Path) -> str:
+    """Into the project's database, as the settings say; what cannot go there stays a file of the new state folder."""
+    content = facts_in(folder, manifest)
+    if content is None:
+        return ""
+    later = f"{home / EXPORT} has them; `bulkhead backup trials {folder}` puts them back"
+    try:
+        url = place_of("", {**os.environ, "BULKHEAD_HOME": str(home)})
+        if url.get_backend_name() == "sqlite":
+            url = url.set(database=str(home / TRIALS_FILE))
+        return f"{put_back(content, url)} rows of trials and studies put back into {url.get_backend_name()}"
+    except (SQLAlchemyError, SettingsError) as error:
+        cause = type(error.__cause__ or error).__name__
+        return f"trials and studies were not put back: the project's database cannot be had ({cause}); {later}"
+    except (NotEmpty, BadArchive) as error:
+        return f"trials and studies were not put back: {error}; {later}"
 
 
 @asynccontextmanager
@@ -247,7 +281,9 @@ async def _head_of(place: Place, first_seq: int, last_seq: int) -> str:
 def _put_back(folder: Path, manifest: Manifest, home: Path) -> None:
     for kept in manifest.files:
         path = PurePosixPath(kept.path)
-        if kept.path not in STATES and not (len(path.parts) == 1 and any(path.match(each) for each in DATABASES)):
+        if kept.path not in (*STATES, EXPORT) and not (
+            len(path.parts) == 1 and any(path.match(each) for each in DATABASES)
+        ):
             text = f"{folder} wants to put back {kept.path!r}, which no backup holds"
             raise Failure(BAD_DUMP, text, "do not trust this backup; take another copy of it")
         target = home / path

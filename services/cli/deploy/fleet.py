@@ -17,6 +17,9 @@ HTTP_PORT = 9100
 SIM_PORT, GATEWAY_PORT, NATS_PORT, MONITOR_PORT, POSTGRES_PORT = 4202, 8080, 4222, 8222, 5432
 VENUE = "exchange-sim"
 CLI = "cli"
+BACKUP = "backup"
+"""A command line that follows the log into a copy, and brings that copy back every so many days."""
+DRILL_DAYS = 7
 STOP_GRACE_S = 30
 """How long a container may take to stop: three times what a service takes at worst, without its bus (ten seconds)."""
 

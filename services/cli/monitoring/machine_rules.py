@@ -210,7 +210,7 @@ def _backups() -> Group:
                 severity="ticket",
                 code="BACKUP_OLD",
                 summary="for a day this log has been kept without any backup",
-                action="Run `bulkhead backup` on a schedule (docs/backup.md).",
+                action="Run `bulkhead backup` on a schedule (docs/BACKUP_RECOVERY.md).",
             ),
             Rule(
                 alert="RestoreUnproven",

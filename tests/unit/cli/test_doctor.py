@@ -70,6 +70,7 @@ def test_installed_packages_are_compared_with_the_lock() -> None:
     other = doctor.check_packages(LOCK, {**good, "numpy": "1.0"}.get)
     assert is_told(other, "WARN")
     assert "numpy 1.0 (locked 2.4.6 or 2.5.5)" in other.text
+    assert is_told(doctor.check_packages(LOCK, {name: f"v{version}" for name, version in good.items()}.get), "OK")
     assert is_told(doctor.check_packages(None, good.get), "WARN")
     many = "".join(f"package{number}==1.0 \\\n" for number in range(9))
     assert "and 4 more" in doctor.check_packages(many, {}.get).text

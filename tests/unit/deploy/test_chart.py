@@ -100,8 +100,8 @@ def test_no_two_objects_have_one_name(variant: str) -> None:
 
 @pytest.mark.parametrize("mode", MODES)
 def test_who_runs_is_who_is_in_the_fleet(mode: str) -> None:
-    """Every member, the simulated venue except in live mode, the operator's pod, and nobody else."""
-    beside = {fleet.CLI} if mode == "live" else {fleet.CLI, fleet.VENUE}
+    """Every member, the simulated venue except in live mode, the operator's pod, who copies the log, and nobody else."""
+    beside = {fleet.CLI, fleet.BACKUP} | (set() if mode == "live" else {fleet.VENUE})
     assert set(of_kind(render(values_of(mode)), "Deployment")) == {*MEMBERS, *beside}
 
 

@@ -41,7 +41,7 @@ ELSEWHERE: dict[str, Object] = {
     "metadata service": {"address": "169.254.169.254"},
     "private network": {"address": "10.1.2.3"},
 }
-OURS = (*(each.service for each in fleet.members()), fleet.VENUE, NATS, POSTGRES, OPEN, fleet.CLI)
+OURS = (*(each.service for each in fleet.members()), fleet.VENUE, NATS, POSTGRES, OPEN, fleet.CLI, fleet.BACKUP)
 MEMBERS = {each.service: each for each in fleet.members()}
 
 
