@@ -53,6 +53,7 @@ from services.cli.console_link import console_line, gateway_of
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.health_watch import end_silent, tell_when_ready
+from services.cli.log_file import LogFolder, LogStream
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
 from services.cli.screen import Screen, Terminal
@@ -90,14 +91,12 @@ def run_up(settings: StackSettings) -> int:
     Raises:
         Failure: the state folder cannot be written.
     """
-    folder = settings.home / "logs"
     try:
         with writing_into(settings.home):
-            folder.mkdir(parents=True, exist_ok=True)
-            stream = (folder / "supervisor.log").open("w")
+            settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except HomeError as error:
         raise Failure(CANNOT_WRITE, str(error), error.cure) from error
-    with stream:
+    with LogStream(log_folder(settings).log("supervisor")) as stream:
         logs.configure("supervisor", stream=stream)
         return asyncio.run(up(settings))
 
@@ -156,6 +155,7 @@ class Supervisor:
         self._settings = settings
         self._ports = Ports(settings.port_base)
         self._plan = plan
+        self._logs = log_folder(settings)
         self._screen = screen
         self._stop = stop
         self._tasks: dict[Child, asyncio.Task[None]] = {}
@@ -214,7 +214,7 @@ class Supervisor:
         check_ports({**wanted, **{spec.name: spec.port for spec in specs}})
 
     def _start(self, spec: ChildSpec, hear: Callable[[bytes], None] | None = None) -> Child:
-        child = Child(spec, self._settings.home / "logs", self._settings.restart_limits, self._say, hear)
+        child = Child(spec, self._logs, self._settings.restart_limits, self._say, hear)
         self._tasks[child] = asyncio.create_task(child.keep_running(), name=spec.name)
         return child
 
@@ -332,8 +332,8 @@ class Supervisor:
     def _greet(self, plan: Plan) -> None:
         if (gateway := gateway_of(plan.services)) is not None:
             self._say(console_line(self._settings, gateway), style="bold")
-        services, logs = len(self._services), self._settings.home / "logs"
-        self._say(f"starting {services} services …  their words are in {logs}", style="bold")
+        services = len(self._services)
+        self._say(f"starting {services} services …  their words are in {self._logs.path}", style="bold")
         self._say(f"look into the log:  {observer_command(self._settings)} sub 'risk.>'", style="dim")
 
     def _say(self, text: str, style: str = "yellow") -> None:
@@ -374,6 +374,11 @@ async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
             task.cancel()
         _, waiting = await asyncio.wait(waiting, timeout=0.2)
     await asyncio.gather(*ending, return_exceptions=True)  # what they raised has been told, or is a cancellation
+
+
+def log_folder(settings: StackSettings) -> LogFolder:
+    """Where the words of this stack go."""
+    return LogFolder(settings.home / "logs", settings.log_bounds)
 
 
 def observer_command(settings: StackSettings) -> str:
