@@ -103,7 +103,7 @@ async def found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
         await receiver.stop()
 
 
-def climbed(spans: dict[str, Taken], receiver: OtlpReceiver, span: Taken) -> list[Taken]:
+def climbed(receiver: OtlpReceiver, span: Taken) -> list[Taken]:
     """From a span to the one that nothing came before, by parents, and by links where another story came in between."""
     everything = {(each.trace_id, each.span_id): each for each in receiver.taken}
     way = [span]
@@ -118,7 +118,7 @@ def climbed(spans: dict[str, Taken], receiver: OtlpReceiver, span: Taken) -> lis
 async def test_a_trade_is_one_trace_from_the_bar_to_the_message(found: Found) -> None:
     """Every event of the story is a span of one trace, below what it answers to; a decision that a later price set off is linked to that price instead."""
     spans, told = found.spans, found.story
-    bar, message = told[0], next(each for each in told if type(each).__name__ == "MessageSent")
+    bar = told[0]
     assert bar.id == found.correlation_id
     assert {span_id_of(each.id) for each in told if each.ts_init <= found.fill.ts_init} <= set(spans)
     names = {span.name for span in spans.values()}
@@ -127,9 +127,10 @@ async def test_a_trade_is_one_trace_from_the_bar_to_the_message(found: Found) ->
         is_begun = span.span_id == span_id_of(bar.id)
         assert is_begun or span.parent in spans or span.links, f"{span.service}: {span.name} hangs nowhere"
         assert all(trace_id != found.trace_id for trace_id, _ in span.links)
-    way = [span.name for span in climbed(spans, found.receiver, spans[span_id_of(message.id)])]
     wanted = ["publish MessageSent", "publish ExecutionReport", "publish OrderApproved", "publish OrderIntent"]
-    assert [name for name in way if name in wanted] == wanted
+    ways = [climbed(found.receiver, span) for span in spans.values() if span.name == "publish MessageSent"]
+    courses = [[span.name for span in way if span.name in wanted] for way in ways]
+    assert wanted in courses, "the message about the fill; there may be one about a denial, too"
     speakers = {"market-feed", "agent-trend", "portfolio", "risk-gate", "order-executor", "ledger", "notifier"}
     assert speakers <= {span.service for span in spans.values()}
 
