@@ -78,10 +78,19 @@ def test_it_trades_and_the_trade_is_everywhere(deployment: Deployment) -> None:
 
 def test_who_watches_sees_everybody_and_brings_what_is_wrong_into_the_log(deployment: Deployment) -> None:
     """Prometheus finds every service by its name and is content; the feed is stopped, and Alertmanager's word of it is an event of the log within a minute."""
-    deployment.compose("--profile", "obs", "up", "-d", "--wait")
+    watchers = deployment.watchers()
+    print(
+        f"\nwatched by {', '.join(watchers)}; no image of {', '.join(set(fleet.WATCHERS) - set(watchers)) or 'nobody'}"
+    )
+    assert {"prometheus", "alertmanager"} <= set(watchers)
+    deployment.compose("--profile", "obs", "up", "-d", "--wait", *watchers)
     deployment.until(lambda: len(deployment.asked('up{job="bulkhead"} == 1')) == len(SERVICES), "every target up")
     firing = {each["metric"]["alertname"] for each in deployment.asked('ALERTS{alertstate="firing"}')}
     assert firing <= {"Watchdog"}
+    if "postgres-exporter" in watchers:
+        deployment.until(lambda: bool(deployment.asked("pg_up == 1")), "the exporter's login is let in")
+    if "nats-exporter" in watchers:
+        deployment.until(lambda: bool(deployment.asked('up{job="nats"} == 1')), "the bus is counted")
     deployment.compose("stop", "--timeout", "30", "market-feed")
     told = deployment.until(lambda: SERVICE_DOWN in json.dumps(deployment.api("alerts")), "the alert in the log", 60)
     print(f"\nthe feed stopped: its alert is in the log after {told:.1f} s")
