@@ -89,7 +89,9 @@ async def first_fill(folder: Path, patch: pytest.MonkeyPatch) -> Found:
     receiver = OtlpReceiver()
     await receiver.start()
     patch.setenv("BULKHEAD_OTLP_ENDPOINT", receiver.endpoint)
-    patch.setenv("BULKHEAD_SIM_SPEED", "5")  # what ages is venue time: a busy machine would trade nothing at twenty times its own
+    patch.setenv(
+        "BULKHEAD_SIM_SPEED", "5"
+    )  # what ages is venue time: a busy machine would trade nothing at twenty times its own
     stack = Stack(folder / "home", RUNNING)
     try:
         await stack.until(lambda: stack.shows("FILL ENTRY"), FILL_S_MAX)
