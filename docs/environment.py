@@ -106,6 +106,8 @@ COMPOSE = Path(__file__).parents[1] / "docker-compose.yml"
 COMPOSE_MEANINGS = {
     "MODE": "`sim`: a simulated market; `paper`: the live market, orders at our own venue. Names the file of `deploy/compose`",
     "VERSION": "the tag of our own images: what is built is called so, and what is called so is run",
+    "DOCKER_CONTAINERS": "where the engine keeps its containers' log files, which Alloy reads",
+    "REVISION": "the commit that our images are labelled with; nothing: no label",
     "DEPLOY_HOME": "the folder of `bulkhead deploy keys`: secrets, the bus's configuration, `settings.env`",
     "DEPLOY_UID": "as whom everything of ours runs: the number of who owns that folder, where it is not root",
     "BACKUP_FOLDER": "where the copy of the log goes: a folder on another disk (`/mnt/backup`), or the name of a volume",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
+from urllib.parse import quote
 
 from grafana_foundation_sdk.builders import common, dashboard, prometheus, timeseries
 from grafana_foundation_sdk.builders import stat as stats
@@ -29,8 +32,6 @@ def dashboards() -> dict[str, str]:
 
 def _board(board: Board) -> Any:
     source = dashboard.DatasourceVariable(VARIABLE).label("Prometheus").type("prometheus")
-    others = dashboard.DashboardLink("Bulkhead").type(models.DashboardLinkType.DASHBOARDS).tags(["bulkhead"])
-    others = others.as_dropdown(True).keep_time(True)
     built = (
         dashboard.Dashboard(board.title)
         .uid(board.uid)
@@ -49,6 +50,8 @@ def _board(board: Board) -> Any:
             .as_dropdown(True)
             .keep_time(True)
         )
+        .link(_way("Logs", LOGS))
+        .link(_way("Traces", TRACES))
     )
     y = number = 0
     for row in board.rows:
@@ -67,6 +70,24 @@ def _board(board: Board) -> Any:
     return built.build()
 
 
+def explored(source: str, query: dict[str, str]) -> str:
+    """The address of Grafana's page for looking around, at what a dashboard shows just now: a source by its uid, and the question to it."""
+    asked = {"refId": "A", "datasource": {"type": source, "uid": source}, **query}
+    pane = {"datasource": source, "queries": [asked], "range": {"from": "${__from}", "to": "${__to}"}}
+    text = quote(json.dumps({"a": pane}, separators=(",", ":")))
+    return "/explore?schemaVersion=1&orgId=1&panes=" + re.sub(r"%24%7B([\w.]+)%7D", r"${\1}", text)
+
+
+LOGS = explored("loki", {"expr": '{level=~"warning|error|critical"}'})
+LOGS_OF_SERVICE = explored("loki", {"expr": '{service="${__field.labels.service}"}'})
+TRACES = explored("tempo", {"queryType": "traceql", "query": '{name="publish ExecutionReport"}'})
+
+
+def _way(title: str, url: str) -> dashboard.DashboardLink:
+    """A way from here to lines or traces of the same time."""
+    return dashboard.DashboardLink(title).type(models.DashboardLinkType.LINK).url(url).target_blank(True)
+
+
 def _at(x: int, y: int, width: int, height: int) -> models.GridPos:
     return models.GridPos(x=x, y=y, w=width, h=height)
 
@@ -82,7 +103,11 @@ def _panel(panel: Panel) -> Any:
         built = built.mappings([models.ValueMap(options=words)])
     for place, query in enumerate(panel.queries):
         target = prometheus.Dataquery().expr(query.expr).legend_format(query.legend).ref_id(chr(ord("A") + place))
+        if query.has_exemplars:
+            target = target.exemplar(True)
         built = built.with_target(target.datasource(SOURCE))
+    if panel.names_services:
+        built = built.data_links([_way("Logs of ${__field.labels.service}", LOGS_OF_SERVICE)])
     return built
 
 
@@ -122,7 +147,51 @@ datasources:
     url: http://prometheus:9090
     isDefault: true
     editable: false
-    jsonData: {timeInterval: 5s, httpMethod: POST}
+    jsonData:
+      timeInterval: 5s
+      httpMethod: POST
+      exemplarTraceIdDestinations: [{name: trace_id, datasourceUid: tempo, urlDisplayLabel: its trace}]
+""",
+    "provisioning/datasources/loki.yaml": """\
+apiVersion: 1
+datasources:
+  - name: Loki
+    uid: loki
+    type: loki
+    access: proxy
+    url: http://loki:3100
+    editable: false
+    jsonData:
+      maxLines: 1000
+      derivedFields:
+        - {name: trace_id, matcherRegex: '"trace_id":"([0-9a-f]{32})"', url: "$${__value.raw}", datasourceUid: tempo, urlDisplayLabel: its trace}
+""",
+    "provisioning/datasources/tempo.yaml": """\
+apiVersion: 1
+datasources:
+  - name: Tempo
+    uid: tempo
+    type: tempo
+    access: proxy
+    url: http://tempo:3200
+    editable: false
+    jsonData:
+      nodeGraph: {enabled: true}
+      tracesToLogsV2:
+        datasourceUid: loki
+        spanStartTimeShift: -5m
+        spanEndTimeShift: 5m
+        customQuery: true
+        query: '{env=~".+"} |= "$${__trace.traceId}"'
+      tracesToMetrics:
+        datasourceUid: prometheus
+        spanStartTimeShift: -5m
+        spanEndTimeShift: 5m
+        tags: [{key: service.name, value: service}]
+        queries:
+          - {name: time to handle an input (p99), query: 'histogram_quantile(0.99, sum by (le) (rate(bulkhead_handle_seconds_bucket{$$__tags}[5m])))'}
+          - {name: time of an append (p99), query: 'histogram_quantile(0.99, sum by (le) (rate(bulkhead_append_seconds_bucket{$$__tags}[5m])))'}
+          - {name: inputs that wait, query: 'bulkhead_log_lag{$$__tags}'}
 """,
     "provisioning/dashboards/bulkhead.yaml": """\
 apiVersion: 1
@@ -132,7 +201,8 @@ providers:
     type: file
     disableDeletion: true
     allowUiUpdates: false
-    options: {path: /var/lib/grafana/dashboards}
+    options: {path: /etc/bulkhead/dashboards}
 """,
 }
-"""What Grafana reads when it starts: where Prometheus is, and which folder the dashboards are in."""
+"""What Grafana reads when it starts: where metrics, lines and traces are and how one leads to the other, and which folder the dashboards are in. A doubled
+dollar is a dollar: a single one would be a variable of Grafana's own environment."""

@@ -17,9 +17,9 @@ Mode = Literal["sim", "paper", "live"]
 MODES: tuple[Mode, ...] = ("sim", "paper", "live")
 UID = 10001
 """As whom the images run; also the group that may read the mounted secrets."""
-PEER_PORT, HTTPS = 6222, 443
-OUTSIDE, DNS, CONSOLE, SCRAPER = "outside", "dns", "people", "prometheus"
-"""Who is in no table of ours: the internet, the cluster's names, who may open the console, who reads metrics."""
+PEER_PORT, HTTPS, OTLP_PORT = 6222, 443, 4318
+OUTSIDE, DNS, CONSOLE, SCRAPER, TRACES = "outside", "dns", "people", "prometheus", "traces"
+"""Who is in no table of ours: the internet, the cluster's names, who may open the console, who reads metrics, who keeps traces."""
 
 ROLLING = ("notifier", "gateway", "telegram-bot")
 """Whose new version comes up, and stands by, before the old one goes. They keep nothing that the log does not hold, so they need no volume; all others have
@@ -55,8 +55,9 @@ def has_venue(mode: Mode) -> bool:
     return mode != "live"
 
 
-def reaches(mode: Mode, *, nats_servers: int = 1) -> set[Reach]:
-    """Everything that may happen between processes of a deployment in which all run that can, with bus and database of its own."""
+def reaches(mode: Mode, *, nats_servers: int = 1, has_traces: bool = False) -> set[Reach]:
+    """Everything that may happen between processes of a deployment in which all run that can, with bus and database of its own; `has_traces`: where services
+    send traces as well, which doors have none of."""
     members = fleet.members()
     names = [each.service for each in members]
     found = {Reach(name, NATS, fleet.NATS_PORT) for name in (*names, *BESIDE)}
@@ -69,6 +70,8 @@ def reaches(mode: Mode, *, nats_servers: int = 1) -> set[Reach]:
     found |= {Reach(name, POSTGRES, fleet.POSTGRES_PORT) for name in (*askers, OPEN)}
     found |= {Reach(name, fleet.VENUE, fleet.SIM_PORT) for name in _askers_of_the_venue(mode, names)}
     found |= {Reach(name, OUTSIDE, HTTPS) for name, modes in LEAVES.items() if mode in modes}
+    if has_traces:
+        found |= {Reach(name, TRACES, OTLP_PORT) for name in names if name not in ASKS_HEALTH}
     if nats_servers > 1:
         found.add(Reach(NATS, NATS, PEER_PORT))
     return found | {Reach(name, DNS, 53) for name in _askers_of_names(mode, names, nats_servers)}

@@ -17,6 +17,8 @@ TAG: dict[str, Any] = {
     "not": {"pattern": "^latest"},
 }
 URL: dict[str, Any] = {"type": "string", "pattern": "^(|(https?|tls|nats)://[^@\\s]+)$"}
+OTLP: dict[str, Any] = {"type": "string", "pattern": "^(|https?://[^@/:\\s]+:[0-9]+(/[^\\s]*)?)$"}
+"""With its port, which the policies need."""
 SIZE: dict[str, Any] = {"type": "string", "pattern": "^[0-9]+(Mi|Gi|Ti)$"}
 PORT: dict[str, Any] = {"type": "integer", "minimum": 1, "maximum": 65535}
 PEER: dict[str, Any] = {
@@ -153,6 +155,7 @@ def values_schema() -> dict[str, Any]:
         nats=_nats(),
         postgres=_postgres(),
         network=_closed(enabled=BOOLEAN, dns=PEERS, outside=PEERS, console=PEERS, scrapers=PEERS),
+        traces=_closed(endpoint=OTLP, peers=PEERS),
         spread={"enum": ["ScheduleAnyway", "DoNotSchedule"]},
         monitoring=_closed(
             podMonitor=BOOLEAN,

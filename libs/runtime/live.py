@@ -230,10 +230,9 @@ class LiveShell:
         next_due, began = engine.next_due, time.perf_counter()
         understood = engine.deliver(entry.seq, entry.subject, entry.payload)
         seconds = time.perf_counter() - began
-        self._metrics.handled(
-            kind_of(entry.subject) if understood else "poison", seconds, entry.seq, self._pull.waiting
-        )
-        self._tracer.processed(entry, seconds, entry.traceparent, is_poison=not understood)
+        trace_id = self._tracer.processed(entry, seconds, entry.traceparent, is_poison=not understood)
+        kind = kind_of(entry.subject) if understood else "poison"
+        self._metrics.handled(kind, seconds, entry.seq, self._pull.waiting, trace_id)
         if engine.next_due != next_due:
             self._timers_changed.set()
         self._appends.wake()

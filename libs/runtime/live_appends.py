@@ -121,8 +121,8 @@ class Appends:
         if any(subject_matches(each, append.subject) for each in self._contract.filters):
             self.heard_tail = seq
         seconds = time.monotonic() - began
-        self._metrics.appended(type(append.message).__name__, seconds, seq, self._engine.backlog)
-        self._tracer.published(append.message, seq, seconds)
+        trace_id = self._tracer.published(append.message, seq, seconds)
+        self._metrics.appended(type(append.message).__name__, seconds, seq, self._engine.backlog, trace_id)
         self._note_soon(append.message, seq)
 
     async def _copy_to_dead(self, append: Append) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
+from libs.runtime import logs
 from libs.runtime.adapter import Adapter, Clock
 from libs.runtime.core import Asked
 from libs.runtime.engine import Engine
@@ -50,6 +51,7 @@ class Requests:
     async def _perform(self, asked: Asked) -> None:
         if self._adapter is None:
             raise RuntimeError(f"{self._service} asks the world but has no adapter")
-        answer = await self._adapter.perform(asked)
+        with logs.bind(asked.correlation_id):
+            answer = await self._adapter.perform(asked)
         self._engine.answer(asked, answer)
         self._answered()

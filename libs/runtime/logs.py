@@ -18,7 +18,6 @@ from typing import Any, TextIO
 import msgspec
 import structlog
 
-from libs.common.messages import Message
 from libs.runtime.redaction import redact, redact_fields, register_secret
 from libs.runtime.tracing import trace_id_of
 
@@ -56,9 +55,8 @@ def configure(service: str, level: str = "info", stream: TextIO | None = None) -
     return structlog.get_logger(f"services.{service}")
 
 
-def bind(message: Message) -> AbstractContextManager[None]:
-    """A context in which every line carries the story of `message`: its correlation id and trace id."""
-    correlation_id = message.correlation_id or message.id
+def bind(correlation_id: str) -> AbstractContextManager[None]:
+    """A context in which every line carries a story: its correlation id and trace id; tasks that begin in it carry it on."""
     return structlog.contextvars.bound_contextvars(correlation_id=correlation_id, trace_id=trace_id_of(correlation_id))
 
 

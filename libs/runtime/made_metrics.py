@@ -16,6 +16,14 @@ prometheus_client.disable_created_metrics()  # a second series beside each count
 Family = CounterMetricFamily | GaugeMetricFamily
 
 
+def exemplar(trace_id: str) -> dict[str, str] | None:
+    """What one observation of a histogram is an example of: the trace that shows it. "": it is in none, and then it leads nowhere.
+
+    Shown to those alone who ask for OpenMetrics.
+    """
+    return {"trace_id": trace_id} if trace_id else None
+
+
 def counter_of(declared: Declared, registry: CollectorRegistry | None) -> Counter:
     """A counter; without a registry nobody is shown it.
 

@@ -11,7 +11,7 @@ from prometheus_client.exposition import choose_encoder
 
 from libs.common.metrics import service as declared
 from libs.runtime import logs
-from libs.runtime.made_metrics import counter_of, gauge_of, histogram_of
+from libs.runtime.made_metrics import counter_of, exemplar, gauge_of, histogram_of
 from libs.runtime.readiness import Readiness
 
 LABEL_VALUES_MAX = 256
@@ -52,18 +52,18 @@ class ServiceMetrics:
         self.leads: Callable[[], bool] | None = None
         """Whether this process holds its service's lease; None: it has not asked for one."""
 
-    def handled(self, kind: str, seconds: float, seq: int, lag: int) -> None:
-        """An input of `kind` at `seq` was handled; `lag` more are waiting."""
+    def handled(self, kind: str, seconds: float, seq: int, lag: int, trace_id: str = "") -> None:
+        """An input of `kind` at `seq` was handled; `lag` more are waiting. `trace_id`: where that can be seen."""
         self._inputs.labels(self.service, self._label("type", kind)).inc()
-        self._handle.labels(self.service).observe(seconds)
+        self._handle.labels(self.service).observe(seconds, exemplar(trace_id))
         self._processed.labels(self.service).set(seq)
         self._lag.labels(self.service).set(lag)
         self._saw(seq)
 
-    def appended(self, kind: str, seconds: float, seq: int, outbox: int) -> None:
-        """A message of `kind` is in the log at `seq`; `outbox` more are waiting."""
+    def appended(self, kind: str, seconds: float, seq: int, outbox: int, trace_id: str = "") -> None:
+        """A message of `kind` is in the log at `seq`; `outbox` more are waiting. `trace_id`: where that can be seen."""
         self._appended.labels(self.service, self._label("type", kind)).inc()
-        self._append.labels(self.service).observe(seconds)
+        self._append.labels(self.service).observe(seconds, exemplar(trace_id))
         self._outbox.labels(self.service).set(outbox)
         self._saw(seq)
 

@@ -6,8 +6,9 @@ It is written down so that a service can refuse a misspelt line of any other wit
 NAMES = """
 [] profile home nats_url log_stream log_replicas instance egress http_host http_port clock_url log_level otlp_endpoint
 instruments venue_url
-[up] port_base book mode certificate certificate_days_max market_url backup_folder epoch_mb_max epoch_days_max
-backup_before_change accept_unknown_events newcomer gateway restart_loop_crashes restart_loop_pause_s agents_extra
+[up] port_base book mode certificate certificate_days_max market_url backup_folder backup_drill_days epoch_mb_max
+epoch_days_max backup_before_change accept_unknown_events newcomer gateway restart_loop_crashes restart_loop_pause_s
+log_file_bytes_max log_files_kept agents_extra
 [telegram] token_file users url chats totp_file services poll_s answer_s_max command_wait_s rate rate_dangerous
 [feed] venues venue_url reader history_bars history_weeks grace_ms mark_interval_ms mark_gap_ms mark_heartbeat_ms
 mark_jump_bps alive_window_ms staleness_ms_max ping_ms trade_silence_ms_max down_ms_max leave_ms return_ms

@@ -87,23 +87,24 @@ class Tracer:
 
             self._sink = SpanSink(service, endpoint)
 
-    def processed(self, entry: LogEntry, seconds: float = 0.0, header: str = "", *, is_poison: bool = False) -> None:
-        """The input `entry` has been handled, which took `seconds`; `header` is its `traceparent`, if it had one.
+    def processed(self, entry: LogEntry, seconds: float = 0.0, header: str = "", *, is_poison: bool = False) -> str:
+        """The input `entry` has been handled, which took `seconds`; `header` is its `traceparent`, if it had one. Returns its trace ("": none is kept).
 
         Of a poison event nothing is shown that its writer could have put into it.
         """
         if self._sink is None:
-            return
+            return ""
         head, name, template = _poison(entry) if is_poison else _described(entry)
         parent = context_from(header) or context_of(head.id, head.correlation_id)
         context = SpanContext(parent.trace_id, span_id_of(head.id, self.service))
         self._remember(head.id, context)
         self._emit(f"process {name}", "CONSUMER", context, parent, None, seconds, _facts(head, template, entry.seq))
+        return context.trace_id
 
-    def published(self, message: Message, seq: int, seconds: float = 0.0) -> None:
-        """`message` is in the log at `seq`; the append took `seconds`."""
+    def published(self, message: Message, seq: int, seconds: float = 0.0) -> str:
+        """`message` is in the log at `seq`; the append took `seconds`. Returns its trace ("": none is kept)."""
         if self._sink is None:
-            return
+            return ""
         context = context_of(message.id, message.correlation_id)
         cause = self._handled.get(message.causation_id)
         parent = cause if cause is not None and cause.trace_id == context.trace_id else None
@@ -112,6 +113,7 @@ class Tracer:
         head = _Head(kind.__name__, message.id, message.correlation_id)
         facts = _facts(head, f"{message.producer}.{kind.suffix}", seq)
         self._emit(f"publish {kind.__name__}", "PRODUCER", context, parent, link, seconds, facts)
+        return context.trace_id
 
     async def close(self) -> None:
         """Send what is left, within `CLOSE_S_MAX`; what a dead collector does not take by then is lost."""

@@ -15,11 +15,10 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable
-from pathlib import Path
 
 import msgspec
 
-from services.cli.log_file import BoundedLog
+from services.cli.log_file import LogFolder
 from services.cli.restart_policy import RestartLimits, RestartPolicy
 
 EX_CONFIG = 78
@@ -53,7 +52,7 @@ class Child:
     def __init__(
         self,
         spec: ChildSpec,
-        logs: Path,
+        logs: LogFolder,
         limits: RestartLimits,
         say: Callable[[str], None],
         hear: Callable[[bytes], None] | None = None,
@@ -61,7 +60,7 @@ class Child:
         self.spec = spec
         self.policy = RestartPolicy(limits)
         self.pid = 0
-        self._log = BoundedLog(logs / f"{spec.name}.log")
+        self._log = logs.log(spec.name)
         self._limits = limits
         self._say = say
         self._hear = hear

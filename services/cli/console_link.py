@@ -5,16 +5,25 @@ A token in a terminal stays in its scrollback. That is right where nothing is at
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from libs.desk.tokens import Token, TokenBook, TokenError, TokenStore
-from libs.runtime.nats_config import KeysError, check_private, write_secret
+from libs.runtime.nats_config import (
+    GUEST_API,
+    OBSERVER_USER,
+    KeysError,
+    check_private,
+    inbox_prefix,
+    key_file,
+    write_secret,
+)
 from services.cli.child import ChildSpec
 from services.cli.child_settings import load_child
-from services.cli.stack import GATEWAY, StackSettings
+from services.cli.stack import GATEWAY, Ports, StackSettings
 from services.cli.stack_keys import StackError
 
 CONSOLE_TOKEN = "console.token"  # noqa: S105  a file's name
@@ -70,3 +79,12 @@ def console_token(home: Path, tokens: Path) -> str:
     except OSError as error:
         raise KeysError(f"{path} cannot be written ({error.strerror})") from None
     return text
+
+
+def observer_command(settings: StackSettings) -> str:
+    """How to look into the log with the nats CLI; read-only."""
+    seed = shlex.quote(str(key_file(settings.home, OBSERVER_USER)))
+    return (
+        f"nats -s {Ports(settings.port_base).nats_url} --nkey {seed} --inbox-prefix {inbox_prefix(OBSERVER_USER)}"
+        f" --js-api-prefix '{GUEST_API}'"
+    )

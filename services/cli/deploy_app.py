@@ -85,7 +85,7 @@ def rotate(
         str,
         typer.Argument(
             metavar="WHAT",
-            help="A user of the bus (ledger, admin ...), nats-tls, postgres-tls, gateway-tls, database or gate.",
+            help="A user of the bus (ledger, admin ...), nats-tls, postgres-tls, gateway-tls, database, database-watcher or gate.",
         ),
     ],
     done: Annotated[

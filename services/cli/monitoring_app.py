@@ -55,7 +55,7 @@ def monitoring(
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
     commands = (
-        f"prometheus --config.file={folder}/prometheus.yml --storage.tsdb.path={folder}/data --web.listen-address={prometheus}",
+        f"prometheus --config.file={folder}/prometheus.yml --storage.tsdb.path={folder}/data --web.listen-address={prometheus} --enable-feature=exemplar-storage",
         f"alertmanager --config.file={folder}/alertmanager.yml --storage.path={folder}/silences --web.listen-address={alertmanager} --cluster.listen-address=",
     )
     if as_json:

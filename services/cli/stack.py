@@ -22,6 +22,7 @@ from libs.runtime.settings import ConfiguredSettings, Listed
 from libs.trading.binance_ccxt import PRODUCTION_URL
 from services.cli.child import ChildSpec
 from services.cli.claiming import is_free
+from services.cli.log_file import BYTES_MAX, KEPT, LogBounds
 from services.cli.newcomer import DEV_DEFAULTS
 from services.cli.restart_policy import RestartLimits
 from services.cli.stack_keys import GateKey, ensure_gate_key, ensure_venue_key
@@ -128,6 +129,18 @@ class StackSettings(ConfiguredSettings):
     )
     restart_loop_crashes: int = Field(default=8, ge=2, le=1000, description="so many crashes in a minute are a loop")
     restart_loop_pause_s: float = Field(default=60.0, ge=1, le=3600, description="how long a looping service pauses")
+    log_file_bytes_max: int = Field(
+        default=BYTES_MAX,
+        ge=65_536,
+        le=1_073_741_824,
+        description="a file below logs/ that is larger becomes <service>.log.1, and that one .2",
+    )
+    log_files_kept: int = Field(
+        default=KEPT,
+        ge=1,
+        le=100,
+        description="so many older files of each service stand beside the one that is written",
+    )
 
     agents_extra: Annotated[tuple[str, ...], NoDecode, Listed] = Field(
         default=(),
@@ -171,6 +184,11 @@ class StackSettings(ConfiguredSettings):
     def restart_limits(self) -> RestartLimits:
         """The restart policy of every child."""
         return RestartLimits(loop_crashes=self.restart_loop_crashes, loop_pause_s=self.restart_loop_pause_s)
+
+    @property
+    def log_bounds(self) -> LogBounds:
+        """How much the logs of each process may take."""
+        return LogBounds(bytes_max=self.log_file_bytes_max, kept=self.log_files_kept)
 
 
 class Ports(msgspec.Struct, frozen=True):

@@ -15,7 +15,6 @@ import contextlib
 import getpass
 import json
 import os
-import shlex
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,12 +32,8 @@ from libs.runtime.bus import Bus, BusError
 from libs.runtime.clock import ClockUnavailable, open_clock
 from libs.runtime.nats_config import (
     ADMIN_USER,
-    GUEST_API,
-    OBSERVER_USER,
     KeysError,
     connect_options,
-    inbox_prefix,
-    key_file,
 )
 from libs.runtime.provision import ProvisionError, provision
 from libs.runtime.registry import contracts
@@ -50,10 +45,11 @@ from services.cli.change import admit_change, change_rules
 from services.cli.child import Child, ChildRefused, ChildSpec
 from services.cli.child_settings import refuse_bad_settings, venue_url_of
 from services.cli.claiming import HomeError, check_ports, home_lock, writing_into
-from services.cli.console_link import console_line, gateway_of
+from services.cli.console_link import console_line, gateway_of, observer_command
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
 from services.cli.health_watch import end_silent, tell_when_ready
+from services.cli.log_file import LogFolder, LogStream
 from services.cli.log_rolling import keep_rolling
 from services.cli.lost_log import refuse_lost_log
 from services.cli.market_watch import tell_of_market
@@ -93,14 +89,12 @@ def run_up(settings: StackSettings) -> int:
     Raises:
         Failure: the state folder cannot be written.
     """
-    folder = settings.home / "logs"
     try:
         with writing_into(settings.home):
-            folder.mkdir(parents=True, exist_ok=True)
-            stream = (folder / "supervisor.log").open("w")
+            settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     except HomeError as error:
         raise Failure(CANNOT_WRITE, str(error), error.cure) from error
-    with stream:
+    with LogStream(log_folder(settings).log("supervisor")) as stream:
         logs.configure("supervisor", stream=stream)
         return asyncio.run(up(settings))
 
@@ -159,6 +153,7 @@ class Supervisor:
         self._settings = settings
         self._ports = Ports(settings.port_base)
         self._plan = plan
+        self._logs = log_folder(settings)
         self._screen = screen
         self._stop = stop
         self._tasks: dict[Child, asyncio.Task[None]] = {}
@@ -202,8 +197,7 @@ class Supervisor:
         self._copiers = [self._start(spec) for spec in backup_specs(self._settings, os.environ)]
         self._greet(plan)
         others = [end_silent(self._services, self._say), tell_when_ready(self._services, self._say)]
-        others += [self._show_log()] if show_log else []
-        others.append(keep_rolling(self._settings, self._say))
+        others += [keep_rolling(self._settings, self._say), *([self._show_log()] if show_log else [])]
         if not self._settings.is_simulated:
             others.append(tell_of_market(self._settings.feed_url, self._say, self._orders_go(plan)))
         await self._watch([asyncio.create_task(each) for each in others])
@@ -218,7 +212,7 @@ class Supervisor:
         check_ports({**wanted, **{spec.name: spec.port for spec in specs}})
 
     def _start(self, spec: ChildSpec, hear: Callable[[bytes], None] | None = None) -> Child:
-        child = Child(spec, self._settings.home / "logs", self._settings.restart_limits, self._say, hear)
+        child = Child(spec, self._logs, self._settings.restart_limits, self._say, hear)
         self._tasks[child] = asyncio.create_task(child.keep_running(), name=spec.name)
         return child
 
@@ -338,8 +332,8 @@ class Supervisor:
     def _greet(self, plan: Plan) -> None:
         if (gateway := gateway_of(plan.services)) is not None:
             self._say(console_line(self._settings, gateway), style="bold")
-        services, logs = len(self._services), self._settings.home / "logs"
-        self._say(f"starting {services} services …  their words are in {logs}", style="bold")
+        services = len(self._services)
+        self._say(f"starting {services} services …  their words are in {self._logs.path}", style="bold")
         self._say(f"look into the log:  {observer_command(self._settings)} sub 'risk.>'", style="dim")
 
     def _say(self, text: str, style: str = "yellow") -> None:
@@ -382,13 +376,9 @@ async def _end(tasks: Iterable[asyncio.Task[Any]]) -> None:
     await asyncio.gather(*ending, return_exceptions=True)  # what they raised has been told, or is a cancellation
 
 
-def observer_command(settings: StackSettings) -> str:
-    """How to look into the log with the nats CLI; read-only."""
-    seed = shlex.quote(str(key_file(settings.home, OBSERVER_USER)))
-    return (
-        f"nats -s {Ports(settings.port_base).nats_url} --nkey {seed} --inbox-prefix {inbox_prefix(OBSERVER_USER)}"
-        f" --js-api-prefix '{GUEST_API}'"
-    )
+def log_folder(settings: StackSettings) -> LogFolder:
+    """Where the words of this stack go."""
+    return LogFolder(settings.home / "logs", settings.log_bounds)
 
 
 def _operator() -> str:

@@ -19,6 +19,7 @@ import pytest
 
 from libs.desk.tokens import TokenStore
 from libs.runtime.nats_config import write_secret
+from services.cli.deploy import fleet
 from services.cli.deploy.key_files import give_away, make_keys, token_path
 from services.cli.deploy.monitored import write_monitoring
 from services.cli.monitoring.routing import TELEGRAM_API
@@ -41,11 +42,15 @@ def compose_or_skip() -> None:
     if _run("docker", "compose", "version", check=False).returncode:
         pytest.skip("Docker's Compose plugin is not installed")
     for image in BASES:
-        if (
-            _run("docker", "image", "inspect", image, check=False).returncode
-            and _run("docker", "pull", image, check=False).returncode
-        ):
+        if not is_at_hand(image):
             pytest.skip(f"the engine has no image {image} and cannot get it")
+
+
+def is_at_hand(image: str) -> bool:
+    """Whether the engine has an image, or can get it."""
+    if _run("docker", "image", "inspect", image, check=False).returncode == 0:
+        return True
+    return _run("docker", "pull", image, check=False).returncode == 0
 
 
 def _run(*command: str, check: bool = True, seconds: float = 900, **variables: str) -> subprocess.CompletedProcess[str]:
@@ -80,6 +85,11 @@ class Deployment:
             "PROMETHEUS_PORT": str(self.prometheus),
         }
         return _run("docker", "compose", "-p", PROJECT, *words, check=check, **told)
+
+    def watchers(self) -> list[str]:
+        """Those who watch whose images the engine has or can get."""
+        services = json.loads(self.compose("--profile", "obs", "config", "--format", "json").stdout)["services"]
+        return [name for name in fleet.WATCHERS if is_at_hand(services[name]["image"])]
 
     def up(self) -> float:
         """Bring it up; how many seconds that took."""

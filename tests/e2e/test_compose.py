@@ -80,10 +80,19 @@ def test_who_watches_sees_everybody_and_brings_what_is_wrong_into_the_log(deploy
     """Prometheus finds every service by its name and is content; the feed is stopped, and Alertmanager's word of it is an event of the log, and on the
     phones of people, within a minute."""
     deployment.listen_as_telegram()
-    deployment.compose("--profile", "obs", "up", "-d", "--wait")
+    watchers = deployment.watchers()
+    print(
+        f"\nwatched by {', '.join(watchers)}; no image of {', '.join(set(fleet.WATCHERS) - set(watchers)) or 'nobody'}"
+    )
+    assert {"prometheus", "alertmanager"} <= set(watchers)
+    deployment.compose("--profile", "obs", "up", "-d", "--wait", *watchers)
     deployment.until(lambda: len(deployment.asked('up{job="bulkhead"} == 1')) == len(SERVICES), "every target up")
     firing = {each["metric"]["alertname"] for each in deployment.asked('ALERTS{alertstate="firing"}')}
     assert firing <= {"Watchdog"}
+    if "postgres-exporter" in watchers:
+        deployment.until(lambda: bool(deployment.asked("pg_up == 1")), "the exporter's login is let in")
+    if "nats-exporter" in watchers:
+        deployment.until(lambda: bool(deployment.asked('up{job="nats"} == 1')), "the bus is counted")
     deployment.compose("stop", "--timeout", "30", "market-feed")
     read = deployment.until(lambda: "market-feed" in deployment.heard_by_telegram(), "a message about the feed", 60)
     told = deployment.until(lambda: SERVICE_DOWN in json.dumps(deployment.api("alerts")), "the alert in the log", 60)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -17,6 +19,7 @@ from libs.runtime.core import Asked
 from libs.runtime.lease import Lease, LeaseLost
 from libs.runtime.machine import Effect, Perform
 from libs.runtime.streams import LEASES
+from libs.runtime.tracing import trace_id_of
 from tests.e2e.live_services import Kind, Life, Log, Pen
 from tests.e2e.test_bus import bus_of
 from tests.e2e.toy_services import ASKER, FEED, TOYS, Asker, PlainSettings, World, mark
@@ -130,6 +133,36 @@ async def test_an_answer_on_its_way_is_waited_for_at_a_stop(stack: NatsStack) ->
     await life._until(lambda: life.readiness.pending_requests == 1)
     assert await life.stop() is None
     assert [each.request_id for each in await log.said("notify.sent")] == ["1"]
+
+
+class Talking(World):
+    """Says a word while it is asked, itself and by a library in another task."""
+
+    async def perform(self, asked: Asked) -> Answer:
+        self.context.logger.info("asking", request_id=asked.request_id)
+        await asyncio.create_task(self._by_a_library())
+        return await super().perform(asked)
+
+    async def _by_a_library(self) -> None:
+        logging.getLogger("a.library").warning("strange")
+
+
+async def test_what_is_said_while_the_world_is_asked_belongs_to_its_story(
+    stack: NatsStack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A venue's strange answer is found by the trade it came with: each line of a request has the ids of its story, and lines outside have none."""
+    kind = Kind(ASKER.contract, Asker, PlainSettings, adapter=Talking)
+    life, pen, log = await Life(stack, kind).live(), await Pen.of(stack, "market-feed"), await Log.of(stack)
+    for number in (1, 2):
+        await life.done(await pen.say(mark(number)))
+    said = await log.until("notify.sent", 2)
+    assert await life.stop() is None
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines() if line.startswith("{")]
+    stories = {each.request_id: each.correlation_id for each in said}
+    asked = [line for line in lines if line["event"] in ("asking", "strange")]
+    assert [line["correlation_id"] for line in asked] == [stories[each] for each in ("1", "1", "2", "2")]
+    assert all(line["trace_id"] == trace_id_of(line["correlation_id"]) for line in asked)
+    assert not any("trace_id" in line for line in lines if line["event"] in ("live", "stopped"))
 
 
 async def test_what_the_world_says_into_a_dead_bus_does_not_pile_up(

@@ -27,11 +27,13 @@ from services.cli import console, health_watch
 from services.cli import supervisor as supervising
 from services.cli.child import Child, ChildSpec
 from services.cli.claiming import home_lock
+from services.cli.console_link import observer_command
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, Failure
 from services.cli.genesis import GenesisError, OtherWorld, declare_genesis, refuse_other_world
+from services.cli.log_file import LogFolder
 from services.cli.restart_policy import RestartLimits
 from services.cli.stack import PORTS_TAKEN, Ports, StackSettings
-from services.cli.supervisor import EX_UNAVAILABLE, Plan, observer_command, run_up, up
+from services.cli.supervisor import EX_UNAVAILABLE, Plan, run_up, up
 from tests.nats_stack import NatsStack, free_block
 
 OBEDIENT = """
@@ -293,7 +295,7 @@ async def test_words_too_long_to_keep_are_dropped_and_the_process_is_heard_on(tm
     """One mad line must not silence a service; and a child told to end before it began ends."""
     said: list[str] = []
     talker = "print('x' * 1_000_000); print('and then', flush=True)"
-    child = Child(spec("talker", talker), tmp_path, RestartLimits(delay_s_first=60), said.append)
+    child = Child(spec("talker", talker), LogFolder(tmp_path), RestartLimits(delay_s_first=60), said.append)
     running = asyncio.create_task(child.keep_running())
     async with asyncio.timeout(20):
         while not said:  # noqa: ASYNC110
@@ -302,7 +304,7 @@ async def test_words_too_long_to_keep_are_dropped_and_the_process_is_heard_on(tm
     assert "too long to keep" in (tmp_path / "talker.log").read_text()
     assert await child.stop(1.0)
     await running
-    early = Child(spec("early", OBEDIENT), tmp_path, RestartLimits(), said.append)
+    early = Child(spec("early", OBEDIENT), LogFolder(tmp_path), RestartLimits(), said.append)
     born = asyncio.create_task(early.keep_running())
     await asyncio.sleep(0)  # it is being born, and has no process id yet
     assert await early.stop(1.0)
@@ -391,13 +393,10 @@ async def test_bad_settings_are_refused_before_anything_runs(tmp_path: Path, mon
     assert "gate-signing.pem is readable by others" in screen.getvalue()
 
 
-@pytest.mark.parametrize("below", ["file", "file/home", "home"])
+@pytest.mark.parametrize("below", ["file", "file/home"])
 async def test_a_state_folder_that_cannot_be_is_told(tmp_path: Path, below: str) -> None:
     """One sentence and what to do, from the command and from within."""
     (tmp_path / "file").write_text("")
-    if below == "home":
-        (tmp_path / "home").mkdir()
-        (tmp_path / "home" / "logs").write_text("")  # in the way of ours
     settings = StackSettings(home=tmp_path / below, port_base=free_base())
     with pytest.raises(Failure, match=r"the state folder .* cannot be used") as refused:
         run_up(settings)
@@ -407,6 +406,23 @@ async def test_a_state_folder_that_cannot_be_is_told(tmp_path: Path, below: str)
     plan = Plan(venue=None, services=())
     assert await up(settings, plan=plan, out=Console(file=screen, width=300)) == CANNOT_WRITE
     assert "what to do: set BULKHEAD_HOME" in screen.getvalue()
+
+
+async def test_a_stack_runs_on_without_its_logs(
+    run: Callable[..., Running], tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A disk that is full and a folder that cannot be written cost words: it is told once, and services are started, kept up and stopped as ever."""
+    logs_folder = tmp_path / "home" / "logs"
+    logs_folder.mkdir(parents=True)
+    (logs_folder / "a.log").symlink_to("/dev/full")
+    (logs_folder / "b.log").mkdir()
+    base = free_base()
+    stack = run(spec("a", SERVING, base + 10, port=base + 10), spec("b", SERVING, base + 11, port=base + 11), base=base)
+    await stack.until(lambda: "all 2 services are live" in stack.screen.getvalue())
+    assert capfd.readouterr().err.count("logs are not written to") == 1
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await stack.stopped() == 0
+    assert "ended with code" not in stack.screen.getvalue()
 
 
 def test_the_command_keeps_libraries_words_off_the_screen(tmp_path: Path) -> None:

@@ -27,6 +27,9 @@ NATS_CA, NATS_CERT, NATS_KEY, NATS_CONF = "nats-ca.pem", "nats-server.pem", "nat
 DATABASE_CA, DATABASE_CERT, DATABASE_KEY = "postgres-ca.pem", "postgres-server.pem", "postgres-server.key"
 DATABASE_URL, OWNER_URL = "database-url", "database-owner-url"
 OWNER_PASSWORD = "database-owner-password"  # noqa: S105  a file's name
+WATCHER_LOGIN, WATCHER_PASSWORD = "watcher_login", "database-watcher-password"
+"""As whom Postgres' exporter comes in: it sees what the database counts (pg_monitor), and no table."""
+GRAFANA_PASSWORD = "grafana-admin-password"  # noqa: S105  a file's name
 GATE_KEY, GATE_PUBLIC = "gate-signing.pem", "gate-public.hex"
 VENUE_KEY, VENUE_SECRET = "venue-api-key", "venue-api-secret"
 GATEWAY_CERT, GATEWAY_KEY = "gateway.pem", "gateway.key"
@@ -58,6 +61,21 @@ FORBIDDEN: dict[str, tuple[str, ...]] = {
     "gateway": ("ccxt", "litellm", "openai", "aiogram", "psycopg"),
 }
 """What an image must never hold, whatever its lock comes to say: who holds the venue's key parses no model's answers and serves no web pages."""
+
+
+WATCHERS: dict[str, tuple[str, ...]] = {
+    "prometheus": (),
+    "alertmanager": (),
+    "loki": (),
+    "alloy": (),
+    "tempo": (),
+    "grafana": (GRAFANA_PASSWORD,),
+    "nats-exporter": (),
+    "postgres-exporter": (WATCHER_PASSWORD, DATABASE_CA),
+}
+"""Who watches a deployment, each with the files of `keys/` that it holds: none of them is a key of anybody who is watched."""
+TRACES_URL = "http://tempo:4318"
+"""Where services send their traces to; it is in the network of every zone, as Prometheus is."""
 
 
 class Member(msgspec.Struct, frozen=True, kw_only=True):

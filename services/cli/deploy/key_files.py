@@ -125,6 +125,10 @@ def _open_database(folder: Path) -> None:
         write_secret(owner, secrets.token_urlsafe(32).encode())
     check_private(owner)
     write_secret(folder / fleet.OWNER_URL, _url(OWNER, owner.read_text()).encode())
+    for name in (fleet.WATCHER_PASSWORD, fleet.GRAFANA_PASSWORD):
+        if not (folder / name).exists():
+            write_secret(folder / name, secrets.token_urlsafe(32).encode())
+        check_private(folder / name)
     if not (folder / fleet.DATABASE_URL).exists():
         write_secret(folder / fleet.DATABASE_URL, _url(LOGIN, secrets.token_urlsafe(32)).encode())
     check_private(folder / fleet.DATABASE_URL)

@@ -2,6 +2,7 @@
 
     <home>/monitoring/prometheus/    prometheus.yml, rules/
     <home>/monitoring/alertmanager/  alertmanager.yml, secrets/ (alerts_token, authority.pem; telegram_token and watchdog_url are yours to put there)
+    <home>/monitoring/traces.env     where services send their traces, from their next start on
 
 Folders, not files, because both read them again while they run (SIGHUP).
 """
@@ -14,6 +15,7 @@ from pathlib import Path
 from libs.desk.tokens import TokenStore
 from libs.runtime.nats_config import write_secret
 from services.cli.deploy.authority import CERTIFICATE
+from services.cli.deploy.fleet import TRACES_URL
 from services.cli.deploy.key_files import MONITORING, give_away, token_path
 from services.cli.exit_codes import USAGE, Failure
 from services.cli.monitoring.files import rule_files
@@ -44,6 +46,7 @@ def write_monitoring(home: Path, settings: AlertSettings, *, mode: str) -> tuple
     settings = on_market(settings, mode)
     folder = home / MONITORING
     texts = {
+        "traces.env": f"BULKHEAD_OTLP_ENDPOINT={TRACES_URL}\n",
         "prometheus/prometheus.yml": in_containers(),
         **{f"prometheus/rules/{name}": text for name, text in rule_files(settings).items()},
         "alertmanager/alertmanager.yml": alertmanager_config(settings, secrets=SECRETS),

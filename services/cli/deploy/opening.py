@@ -44,6 +44,9 @@ from services.cli.unlock import certificate_in_force, declare_unlocked
 WAIT_S_MAX = 60.0
 """How long bus, database and clock may take to come up beside us."""
 TRY_EVERY_S = 0.5
+MONITOR = "pg_monitor"
+"""Postgres' own role for who watches: statistics and settings, and no table of anybody."""
+WATCHER_CONNECTIONS_MAX = 3
 WATERMARK_OF = "deploy"
 """Under which name we remember how long the log was: a bus whose disk is new would otherwise be given an empty log to go on with."""
 Say = Callable[[str], None]
@@ -58,6 +61,10 @@ class OpeningSettings(ServiceSettings):
     )
     database_url_file: Path | None = Field(
         default=None, description="a file with the URL that the ledger uses: its login is made as it says there"
+    )
+    database_watcher_password_file: Path | None = Field(
+        default=None,
+        description="a file with the password of Postgres' exporter, who sees what the database counts and no table; none: it has no login",
     )
 
 
@@ -76,7 +83,8 @@ async def open_deployment(stack: StackSettings, settings: OpeningSettings, say: 
         for line in await provision(client, contracts(), StreamLimits(replicas=settings.log_replicas)):
             say(line)
     if settings.database_owner_url_file is not None:
-        await asyncio.to_thread(open_database, settings.database_owner_url_file, settings.database_url_file, say)
+        urls = settings.database_owner_url_file, settings.database_url_file
+        await asyncio.to_thread(open_database, *urls, say, settings.database_watcher_password_file)
     length = await _begin_book(stack, settings, certificate, say)
     SnapshotFolder(settings.home, WATERMARK_OF).save_watermark(settings.log_stream, length)
     _write_map(stack, settings)
@@ -149,8 +157,8 @@ def _author() -> str:
 # --- the database -------------------------------------------------------------------------------------------------
 
 
-def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
-    """Tables up to date, roles granted, and the ledger's login with the password that its own URL holds (both are files that hold a URL).
+def open_database(owner_url: Path, ledger_url: Path | None, say: Say, watcher_password: Path | None = None) -> None:
+    """Tables up to date, roles granted, the ledger's login with the password that its own URL holds (both are files that hold a URL), and the exporter's.
 
     Raises:
         Failure: the database does not answer for a minute, or refuses.
@@ -165,7 +173,11 @@ def open_database(owner_url: Path, ledger_url: Path | None, say: Say) -> None:
         ledger.migrate(engine)
         roles.grant_roles(engine)
         if ledger_url is not None:
-            _make_login(engine, _url_in(ledger_url), roles.LEDGER)
+            ledger_login = _url_in(ledger_url)
+            _make_login(engine, ledger_login.username or "", ledger_login.password or "", roles.LEDGER)
+        if watcher_password is not None:
+            _make_login(engine, fleet.WATCHER_LOGIN, watcher_password.read_text().strip(), MONITOR)
+            _confine(engine, fleet.WATCHER_LOGIN)
         found = ledger.revision_of(engine)
     except schema.SchemaTooNew as error:
         raise Failure(CONFIG, str(error), "docs/ROLLBACK.md says which ways back there are") from error
@@ -195,16 +207,25 @@ def _wait_for(engine: Engine, url: URL) -> None:
         time.sleep(TRY_EVERY_S)
 
 
-def _make_login(engine: Engine, url: URL, role: str) -> None:
+def _make_login(engine: Engine, name: str, password: str, role: str) -> None:
     """The password is set at every run: a new one in the file is a new one in the database, and nobody has to type it."""
     with engine.begin() as connection:
-        quoted = connection.dialect.identifier_preparer.quote(url.username or "")
-        there = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": url.username}).first()
+        quoted = connection.dialect.identifier_preparer.quote(name)
+        there = connection.execute(text("SELECT 1 FROM pg_roles WHERE rolname = :name"), {"name": name}).first()
         # DDL takes no parameters: the server quotes the password for us
-        secret = connection.execute(text("SELECT quote_literal(:password)"), {"password": url.password}).scalar_one()
+        secret = connection.execute(text("SELECT quote_literal(:password)"), {"password": password}).scalar_one()
         verb = "ALTER" if there else "CREATE"
         connection.exec_driver_sql(f"{verb} ROLE {quoted} LOGIN PASSWORD {secret}".replace("%", "%%"))
         connection.exec_driver_sql(f"GRANT {role} TO {quoted}")
+
+
+def _confine(engine: Engine, name: str) -> None:
+    """Whoever only looks can only look, and cannot use up the connections of who works."""
+    quoted = engine.dialect.identifier_preparer.quote(name)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(f"ALTER ROLE {quoted} CONNECTION LIMIT {WATCHER_CONNECTIONS_MAX}")
+        connection.exec_driver_sql(f"ALTER ROLE {quoted} SET default_transaction_read_only = on")
+        connection.exec_driver_sql(f"ALTER ROLE {quoted} SET statement_timeout = '5s'")
 
 
 def _url_in(path: Path) -> URL:

@@ -18,7 +18,7 @@ from services.cli.deploy import fleet
 from services.cli.deploy.key_files import FORMER, SERVERS, make_keys
 from services.cli.exit_codes import FINDING, USAGE, Failure
 
-DATABASE, GATE = "database", "gate"
+DATABASE, WATCHER, GATE = "database", "database-watcher", "gate"
 _TLS = {f"{server}-tls": server for server in SERVERS}
 RELOAD_BUS = "docker compose kill -s HUP nats"
 
@@ -32,7 +32,7 @@ class Rotated(msgspec.Struct, frozen=True, kw_only=True):
 
 def rotatable() -> tuple[str, ...]:
     """Everything that has a secret of its own to change."""
-    return (*users_of(contracts()), *_TLS, DATABASE, GATE)
+    return (*users_of(contracts()), *_TLS, DATABASE, WATCHER, GATE)
 
 
 def rotate(home: Path, what: str) -> Rotated:
@@ -45,7 +45,7 @@ def rotate(home: Path, what: str) -> Rotated:
     _refuse_unknown(home, what)
     if what in _TLS:
         return _certificate(home, _TLS[what])
-    if what in (DATABASE, GATE):
+    if what in (DATABASE, WATCHER, GATE):
         return _without_overlap(home, what)
     current = key_file(home, what)
     former = _former(home, what)
@@ -99,6 +99,9 @@ def _without_overlap(home: Path, what: str) -> Rotated:
     if what == DATABASE:
         (home / "keys" / fleet.DATABASE_URL).unlink(missing_ok=True)
         steps = (_restart("open"), _restart("ledger"))
+    elif what == WATCHER:
+        (home / "keys" / fleet.WATCHER_PASSWORD).unlink(missing_ok=True)
+        steps = (_restart("open"), _restart("postgres-exporter"))
     else:
         (home / "keys" / fleet.GATE_KEY).unlink(missing_ok=True)
         steps = (_restart("order-executor risk-gate"),)

@@ -33,7 +33,7 @@ SYSTEM_HEALTH = Board(
                 lines("Appended", "What grows the log.", "eps", (f"sum by (type) (rate(bulkhead_appended_total[{RATE}]))", "{{type}}")),
                 lines("Events to read", "The lag of each service behind the log.", "none", ("max by (service) (bulkhead_log_lag)", "{{service}}")),
                 lines("Growth of the log", "Events a second, as the fastest reader sees it.", "eps", ("max(deriv(bulkhead_log_tail_seq[1m]))", "events")),
-                lines("Append, 99 of 100", "From sending an append to its acknowledgement: the bus and its disk.", "s", ("bulkhead:append_seconds:p99_rate5m", "{{service}}")),
+                lines("Append, 99 of 100", "From sending an append to its acknowledgement: the bus and its disk.", "s", (quantile("0.99", "bulkhead_append_seconds", "service"), "{{service}}")),
                 lines("Handling one input, 99 of 100", "The machine alone.", "s", (quantile("0.99", "bulkhead_handle_seconds", "service"), "{{service}}")),
                 lines("Not yet in the log", "Decided, and waiting for the bus.", "none", ("max by (service) (bulkhead_outbox)", "{{service}}"), width=12),
                 lines("Requests under way", "To the world, without an answer.", "none", ("max by (service) (bulkhead_pending_requests)", "{{service}}"), width=12),

@@ -6,9 +6,13 @@ from typing import Literal
 
 import msgspec
 
+from libs.common.metrics import service, trading
+
 Shape = Literal["timeseries", "stat"]
 Unit = Literal["short", "percentunit", "s", "bytes", "eps", "bool_on_off", "dateTimeFromNow", "none"]
 """Grafana's names; amounts of currency are `short`."""
+TRACED = tuple(each.name for each in (service.HANDLE_SECONDS, service.APPEND_SECONDS, trading.SUBMIT_SECONDS))
+"""The histograms whose observations name the trace that shows them."""
 RATE = "$__rate_interval"
 """Grafana's window: four scrapes at least, and more on a long axis."""
 
@@ -18,6 +22,11 @@ class Query(msgspec.Struct, frozen=True):
 
     expr: str
     legend: str
+
+    @property
+    def has_exemplars(self) -> bool:
+        """Whether points of it lead to traces: it is worked out from a histogram that keeps an example for each bucket."""
+        return any(f"{metric}_bucket" in self.expr for metric in TRACED)
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
@@ -36,6 +45,11 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
     red_above: float | None = None
     red_below: float | None = None
     states: dict[int, str] = {}
+
+    @property
+    def names_services(self) -> bool:
+        """Whether each of its series is one service's, so that a point leads to that service's log."""
+        return all("{{service}}" in query.legend for query in self.queries)
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -40,10 +40,6 @@ def recorded(settings: AlertSettings) -> Group:
                 expr='sum(bulkhead_round_trips_total{outcome="WON"}) / (sum(bulkhead_round_trips_total) > 0)',
             ),
             Record(
-                record="bulkhead:append_seconds:p99_rate5m",
-                expr="histogram_quantile(0.99, sum by (service, le) (rate(bulkhead_append_seconds_bucket[5m])))",
-            ),
-            Record(
                 record="bulkhead:venue_weight:ratio",
                 expr="max by (venue) (bulkhead_venue_weight_used) / max by (venue) (bulkhead_venue_weight_limit)",
             ),

@@ -26,6 +26,7 @@ from libs.common.messages import Answer, OrderAnswered, PairAnswered, ReplaceAns
 from libs.runtime.adapter import AdapterContext
 from libs.runtime.ccxt_budget import spend_from
 from libs.runtime.core import Asked
+from libs.runtime.tracing import trace_id_of
 from libs.trading.binance_ccxt import ccxt_config, follow_clock
 from services.order_executor.adapters.classify import outcome_of
 from services.order_executor.adapters.clock_drift import ClockDrift
@@ -123,13 +124,13 @@ class CcxtVenue:
         match asked.request:
             case SubmitOrder() as request:
                 answer: Answer = await self._parts.ordering.submit(asked.request_id, request)
-                self._count(answer, began)
+                self._count(answer, began, asked)
             case SubmitPair() as request:
                 answer = await self._parts.ordering.submit_pair(asked.request_id, request)
-                self._count(answer, began)
+                self._count(answer, began, asked)
             case ReplaceOrder() as request:
                 answer = await self._parts.ordering.replace(asked.request_id, request)
-                self._count(answer, began)
+                self._count(answer, began, asked)
             case CancelOrder() as request:
                 answer = await self._parts.ordering.cancel(asked.request_id, request)
             case CancelPair() as request:
@@ -148,10 +149,11 @@ class CcxtVenue:
     def _line(self) -> VenueLine:
         return VenueLine(self._venue, self._parts.stream.is_connected, self._drift.offset_s)
 
-    def _count(self, answer: Answer, began: float) -> None:
+    def _count(self, answer: Answer, began: float, asked: Asked) -> None:
         assert isinstance(answer, OrderAnswered | PairAnswered | ReplaceAnswered)
         outcome = NEVER_SENT if answer.code == NEVER_SENT else answer.outcome
-        self._series.submitted(outcome, time.monotonic() - began)
+        trace_id = trace_id_of(asked.correlation_id) if self._settings.otlp_endpoint else ""
+        self._series.submitted(outcome, time.monotonic() - began, trace_id)
 
     @staticmethod
     def config(settings: Settings) -> dict[str, Any]:

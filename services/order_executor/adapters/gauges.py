@@ -12,7 +12,7 @@ import msgspec
 from prometheus_client.registry import Collector
 
 from libs.common.metrics import trading as declared
-from libs.runtime.made_metrics import Family, family_of, histogram_of
+from libs.runtime.made_metrics import Family, exemplar, family_of, histogram_of
 from services.order_executor.guards import uncovered
 from services.order_executor.state import State
 
@@ -46,9 +46,9 @@ class ExecutionSeries(Collector):
         if registry is not None:
             registry.register(self)
 
-    def submitted(self, outcome: str, seconds: float) -> None:
-        """A submission ended so."""
-        self._seconds.labels(outcome).observe(seconds)
+    def submitted(self, outcome: str, seconds: float, trace_id: str = "") -> None:
+        """A submission ended so; `trace_id`: where that can be seen."""
+        self._seconds.labels(outcome).observe(seconds, exemplar(trace_id))
 
     def describe(self) -> list[Family]:
         """The families, empty: nothing is computed for a registration."""

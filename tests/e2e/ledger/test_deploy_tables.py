@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import URL, create_engine, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import InternalError, OperationalError, ProgrammingError
 
+from services.cli.deploy import fleet
 from services.cli.deploy.opening import open_database
 from services.cli.exit_codes import Failure
 from services.ledger.adapters.database import newest_revision
@@ -60,6 +61,26 @@ def test_a_new_password_in_the_file_is_a_new_password_there(local_postgres: Loca
     assert all(each.startswith("SCRAM-SHA-256$") for each in hashes)
     assert hashes[0] != hashes[1]
     assert "password" not in "".join(hashes)
+
+
+def test_who_watches_the_database_sees_no_table(local_postgres: LocalPostgres, tmp_path: Path) -> None:
+    """The exporter's login reads what Postgres counts, by a role that Postgres has for it; it reads no row, writes none, and takes few connections."""
+    owner = local_postgres.new()
+    (tmp_path / "watcher").write_text("watcher-password\n")
+    for _ in range(2):
+        open_database(url_file(tmp_path / "owner", owner), None, lambda _: None, tmp_path / "watcher")
+    engine = create_engine(owner.set(username=fleet.WATCHER_LOGIN, password="watcher-password"))
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM pg_stat_database")).scalar_one() > 0
+        seen = connection.execute(text("SELECT query FROM pg_stat_activity WHERE pid = pg_backend_pid()")).scalar_one()
+        assert "pg_stat_activity" in seen
+        for forbidden in ("SELECT * FROM postings", "SELECT rolpassword FROM pg_authid", "CREATE TABLE mine (id int)"):
+            with pytest.raises((ProgrammingError, InternalError), match=r"permission denied|read-only"):
+                connection.execute(text(forbidden))
+            connection.rollback()
+        limit = connection.execute(text("SELECT rolconnlimit FROM pg_roles WHERE rolname = current_user")).scalar_one()
+        assert limit == 3
+    engine.dispose()
 
 
 def test_a_database_that_refuses_is_named_without_its_password(

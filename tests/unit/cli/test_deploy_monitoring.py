@@ -12,7 +12,9 @@ from typer.testing import CliRunner
 
 from libs.desk.tokens import Token, TokenBook
 from services.cli.app import app
+from services.cli.deploy import fleet
 from services.cli.deploy.key_files import make_keys, token_path
+from tests.style.tree import ROOT
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +45,18 @@ def test_alertmanager_may_bring_alerts_and_nothing_else(tmp_path: Path) -> None:
     assert sorted(path.name for path in secrets.iterdir()) == ["alerts_token", "authority.pem"]
     text = "".join(path.read_text() for path in (tmp_path / "monitoring").rglob("*.yml"))
     assert token not in text
+
+
+def test_services_are_told_where_traces_go(tmp_path: Path) -> None:
+    """From their next start on: the file is one that docker-compose.yml reads, and the variable one that they know."""
+    make_keys(tmp_path)
+    written(tmp_path)
+    (line,) = (tmp_path / "monitoring" / "traces.env").read_text().splitlines()
+    assert line == f"BULKHEAD_OTLP_ENDPOINT={fleet.TRACES_URL}"
+    compose = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+    files = {each["path"]: each.get("required", True) for each in compose["x-service"]["env_file"]}
+    assert files["${DEPLOY_HOME:-./.bulkhead-deploy}/monitoring/traces.env"] is False
+    assert list(files)[-1].endswith("settings.env"), "what you say yourself wins"
 
 
 def test_where_its_files_are_is_where_it_looks(tmp_path: Path) -> None:

@@ -22,7 +22,20 @@ EVERYWHERE = set(ZONES.values())
 JOBS = ("prepare", "open")
 BUS_FILES = {"nats-server.conf", "nats-server.pem", "nats-server.key"}
 """Mounted as a folder, `bus`: the bus reads them again while it runs."""
-WATCHERS = ("prometheus", "alertmanager")
+WATCHERS = tuple(fleet.WATCHERS)
+TRACED = {"feed", "core", "exec", "model", "edge"}
+"""The networks in which there is a service that sends traces."""
+WATCHING = {
+    "prometheus": EVERYWHERE | {"watch", "front"},
+    "alertmanager": {"edge"},
+    "loki": {"watch"},
+    "alloy": {"watch"},
+    "tempo": EVERYWHERE | {"watch"},
+    "grafana": {"watch", "front"},
+    "nats-exporter": {"edge"},
+    "postgres-exporter": {"database", "watch"},
+}
+"""Who watches from where: Prometheus asks everybody, everybody brings his traces to Tempo, and the rest meets nobody who trades."""
 WAYS_OUT = {"feed": "feed", "exec": "exec", "model": "model", "people": "edge"}
 """The containers that lead outside, each with the network whose names lead to it."""
 BESIDE = {"gateway": EVERYWHERE | {"front"}, "ledger": {"core", "database"}}
@@ -95,8 +108,16 @@ def test_everything_of_ours_is_nobody(compose: dict[str, Any]) -> None:
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert "mem_limit" in service or name in JOBS, name
         assert not service.get("privileged"), name
-        if service.get("user") == "0:0":
-            assert (name, service["network_mode"], service["cap_add"]) == ("prepare", "none", ["CHOWN"])
+        if name == "prepare":
+            assert (service["user"], service["network_mode"], service["cap_add"]) == ("0:0", "none", ["CHOWN"])
+        elif (
+            name == "alloy"
+        ):  # to read Docker's files, as their owner: without a capability, and without the engine's socket
+            assert (service["user"], service.get("cap_add")) == ("0:0", None)
+            assert all(volume.endswith(":ro") for volume in service["volumes"] if not volume.startswith("alloy:"))
+        else:
+            assert service.get("user") != "0:0", name
+        assert "docker.sock" not in str(service.get("volumes")), name
 
 
 def test_no_network_leads_outside(compose: dict[str, Any]) -> None:
@@ -107,13 +128,18 @@ def test_no_network_leads_outside(compose: dict[str, Any]) -> None:
         elif name != "outside":
             assert network == {"internal": True}, name
     inside = {name: set(service.get("networks", ())) for name, service in compose["services"].items()}
-    assert {name for name, networks in inside.items() if "front" in networks} == {"gateway", "prometheus"}
+    assert {name for name, networks in inside.items() if "front" in networks} == {"gateway", "prometheus", "grafana"}
     assert {name for name, networks in inside.items() if "outside" in networks} == {
         f"egress-{zone}" for zone in WAYS_OUT
     }
-    assert {name for name, networks in inside.items() if "database" in networks} == {"postgres", "ledger", "open"}
+    assert {name for name, networks in inside.items() if "database" in networks} == {
+        "postgres",
+        "ledger",
+        "open",
+        "postgres-exporter",
+    }
     ports = {name: service["ports"] for name, service in compose["services"].items() if "ports" in service}
-    assert set(ports) == {"gateway", "prometheus"}
+    assert set(ports) == {"gateway", "prometheus", "grafana"}
     assert all(port.startswith("127.0.0.1:") for each in ports.values() for port in each)
 
 
@@ -131,12 +157,59 @@ def test_a_way_out_has_the_names_of_its_list(compose: dict[str, Any], zone: str,
 
 @pytest.mark.parametrize("watcher", WATCHERS)
 def test_who_watches_holds_no_secret_of_who_is_watched(compose: dict[str, Any], watcher: str) -> None:
-    """Prometheus reads pages, Alertmanager brings alerts: each is given its own folder, runs only where it is wanted, and none of the deployment's keys."""
+    """Prometheus reads pages, Alertmanager brings alerts, the others keep lines and traces and show them: each runs only where it is wanted, from its own
+    networks, by an image of one version, and holds what the table says and nothing of who is watched."""
     service = compose["services"][watcher]
     assert service["profiles"] == ["obs"]
-    assert "secrets" not in service
-    assert [volume.split(":")[-2] for volume in service["volumes"] if "/monitoring/" in volume] == [f"/etc/{watcher}"]
-    assert set(service["networks"]) == (EVERYWHERE | {"front"} if watcher == "prometheus" else {"edge"})
+    assert held_by(service) == set(fleet.WATCHERS[watcher])
+    assert not held_by(service) & {key for each in fleet.members() for key in each.keys if key != fleet.DATABASE_CA}
+    own_folders = [volume.split(":")[-2] for volume in service.get("volumes", ()) if "/monitoring/" in volume]
+    assert own_folders == ([f"/etc/{watcher}"] if watcher in ("prometheus", "alertmanager") else [])
+    assert set(service["networks"]) == WATCHING[watcher]
+    assert re.fullmatch(r"\$\{[A-Z_]+_IMAGE:-[a-z]+/[a-z-]+:v?\d+\.\d+\.\d+\}", service["image"])
+
+
+def test_traces_flow_in_the_zones_alone(compose: dict[str, Any]) -> None:
+    """A service meets Tempo in the network of its own zone: to be traced, nobody enters another; and nothing that sends none is beside Tempo but who reads."""
+    tempo = set(compose["services"]["tempo"]["networks"])
+    assert tempo == EVERYWHERE | {"watch"}
+    assert TRACED == EVERYWHERE
+    for each in fleet.members():
+        assert set(compose["services"][each.service]["networks"]) & tempo, each.service
+    assert "watch" not in {net for each in fleet.members() for net in compose["services"][each.service]["networks"]}
+    assert fleet.TRACES_URL == "http://tempo:4318"
+    received = yaml.safe_load((ROOT / "deploy" / "tempo" / "tempo.yaml").read_text())["distributor"]["receivers"]
+    assert received == {"otlp": {"protocols": {"http": {"endpoint": "0.0.0.0:4318"}}}}
+
+
+def test_grafana_lets_nobody_in_by_a_password_that_all_know(compose: dict[str, Any]) -> None:
+    """Its administrator's password is a file of `bulkhead deploy keys`; nobody signs himself up, nobody is let in without a name, and it calls nobody outside."""
+    told = compose["services"]["grafana"]["environment"]
+    assert told["GF_SECURITY_ADMIN_PASSWORD__FILE"] == f"/run/secrets/{fleet.GRAFANA_PASSWORD}"
+    assert told["GF_USERS_ALLOW_SIGN_UP"] == "false"
+    assert not any("ANONYMOUS" in name or name == "GF_SECURITY_ADMIN_PASSWORD" for name in told)
+    assert {told[f"GF_ANALYTICS_{each}"] for each in ("REPORTING_ENABLED", "CHECK_FOR_UPDATES")} == {"false"}
+
+
+def test_the_exporter_of_the_database_is_its_watcher(compose: dict[str, Any]) -> None:
+    """It comes in as the login that `deploy open` makes, which the database lets in over TLS alone, and it verifies whom it speaks to."""
+    told = compose["services"]["postgres-exporter"]["environment"]
+    assert told["DATA_SOURCE_USER"] == fleet.WATCHER_LOGIN
+    assert "sslmode=verify-full" in told["DATA_SOURCE_URI"]
+    opening = compose["services"]["open"]
+    assert opening["environment"]["BULKHEAD_DATABASE_WATCHER_PASSWORD_FILE"] == f"{fleet.KEYS}/{fleet.WATCHER_PASSWORD}"
+    assert fleet.WATCHER_PASSWORD in held_by(opening)
+    lines = (ROOT / "deploy" / "postgres" / "pg_hba.conf").read_text().splitlines()
+    assert [line.split() for line in lines if fleet.WATCHER_LOGIN in line] == [
+        ["hostssl", "bulkhead", fleet.WATCHER_LOGIN, "all", "scram-sha-256"]
+    ]
+
+
+def test_every_line_says_whose_it_is(compose: dict[str, Any]) -> None:
+    """Docker writes Compose's labels beside each line, and keeps so much of them and no more: who reads its files need not ask the engine."""
+    labels = "com.docker.compose.project,com.docker.compose.service"
+    wanted = {"driver": "json-file", "options": {"max-size": "10m", "max-file": "5", "labels": labels}}
+    assert {name for name, service in compose["services"].items() if service.get("logging") != wanted} == set()
 
 
 def test_paper_trading_in_containers_follows_the_live_market() -> None:
@@ -163,7 +236,7 @@ def test_no_secret_stands_in_a_variable(compose: dict[str, Any]) -> None:
         told = {str(key): str(value) for key, value in service.get("environment", {}).items()}
         bare = {key: value for key, value in told.items() if words.search(key) and not key.endswith("_FILE")}
         assert bare == {}, name
-        assert "://" not in " ".join(map(str, service.get("command", []))), name
+        assert not re.search(r"://[^/\s]*@", " ".join(map(str, service.get("command", [])))), name
 
 
 def test_a_simulated_market_in_containers_is_a_newcomers(compose: dict[str, Any]) -> None:
@@ -180,9 +253,10 @@ def test_a_container_has_longer_to_stop_than_a_service_takes(compose: dict[str, 
 
 
 def test_volumes_are_given_to_whom_everybody_runs_as(compose: dict[str, Any]) -> None:
-    """Every volume but the database's, whose image does that itself, is given away before anybody starts, and each belongs to one container's state."""
+    """Every volume but the database's, whose image does that itself, and Alloy's, which is root's, is given away before anybody starts, and each belongs to one
+    container's state."""
     given = {each.split(":/volumes/")[1] for each in compose["services"]["prepare"]["volumes"]}
-    assert given == set(compose["volumes"]) - {"postgres"}
+    assert given == set(compose["volumes"]) - {"postgres", "alloy"}
     users: dict[str, set[str]] = {}
     for name, service in compose["services"].items():
         for volume in service.get("volumes", ()) if name != "prepare" else ():

@@ -10,7 +10,20 @@ import pytest
 import yaml
 
 from deploy.k8s import matrix
-from deploy.k8s.cluster import CONSOLE, DNS, HTTPS, MODES, OUTSIDE, PEER_PORT, SCRAPER, Mode, Reach, reaches
+from deploy.k8s.cluster import (
+    CONSOLE,
+    DNS,
+    HTTPS,
+    MODES,
+    OTLP_PORT,
+    OUTSIDE,
+    PEER_PORT,
+    SCRAPER,
+    TRACES,
+    Mode,
+    Reach,
+    reaches,
+)
 from deploy.k8s.generate import HERE, PAGE
 from libs.runtime.contract import Zone
 from services.cli.deploy import fleet
@@ -26,6 +39,7 @@ PORTS = (
     fleet.MONITOR_PORT,
     fleet.POSTGRES_PORT,
     PEER_PORT,
+    OTLP_PORT,
     HTTPS,
     53,
     22,
@@ -36,6 +50,7 @@ ELSEWHERE: dict[str, Object] = {
     DNS: {"namespace": "kube-system", "labels": {"k8s-app": "kube-dns"}},
     SCRAPER: {"namespace": "monitoring", "labels": {"app": "prometheus"}},
     CONSOLE: {"namespace": "ingress", "labels": {"app": "proxy"}},
+    TRACES: {"namespace": "traces", "labels": {"app": "tempo"}},
     "neighbour": {"namespace": "other-book", "labels": {"app.kubernetes.io/name": "gateway"}},
     OUTSIDE: {"address": "203.0.113.9"},
     "metadata service": {"address": "169.254.169.254"},
@@ -137,6 +152,26 @@ def test_a_bus_of_the_nats_io_chart_in_this_namespace_is_reached_as_ours_would_b
     cluster = Cluster("paper", 3, **ours)
     cluster.pods[NATS]["labels"] = {**ours["nats"]["existing"]["podLabels"], "helm.sh/chart": "nats"}
     assert set(allowed(cluster)) == reaches("paper", nats_servers=3)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_traces_open_one_way_and_no_other(mode: Mode) -> None:
+    """Where an address for traces is named, every service of the log may reach it, on its port, and nobody may come from there; doors, jobs and servers may not."""
+    peers = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "traces"}}}]
+    traces = {"endpoint": f"http://tempo.traces:{OTLP_PORT}", "peers": peers}
+    cluster = Cluster(mode, 1, traces=traces)
+    assert set(allowed(cluster)) == reaches(mode, has_traces=True)
+    told = named(render({"mode": "sim", "traces": traces}), "ConfigMap", f"{RELEASE}-settings")["data"]
+    assert told["BULKHEAD_OTLP_ENDPOINT"] == traces["endpoint"]
+    assert "BULKHEAD_OTLP_ENDPOINT" not in named(render({"mode": "sim"}), "ConfigMap", f"{RELEASE}-settings")["data"]
+
+
+def test_traces_to_nobody_knows_where_are_refused() -> None:
+    """An address that no policy lets through would lose every trace in silence; one without a port cannot be let through."""
+    with pytest.raises(Exception, match=r"traces\.peers"):
+        render({"mode": "sim", "traces": {"endpoint": "http://tempo.traces:4318"}})
+    with pytest.raises(Exception, match="endpoint"):
+        render({"mode": "sim", "traces": {"endpoint": "http://tempo.traces", "peers": [{"podSelector": {}}]}})
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 
 import aiohttp
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics_families
 from prometheus_client.parser import text_string_to_metric_families
 
 from libs.runtime import logs
@@ -14,6 +15,7 @@ from libs.runtime.metrics import LABEL_VALUES_MAX, ServiceMetrics
 from libs.runtime.ports import PortTaken
 from libs.runtime.readiness import STANDING_BY
 from libs.runtime.redaction import forget_secrets
+from libs.runtime.tracing import trace_id_of
 
 SECRET = "s3cr3t-value-9000"
 READY = Readiness(ready=True, processed_seq=41, lag=2, outbox=3, pending_requests=1, code_version="c0ffee")
@@ -154,6 +156,30 @@ async def test_openmetrics_when_asked_for(service: Service) -> None:
     """A Prometheus that asks for OpenMetrics gets it."""
     _, _, answer = await get(service, "/metrics", Accept="application/openmetrics-text; version=1.0.0")
     assert answer.content_type == "application/openmetrics-text"
+
+
+def exemplars_in(text: str) -> dict[str, set[str]]:
+    """The traces that the buckets of each histogram are examples of."""
+    found: dict[str, set[str]] = {}
+    for family in openmetrics_families(text):
+        for sample in family.samples:
+            if sample.exemplar is not None:
+                found.setdefault(family.name, set()).add(sample.exemplar.labels["trace_id"])
+    return found
+
+
+async def test_an_observation_leads_to_its_trace(service: Service) -> None:
+    """Who asks for OpenMetrics is shown where a slow input or append can be seen; the old format has no place for it, and without traces there is none."""
+    trace, wanted = trace_id_of("story"), "application/openmetrics-text; version=1.0.0"
+    service.metrics.handled("feed.marks", 0.002, 40, 5)
+    _, body, _ = await get(service, "/metrics", Accept=wanted)
+    assert exemplars_in(body["text"]) == {}
+    service.metrics.handled("feed.marks", 0.002, 41, 5, trace)
+    service.metrics.appended("OrderDenied", 0.01, 44, 7, trace)
+    _, body, _ = await get(service, "/metrics", Accept=wanted)
+    assert exemplars_in(body["text"]) == {"bulkhead_handle_seconds": {trace}, "bulkhead_append_seconds": {trace}}
+    _, body, _ = await get(service, "/metrics")
+    assert trace not in body["text"]
 
 
 def test_labels_cannot_be_multiplied() -> None:

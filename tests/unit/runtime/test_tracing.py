@@ -7,10 +7,8 @@ from collections.abc import AsyncIterator, Sequence
 from decimal import Decimal
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 
@@ -28,6 +26,7 @@ from libs.runtime.tracing import (
     trace_id_of,
     traceparent,
 )
+from tests.otlp_receiver import OtlpReceiver
 from tests.unit.runtime.conftest import LogOutput
 
 BARS = FeedBars(id="b1", correlation_id="story", producer="feed", end_ts=60, bars=())
@@ -50,50 +49,12 @@ def entry(seq: int, message: Message) -> LogEntry:
     return LogEntry(seq, subject_of(message), encode(message))
 
 
-class Collector:
-    """An OTLP/HTTP collector: keeps the spans it decodes, and can be told to refuse."""
-
-    def __init__(self) -> None:
-        self.spans: dict[str, object] = {}
-        self.services: set[str] = set()
-        self.status = 200
-        self.requests = 0
-        self.bodies = b""
-
-    async def start(self) -> None:
-        app = web.Application()
-        app.router.add_post("/v1/traces", self._take)
-        self.runner = web.AppRunner(app, access_log=None)
-        await self.runner.setup()
-        await web.TCPSite(self.runner, "127.0.0.1", 0).start()
-        self.endpoint = f"http://127.0.0.1:{self.runner.addresses[0][1]}"
-
-    async def _take(self, request: web.Request) -> web.Response:
-        self.requests += 1
-        body = await request.read()
-        if self.status != 200:
-            return web.Response(status=self.status)
-        self.bodies += body
-        decoded = ExportTraceServiceRequest.FromString(body)
-        for resource in decoded.resource_spans:
-            attributes = {item.key: item.value.string_value for item in resource.resource.attributes}
-            self.services.add(attributes["service.name"])
-            for scope in resource.scope_spans:
-                self.spans |= {span.name: span for span in scope.spans}
-        return web.Response(content_type="application/x-protobuf")
-
-    async def until(self, condition) -> None:
-        async with asyncio.timeout(20):
-            while not condition():  # noqa: ASYNC110  (any condition, not an event of ours)
-                await asyncio.sleep(0.02)
-
-
 @pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
-    collector = Collector()
+async def collector() -> AsyncIterator[OtlpReceiver]:
+    collector = OtlpReceiver()
     await collector.start()
     yield collector
-    await collector.runner.cleanup()
+    await collector.stop()
 
 
 @given(story=st.text(min_size=1), message_id=st.text(min_size=1))
@@ -120,7 +81,7 @@ def test_a_header_that_is_no_context_is_not_believed(header: str) -> None:
     assert context_from(header) is None
 
 
-async def test_a_story_is_one_tree_across_services(collector: Collector) -> None:
+async def test_a_story_is_one_tree_across_services(collector: OtlpReceiver) -> None:
     """Bar, signal and their handling hang below each other though two processes sent them, and no payload leaves."""
     trend, portfolio = Tracer("agent-trend", collector.endpoint), Tracer("portfolio", collector.endpoint + "/v1/traces")
     trend.processed(entry(7, BARS), 0.25)
@@ -129,7 +90,7 @@ async def test_a_story_is_one_tree_across_services(collector: Collector) -> None
     await trend.close()
     await portfolio.close()
     process_bars, publish, process = (
-        collector.spans[name] for name in ("process FeedBars", "publish AgentSignals", "process AgentSignals")
+        collector.raw[name] for name in ("process FeedBars", "publish AgentSignals", "process AgentSignals")
     )
     assert {span.trace_id.hex() for span in (process_bars, publish, process)} == {trace_id_of("story")}
     assert process_bars.parent_span_id.hex() == span_id_of("b1")
@@ -145,7 +106,7 @@ async def test_a_story_is_one_tree_across_services(collector: Collector) -> None
     assert b"end_ts" not in collector.bodies
 
 
-async def test_another_story_is_linked_not_nested(collector: Collector) -> None:
+async def test_another_story_is_linked_not_nested(collector: OtlpReceiver) -> None:
     """An output that belongs to another story keeps its own trace and points at what caused it."""
     tracer = Tracer("risk-gate", collector.endpoint)
     tracer.processed(entry(7, BARS))
@@ -164,7 +125,7 @@ async def test_another_story_is_linked_not_nested(collector: Collector) -> None:
     tracer.published(denied, 9)
     tracer.published(SIGNALS, 10)
     await tracer.close()
-    span = collector.spans["publish OrderDenied"]
+    span = collector.raw["publish OrderDenied"]
     assert span.trace_id.hex() == trace_id_of("another")
     assert span.parent_span_id == b""
     (link,) = span.links
@@ -175,16 +136,16 @@ async def test_another_story_is_linked_not_nested(collector: Collector) -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"{", b"[]", b'{"type": "unknown.v9"}', b'{"type": 3}', b"\xff"])
-async def test_a_poison_event_is_a_span_too(collector: Collector, payload: bytes) -> None:
+async def test_a_poison_event_is_a_span_too(collector: OtlpReceiver, payload: bytes) -> None:
     """What cannot be decoded was still handled; its span is named so and shows nothing of it."""
     tracer = Tracer("ledger", collector.endpoint)
     tracer.processed(LogEntry(3, "feed.marks", payload))
     await tracer.close()
-    assert list(collector.spans) == ["process poison"]
+    assert list(collector.raw) == ["process poison"]
 
 
 async def test_a_dead_collector_is_told_once_and_costs_nothing_else(
-    collector: Collector, log_output: LogOutput, monkeypatch: pytest.MonkeyPatch
+    collector: OtlpReceiver, log_output: LogOutput, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Losing the collector is one line, its return another; the service is never held up."""
     monkeypatch.setattr(otlp, "EVERY_MS", 20)
@@ -197,7 +158,7 @@ async def test_a_dead_collector_is_told_once_and_costs_nothing_else(
         await collector.until(lambda before=before: collector.requests > before)
     collector.status = 200
     tracer.published(SIGNALS, 9)
-    await collector.until(lambda: collector.spans)
+    await collector.until(lambda: collector.raw)
     await tracer.close()
     assert [event["event"] for event in log_output.events] == ["traces_not_accepted", "traces_accepted_again"]
 
@@ -222,7 +183,7 @@ async def test_without_an_endpoint_nothing_is_done() -> None:
     assert not tracer._handled
 
 
-async def test_memory_of_inputs_is_bounded(collector: Collector) -> None:
+async def test_memory_of_inputs_is_bounded(collector: OtlpReceiver) -> None:
     """Parents are remembered for as long as an output may still come, not for ever."""
     tracer = Tracer("ledger", collector.endpoint)
     for seq in range(REMEMBERED_INPUTS + 10):

@@ -96,6 +96,7 @@ tolerations: {{- toYaml . | nindent 2 }}
 {{- if eq .Values.mode "paper" -}}
 {{- $_ := set $told "BULKHEAD_SIM_FOLLOW_URL" .Values.marketUrl -}}
 {{- end -}}
+{{- $_ := set $told "BULKHEAD_OTLP_ENDPOINT" .Values.traces.endpoint -}}
 {{- if eq .Values.nats.mode "existing" -}}
 {{- $_ := set $told "BULKHEAD_NATS_URL" .Values.nats.existing.url -}}
 {{- end -}}
