@@ -38,7 +38,7 @@ from libs.runtime.streams import DEAD, MARKET, TRADING
 from services.cli.stack_keys import ensure_secrets
 from tests.e2e.live_services import Log, Pen, until
 from tests.nats_stack import NatsStack, free_ports
-from tests.unit.runtime.test_tracing import Collector
+from tests.otlp_receiver import OtlpReceiver
 
 ROOT = Path(__file__).parents[2]
 RUNNING = {name: module for name, module in SERVICES.items() if name != "cli"}
@@ -194,12 +194,12 @@ class Processes:
 
 
 @pytest.fixture
-async def collector() -> AsyncIterator[Collector]:
+async def collector() -> AsyncIterator[OtlpReceiver]:
     """Where traces go."""
-    made = Collector()
+    made = OtlpReceiver()
     await made.start()
     yield made
-    await made.runner.cleanup()
+    await made.stop()
 
 
 # --- what goes wrong ------------------------------------------------------------------------------------------------
@@ -280,7 +280,7 @@ async def all_messages(log: Log, stream: str) -> AsyncIterator[tuple[int, str, b
         seq = found["seq"] + 1
 
 
-async def test_no_secret_is_found_anywhere(nats: NatsStack, collector: Collector) -> None:
+async def test_no_secret_is_found_anywhere(nats: NatsStack, collector: OtlpReceiver) -> None:
     """Whatever goes wrong, and whoever tries to make a service say it, no secret leaves the file it stands in."""
     planted = Planted(nats.home)
     processes = Processes(nats, planted, collector.endpoint)
