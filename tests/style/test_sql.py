@@ -20,6 +20,7 @@ BEGINS = re.compile(
 """How a statement begins; capitals, as everywhere in this project, so that prose is none."""
 NAMES_WRITTEN = {
     "libs/desk/index.py:_prepared": "pragmas of the function itself",
+    "services/cli/deploy/opening.py:_confine": "a name quoted by the dialect, a number of the module",
     "services/cli/deploy/opening.py:_make_login": "a name quoted by the dialect, a password quoted by the server, a role of roles.py",
     "services/ledger/adapters/database.py:_patient": "milliseconds of this module, into a pragma",
     "services/ledger/adapters/roles.py:role_statements": "roles and tables of this module and of tables.py",

@@ -69,6 +69,7 @@ def test_a_change_touches_what_it_names_and_no_other_secret(tmp_path: Path, what
         "postgres-tls": {"postgres-server.pem", "postgres-server.key"},
         "gateway-tls": {"gateway.pem", "gateway.key"},
         "database": {"database-url"},
+        "database-watcher": {"database-watcher-password"},
         "gate": {"gate-signing.pem", "gate-public.hex"},
     }
     assert different == expected.get(what, own)

@@ -124,4 +124,4 @@ def test_make_tells_only_what_it_was_told(given: tuple[str, ...], told: str) -> 
     command = ["make", "--no-print-directory", "-n", "-o", "install", "dev", *given]
     outside = {name: value for name, value in os.environ.items() if not name.startswith(("MAKE", "MFLAGS"))}
     line = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, env=outside).stdout
-    assert " ".join(line.split()) == f"{told} exec .venv/bin/bulkhead up".strip()
+    assert " ".join(line.split()) == f"{told} exec .venv/bin/python deploy/compose/dev.py".strip()
