@@ -52,6 +52,16 @@ async def epochs_of(client: Client) -> list[str]:
     return sorted(name for name in answer.get("streams") or () if is_epoch_of(name, TRADING))
 
 
+async def length_of(client: Client) -> int:
+    """The last place in the log, in whichever epoch; 0 where there is no log.
+
+    Raises:
+        ProvisionError: the bus does not say.
+    """
+    names = await epochs_of(client)
+    return (await _found(client, names[-1])).last_seq if names else 0
+
+
 async def newest_wanted(client: Client, first: Config) -> Config:
     """The configuration that the newest epoch should have now; one that does not exist yet, where the log has none or its newest was closed.
 

@@ -7,17 +7,14 @@ Run by `bulkhead up` and `bulkhead deploy open` before anything is provisioned, 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
-from libs.runtime.bus import BusError
-from libs.runtime.streams import TRADING
+from libs.runtime.rolling import length_of
 from services.cli.backup.copying import copy_into
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure, failing_clearly
 from services.cli.observer import observing
@@ -38,8 +35,6 @@ from services.cli.stretches import (
 
 FOLDER = "backup-before-change"
 """Where the copy goes, in the state folder, if no other place is named."""
-ANSWER_S_MAX = 10.0
-NOT_FOUND = 404
 SHOWN_MAX = 5
 WITHOUT_BACKUP = "BULKHEAD_BACKUP_BEFORE_CHANGE=false"
 WITH_UNKNOWN = "BULKHEAD_ACCEPT_UNKNOWN_EVENTS=true"
@@ -68,7 +63,7 @@ async def admit_change(client: Client, place: Place, rules: ChangeRules, say: Ca
     Raises:
         Failure: no copy could be made, or there are events that this code does not know; nothing was changed.
     """
-    length, stretches = await _length(client), _remembered(place.home)
+    length, stretches = await length_of(client), _remembered(place.home)
     writer = ours(length + 1)
     if length == 0:
         write_stretches(place.home, [writer])
@@ -133,17 +128,3 @@ def _remembered(home: Path) -> list[Stretch]:
     except (OSError, msgspec.MsgspecError) as error:
         text = f"{home / FILE} cannot be read: {error}"
         raise Failure(UNAVAILABLE, text, "delete it: the whole log is looked through once instead") from error
-
-
-async def _length(client: Client) -> int:
-    """The last event of the log; 0 where there is none."""
-    try:
-        reply = await client.request(f"$JS.API.STREAM.INFO.{TRADING}", b"", timeout=ANSWER_S_MAX)
-    except (TimeoutError, NatsError) as error:
-        raise BusError(f"the bus does not say how long the log is: {type(error).__name__}") from error
-    answer = json.loads(reply.data)
-    if answer.get("error", {}).get("code") == NOT_FOUND:
-        return 0
-    if "error" in answer:
-        raise BusError(f"the bus does not say how long the log is: {answer['error']['description']}")
-    return int(answer["state"]["last_seq"])

@@ -5,18 +5,16 @@ The services keep watermarks of how long it was (libs.runtime.snapshots), in ano
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from nats.aio.client import Client
-from nats.errors import Error as NatsError
 
-from libs.runtime.epochs import is_epoch_of
+from libs.runtime.rolling import length_of
 from libs.runtime.snapshots import SnapshotFolder
+from libs.runtime.stream_api import ProvisionError
 from libs.runtime.streams import TRADING
 from services.cli.stack_keys import StackError
 
-ANSWER_S_MAX = 10.0
 UNFINISHED = "RESTORE_UNFINISHED"
 """The file that says of a state folder that a restore into it has begun and not ended."""
 
@@ -35,28 +33,16 @@ async def refuse_lost_log(client: Client, home: Path) -> None:
     seq, path = max(((_watermark(path), path) for path in (home / "snapshots").glob("*.watermark")), default=(0, home))
     if not seq:
         return
-    length = await _length(client)
+    try:
+        length = await length_of(client)
+    except ProvisionError as error:
+        raise StackError(f"the bus does not say how long the log is: {error}; see logs/nats.log") from error
     if length < seq:
         raise StackError(
             f"events are lost: the log {TRADING} held {seq} ({path} says so), the bus has {length}. Nothing was changed."
             f" Bring it back from a backup (`bulkhead restore`, docs/BACKUP_RECOVERY.md); or move {home} away to begin a new book, which knows nothing of the"
             " orders and positions of this one"
         )
-
-
-async def _length(client: Client) -> int:
-    """How long the log is, in all its epochs; 0 when there is none."""
-    try:
-        reply = await client.request("$JS.API.STREAM.NAMES", b"", timeout=ANSWER_S_MAX)
-        names = [name for name in json.loads(reply.data).get("streams") or () if is_epoch_of(name, TRADING)]
-        if not names:
-            return 0
-        reply = await client.request(f"$JS.API.STREAM.INFO.{max(names)}", b"", timeout=ANSWER_S_MAX)
-    except (TimeoutError, NatsError) as error:
-        raise StackError(
-            f"the bus does not say how long the log is ({type(error).__name__}); see logs/nats.log"
-        ) from error
-    return int(json.loads(reply.data).get("state", {}).get("last_seq", 0))
 
 
 def _watermark(path: Path) -> int:

@@ -15,10 +15,13 @@ from libs.common.codec import BadEvent, decode_from, encode
 from libs.common.messages import EventRejected, TradingStateChanged
 from libs.runtime.adapter import LogEntry
 from libs.runtime.nats_config import ADMIN_USER, connect_options
+from libs.runtime.provision import roll_over
+from libs.runtime.registry import contracts
 from services.cli.backup.archive import read_manifest
 from services.cli.backup.holding import own_bus
 from services.cli.change import FOLDER
 from services.cli.exit_codes import CANNOT_WRITE, CONFIG, UNAVAILABLE, Failure
+from services.cli.observer import observing
 from services.cli.stretches import (
     RESTORED,
     UNRECORDED,
@@ -92,6 +95,24 @@ async def test_a_change_of_code_is_preceded_by_a_copy_and_the_same_code_by_none(
     assert f"holds the log up to event {manifest.last_seq}" in shown
     before, now = read_stretches(home)
     assert (before.version, now.tree, now.since) == ("9.9.9", ours(0).tree, manifest.last_seq + 1)
+
+
+async def test_a_log_that_has_gone_on_in_another_epoch_is_as_long_as_all_of_it(tmp_path: Path) -> None:
+    """What other code goes on from is the end of the newest epoch, and it is copied to there; the whole log is as long as it was."""
+    home = tmp_path / "home"
+    await started_and_stopped(home)
+    async with own_bus(home) as place:
+        client = Client()
+        await client.connect(**connect_options(home, ADMIN_USER, place.nats_url))
+        await roll_over(client, contracts())
+        await client.close()
+    await append(home, said_in_new_words().replace(NEWER.encode(), b"trading_state_changed.v1"))
+    as_if_by(home)
+    await started_and_stopped(home)
+    manifest, now = read_manifest(home / FOLDER), read_stretches(home)[-1]
+    assert now.since == manifest.last_seq + 1
+    async with own_bus(home) as place, observing(place) as observer:
+        assert (await observer.size()).last_seq >= now.since
 
 
 async def test_without_a_copy_nothing_changes_unless_a_person_says_so(tmp_path: Path) -> None:

@@ -85,7 +85,7 @@ async def copy_into(place: Place, folder: Path) -> Made:
         Failure, KeysError, BusError
     """
     async with holding(folder):
-        return await _copied(place, folder)
+        return await _copied(place, folder, FactsCopier(os.environ))
 
 
 async def keep_backed_up(
