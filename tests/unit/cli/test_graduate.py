@@ -61,7 +61,7 @@ def test_nothing_is_written_while_something_is_missing(tmp_path: Path) -> None:
     assert code == NOT_YET
     assert "no certificate, because this was not shown" in said
     assert "trades: 0 round trips, 0 fills (asked: at least 30 round trips on them)" in said
-    assert "rollback tested: there is none" in said
+    assert "days: 0 days count (asked: at least 14 days of paper trading" in said
     assert "--override --operator NAME --reason TEXT" in said
     assert not (tmp_path / "c.json").exists()
 
