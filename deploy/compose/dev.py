@@ -44,7 +44,7 @@ def main() -> int:
             print(f"make dev: {reason}; running as processes of this machine", flush=True)
         os.execv(BIN / "bulkhead", ["bulkhead", "up"])  # noqa: S606  (no shell is wanted)
     except KeyboardInterrupt:
-        return 130
+        return 0  # stopped as asked
 
 
 def _interrupt(_: int, __: FrameType | None) -> None:

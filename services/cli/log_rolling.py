@@ -15,16 +15,15 @@ from datetime import datetime
 from pathlib import Path
 
 import msgspec
-from nats.aio.client import Client
 
 from libs.common.ids import derive_id
 from libs.common.messages import EpochBegan
 from libs.desk.commands import stamped
-from libs.runtime.nats_config import ADMIN_USER, API
+from libs.runtime.bus import Bus
+from libs.runtime.bus_errors import BusError
+from libs.runtime.nats_config import ADMIN_USER, API, GUEST_API, OBSERVER_USER
 from libs.runtime.provision import roll_over
 from libs.runtime.registry import contracts
-from libs.runtime.rolling import epochs_of
-from libs.runtime.stream_api import ask, must
 from libs.runtime.streams import StreamLimits
 from services.cli import command
 from services.cli.backup.copying import back_up
@@ -64,10 +63,10 @@ async def epochs(place: Place) -> list[EpochLine]:
     """Every epoch of the log, in order.
 
     Raises:
-        Failure, KeysError, ProvisionError
+        Failure, KeysError, BusError
     """
-    async with connected(place, ADMIN_USER, API) as bus:
-        return [await _line(bus.client, name) for name in await epochs_of(bus.client)]
+    async with connected(place, OBSERVER_USER, GUEST_API) as bus:
+        return await _lines(bus)
 
 
 def is_due(newest: EpochLine, *, mb_max: float, days_max: float, now: float) -> bool:
@@ -89,7 +88,7 @@ async def roll(place: Place, folder: Path | None, replicas: int) -> Rolled:
     began = time.monotonic()
     async with connected(place, ADMIN_USER, API) as bus:
         await roll_over(bus.client, contracts(), StreamLimits(replicas=replicas))
-        *_, old, new = [await _line(bus.client, name) for name in await epochs_of(bus.client)]
+        *_, old, new = await _lines(bus)
     seconds = time.monotonic() - began
 
     def message(writer: str, tail: int) -> EpochBegan:
@@ -124,9 +123,14 @@ async def keep_rolling(settings: StackSettings, say: Callable[[str], None]) -> N
             say(f"the log could not go on in another epoch: {failure.text}")
 
 
-async def _line(client: Client, name: str) -> EpochLine:
-    answer = await ask(client, f"STREAM.INFO.{name}")
-    must(f"read {name}", answer)
+async def _lines(bus: Bus) -> list[EpochLine]:
+    return [await _line(bus, epoch.name) for epoch in await bus.epochs.known()]
+
+
+async def _line(bus: Bus, name: str) -> EpochLine:
+    answer = await bus.api(f"STREAM.INFO.{name}")
+    if "error" in answer:
+        raise BusError(f"cannot read the log {name}: {answer['error']['description']}")
     state = answer["state"]
     return EpochLine(
         name=name,

@@ -36,11 +36,15 @@ def refused(prefix: Path, **environment: str) -> list[tuple[str, str]]:
 
 
 def distribution(folder: Path, name: str, entry_points: str = "", files: str = "") -> None:
-    """As much of an installed distribution as pip leaves behind."""
+    """As much of an installed distribution as pip leaves behind; newer interpreters do not list what is not there."""
     facts = folder / f"{name}-1.0.dist-info"
     facts.mkdir()
     (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (facts / "RECORD").write_text(files)
+    for line in files.splitlines():
+        path = folder / line.partition(",")[0]
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
     (facts / "entry_points.txt").write_text(entry_points)
 
 
