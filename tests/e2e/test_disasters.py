@@ -36,14 +36,6 @@ def _no_settings_of_ours(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     return
 
 
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[LocalPostgres]:
-    """One real Postgres server."""
-    server = LocalPostgres()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 async def stack(nats: NatsStack) -> NatsStack:
     """A server with a day's log in miniature, and the map that `bulkhead up` would have written."""

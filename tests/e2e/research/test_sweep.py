@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,9 @@ from sqlalchemy import create_engine, inspect
 
 from libs.research.sweep import Range, Sweep, TrialRefused, parsed, study_storage
 from libs.research.trials import TrialCounter
-from tests.e2e.ledger.databases import Databases, LocalPostgres, SqliteFiles
+from tests.e2e.ledger.databases import Databases, SqliteFiles
 
 RANGES = (parsed("BULKHEAD_A=0:10"), parsed("BULKHEAD_B=x|y"))
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[LocalPostgres]:
-    """One real Postgres server."""
-    server = LocalPostgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -17,19 +17,11 @@ from sqlalchemy import URL, create_engine, inspect
 from libs.research.trials import TrialCounter
 from libs.trading.performance import Moments, deflated
 from libs.trading.track_record import Trials
-from tests.e2e.ledger.databases import Databases, LocalPostgres, SqliteFiles, position
+from tests.e2e.ledger.databases import Databases, SqliteFiles, position
 from tests.e2e.research.noting import a_trial
 
 PROCESSES = 4
 NOTED = 12
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[LocalPostgres]:
-    """One real Postgres server."""
-    server = LocalPostgres()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
